@@ -1,0 +1,28 @@
+/** What is known of an SSTable without opening it. Plain data: it crosses threads and rides in commits and checkpoints. */
+
+/** `lz4` is the LZ4 block format, `deflate` is raw DEFLATE, `zstd` is Zstandard frames. */
+export type CodecName = 'none' | 'deflate' | 'lz4' | 'zstd'
+
+export interface SstMeta {
+	readonly formatVersion: number
+	readonly codec: CodecName
+	readonly entryCount: number
+	readonly tombstoneCount: number
+	readonly blobRefCount: number
+	/** Smallest and largest user key, both inclusive. */
+	readonly smallestKey: Uint8Array
+	readonly largestKey: Uint8Array
+	readonly minSeq: number
+	readonly maxSeq: number
+	/** Times at which the oldest and the newest entry were committed; they travel through compaction. */
+	readonly minWriteMs: number
+	readonly maxWriteMs: number
+	/** When the last entry expires; 0 when some entry never does. */
+	readonly maxExpiresAtMs: number
+	/** Keys and values before blocks and codecs. */
+	readonly rawBytes: number
+	/** The whole table as stored. */
+	readonly storedBytes: number
+	/** Where filter, index, properties and footer begin: one ranged read from here to `storedBytes` opens the table. */
+	readonly metaOffset: number
+}
