@@ -1,0 +1,111 @@
+/**
+ * Writes small structures (headers, footers, records) into a buffer that grows. Integers are little-endian.
+ *
+ * Values that do not fit their field are bugs of ours: a broken invariant, before a byte is written.
+ */
+import { invariant } from '../errors.ts'
+
+/** 2^32: the weight of the high half of a u64. */
+const HIGH = 4294967296
+
+const encoder = new TextEncoder()
+
+export class ByteWriter {
+	#bytes: Uint8Array<ArrayBuffer>
+	#view: DataView<ArrayBuffer>
+	#length = 0
+
+	/** `capacityBytes` is what is reserved at first; default 256. */
+	constructor(capacityBytes = 256) {
+		this.#bytes = new Uint8Array(Math.max(16, capacityBytes))
+		this.#view = new DataView(this.#bytes.buffer)
+	}
+
+	/** Bytes written so far. */
+	get length(): number {
+		return this.#length
+	}
+
+	u8(value: number): this {
+		invariant(Number.isInteger(value) && value >= 0 && value <= 0xff, `u8 of ${value}`)
+		const at = this.#reserve(1)
+		this.#bytes[at] = value
+		return this
+	}
+
+	u16(value: number): this {
+		invariant(Number.isInteger(value) && value >= 0 && value <= 0xffff, `u16 of ${value}`)
+		const at = this.#reserve(2)
+		this.#view.setUint16(at, value, true)
+		return this
+	}
+
+	u32(value: number): this {
+		invariant(Number.isInteger(value) && value >= 0 && value <= 0xffffffff, `u32 of ${value}`)
+		const at = this.#reserve(4)
+		this.#view.setUint32(at, value, true)
+		return this
+	}
+
+	/** A non-negative integer up to 2^53 − 1 in eight bytes. */
+	u64(value: number): this {
+		invariant(Number.isSafeInteger(value) && value >= 0, `u64 of ${value}`)
+		const at = this.#reserve(8)
+		this.#view.setUint32(at, value % HIGH, true)
+		this.#view.setUint32(at + 4, Math.floor(value / HIGH), true)
+		return this
+	}
+
+	f64(value: number): this {
+		const at = this.#reserve(8)
+		this.#view.setFloat64(at, value, true)
+		return this
+	}
+
+	/** Unsigned LEB128 of an integer up to 2^53 − 1: 1 to 8 bytes. */
+	varint(value: number): this {
+		invariant(Number.isSafeInteger(value) && value >= 0, `varint of ${value}`)
+		let at = this.#reserve(8)
+		let left = value
+		for (; left > 0x7f; left = Math.floor(left / 128)) this.#bytes[at++] = (left % 128) | 0x80
+		this.#bytes[at++] = left
+		this.#length = at
+		return this
+	}
+
+	/** A copy of `source`, without its length. */
+	bytes(source: Uint8Array): this {
+		const at = this.#reserve(source.length)
+		this.#bytes.set(source, at)
+		return this
+	}
+
+	/** A varint length, then a copy of `source`. */
+	lengthPrefixed(source: Uint8Array): this {
+		return this.varint(source.length).bytes(source)
+	}
+
+	/** UTF-8, length-prefixed. Lone surrogates become U+FFFD. */
+	string(text: string): this {
+		return this.lengthPrefixed(encoder.encode(text))
+	}
+
+	/** What was written, in an ArrayBuffer of exactly that length that the caller owns. The writer stays usable. */
+	finish(): Uint8Array<ArrayBuffer> {
+		return this.#bytes.slice(0, this.#length)
+	}
+
+	/** Makes room for `count` bytes at the end and returns where they begin. */
+	#reserve(count: number): number {
+		const at = this.#length
+		const length = at + count
+		if (length > this.#bytes.length) {
+			const grown = new Uint8Array(Math.max(length, this.#bytes.length * 2))
+			grown.set(this.#bytes.subarray(0, at))
+			this.#bytes = grown
+			this.#view = new DataView(grown.buffer)
+		}
+		this.#length = length
+		return at
+	}
+}
