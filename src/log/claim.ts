@@ -1,0 +1,99 @@
+/**
+ * Taking a log over: the claim is the fence.
+ *
+ * Steps: open the newest checkpoint; read forward to the first free slot; create a seal there; look at the checkpoints.
+ * If none stands beyond what was read, the claimer owns the next epoch and has read the whole of its history: whatever
+ * the old owner acknowledged lies before the seal, and its next append can only meet the seal. Otherwise start over.
+ */
+import { IsleError } from '../errors.ts'
+import { Retry, type RetryBudget } from '../host/backoff.ts'
+import type { Host } from '../host/host.ts'
+import type { RequestOptions } from '../object-store/object-store.ts'
+import type { FencedLog } from './fenced-log.ts'
+import { LogOwner } from './log-owner.ts'
+import { comparePositions, LOG_START, type LogPosition } from './log-position.ts'
+import { encodeRecord, isSameAppend, type LogRecord, NONCE_BYTES, OWNER_BYTES, type RecordContent } from './record.ts'
+
+/** Opening probes this many slots at once at first: few round trips behind a checkpoint. */
+const OPEN_WINDOW_SLOTS = 8
+/** A claim loses a race at each attempt; more than this is a store in trouble, not a race. */
+const CLAIM_MAX_ATTEMPTS = 100
+
+/** What a claimer or a reader folds while it reads. */
+export interface LogReplay {
+	/** Drops what was folded, loads the newest checkpoint, answers where to read on. */
+	restart(options: RequestOptions): Promise<LogPosition>
+	/** A commit, in order. */
+	apply(record: LogRecord): void
+}
+
+export interface ClaimOptions extends RequestOptions {
+	readonly log: FencedLog
+	readonly host: Host
+	readonly replay: LogReplay
+	readonly retryBudget?: RetryBudget | undefined
+	/** Called once before the first seal of a log that has no record at all; may refuse by throwing. */
+	beforeFirstUse?(): Promise<void>
+}
+
+/** Reads `log` to its confirmed end. Resolves with the position of the first free slot. */
+export async function replayLog(log: FencedLog, replay: LogReplay, options: RequestOptions = {}): Promise<LogPosition> {
+	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
+		const from = await replay.restart(options)
+		const end = await log.readForward(from, {
+			...options,
+			windowSlots: OPEN_WINDOW_SLOTS,
+			onCommit: record => replay.apply(record),
+		})
+		if (await log.confirm(end, options)) return end.position
+	}
+	throw new IsleError('ISLE_UNAVAILABLE', `the log moved on during each of ${CLAIM_MAX_ATTEMPTS} attempts to read it`)
+}
+
+/**
+ * Resolves with the owner of a new epoch; `replay` then holds the whole history before it. Whoever owned the log before
+ * is fenced. An abort between the seal and the verdict leaves a seal: the next claimer follows it.
+ */
+export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
+	const { log, host, replay, retryBudget, signal } = options
+	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
+		const from = await replay.restart({ signal })
+		const end = await log.readForward(from, {
+			signal,
+			windowSlots: OPEN_WINDOW_SLOTS,
+			onCommit: record => replay.apply(record),
+		})
+		if (comparePositions(end.position, LOG_START) === 0) await options.beforeFirstUse?.()
+		const owner = host.random.bytes(OWNER_BYTES)
+		if (!(await createSeal(options, end.position, owner))) continue
+		if (await log.confirm(end, { signal })) {
+			return new LogOwner({ log, host, epoch: end.position.epoch + 1, owner, retryBudget })
+		}
+	}
+	throw new IsleError('ISLE_UNAVAILABLE', `lost the race for the log in each of ${CLAIM_MAX_ATTEMPTS} attempts`)
+}
+
+/** False when somebody else has taken the slot. */
+async function createSeal(options: ClaimOptions, position: LogPosition, owner: Uint8Array): Promise<boolean> {
+	const { log, host, retryBudget, signal } = options
+	const nonce = host.random.bytes(NONCE_BYTES)
+	const content: RecordContent = { kind: 'seal', position, owner, nonce, body: new Uint8Array(0), sections: [] }
+	const pieces = encodeRecord(content).pieces
+	const retry = new Retry(host, retryBudget)
+	for (;;) {
+		const outcome = await log.store.createIfAbsent(log.key(position), pieces, { signal })
+		if (outcome.kind === 'created') return true
+		signal?.throwIfAborted()
+		const found = await log.readSlot(position, { signal })
+		if (found !== undefined) return isSameAppend(found, content)
+		if (!(await retry.pause(signal))) {
+			throw new IsleError(
+				'ISLE_UNAVAILABLE',
+				`no verdict on a seal in ${retry.attempts} attempts: key=\`${log.key(position)}\``,
+				{
+					cause: outcome.kind === 'unknown' ? outcome.cause : undefined,
+				},
+			)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+/**
+ * Reading a fenced log: one chain of epochs, each with one owner and slots 0, 1, 2 …, closed by a seal that names the
+ * owner of the next epoch. `docs/fenced-log.md` has the protocol and its safety argument.
+ *
+ * What is read is provisional until it is confirmed: a slot below a checkpoint may have been deleted and its name used
+ * again by a stalled claimer (a void seal), or be missing because it was deleted (and not because the log ends there).
+ * Both are excluded by one look at the checkpoints *after* the reads: see `confirm`.
+ */
+import { corrupt } from '../errors.ts'
+import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import { comparePositions, LOG_START, type LogPosition } from './log-position.ts'
+import { decodeRecord, type LogRecord } from './record.ts'
+
+/** Decimal digits of an epoch or a slot in a key: 2^53 has 16, so that byte order is numeric order. */
+const DIGITS = 16
+/** Slots that are asked for at once when reading forward grow up to this many. */
+const WINDOW_MAX_SLOTS = 256
+
+export interface FencedLogOptions {
+	/** The store of the database (its prefix taken off), with retries for what is idempotent. */
+	readonly store: ObjectStore
+	/** Folder of the log: `log` or `maintenance`. */
+	readonly folder: string
+	/** Where the newest checkpoint stands in this log, freshly listed; `undefined` when there is none. */
+	newestCheckpoint(options: RequestOptions): Promise<LogPosition | undefined>
+}
+
+export interface ReadForwardOptions extends RequestOptions {
+	/** Slots to ask for at first; it doubles while they are found. 1 for a poll, 8 for opening. */
+	readonly windowSlots: number
+	/** Called for each commit, in order. What it is given is provisional until `confirm`. */
+	onCommit(record: LogRecord): void
+}
+
+export interface ReadForwardResult {
+	/** The first free slot. */
+	readonly position: LogPosition
+	/** The first seal that was followed, if any: what `confirm` must look behind. */
+	readonly firstSeal: LogPosition | undefined
+}
+
+export class FencedLog {
+	readonly #options: FencedLogOptions
+
+	constructor(options: FencedLogOptions) {
+		this.#options = options
+	}
+
+	get store(): ObjectStore {
+		return this.#options.store
+	}
+
+	key(position: LogPosition): string {
+		return `${this.#options.folder}/${padded(position.epoch)}/${padded(position.slot)}`
+	}
+
+	/** The record at `position`, or `undefined` when the slot is free (or deleted: see `confirm`). */
+	async readSlot(position: LogPosition, options: RequestOptions = {}): Promise<LogRecord | undefined> {
+		const key = this.key(position)
+		const bytes = await this.#options.store.get(key, options)
+		if (bytes === undefined) return undefined
+		const record = decodeRecord(bytes, position, key)
+		if (record.kind === 'commit' && position.epoch === 0) throw corrupt(key, 'a commit in epoch 0, which has no owner,')
+		return record
+	}
+
+	/** Reads from `from` to the first free slot, following seals. */
+	async readForward(from: LogPosition, options: ReadForwardOptions): Promise<ReadForwardResult> {
+		let position = from
+		let firstSeal: LogPosition | undefined
+		let windowSlots = options.windowSlots
+		for (;;) {
+			const window = await this.#readWindow(position, windowSlots, options)
+			let consumed = 0
+			let sealed = false
+			for (const record of window) {
+				if (record === undefined) return { position, firstSeal }
+				consumed++
+				if (record.kind === 'seal') {
+					firstSeal ??= position
+					position = { epoch: position.epoch + 1, slot: 0 }
+					sealed = true
+					break
+				}
+				options.onCommit(record)
+				position = { epoch: position.epoch, slot: position.slot + 1 }
+			}
+			// After a seal the new epoch may be short: begin small again.
+			windowSlots = sealed || consumed < windowSlots ? options.windowSlots : Math.min(windowSlots * 2, WINDOW_MAX_SLOTS)
+		}
+	}
+
+	/**
+	 * True when what was read up to `position` is the log and no older state: no checkpoint stands beyond `position`
+	 * (the free slot there was not a deleted one), nor beyond `firstSeal` (that seal is not a void one). One LIST.
+	 * False: start again from the newest checkpoint.
+	 */
+	async confirm(result: ReadForwardResult, options: RequestOptions = {}): Promise<boolean> {
+		// The first record of a log is a seal, and seals are never deleted: (0, 0) is free only before the first use.
+		if (comparePositions(result.position, LOG_START) === 0) return true
+		const checkpoint = await this.#options.newestCheckpoint(options)
+		if (checkpoint === undefined) return true
+		const earliest = result.firstSeal ?? result.position
+		return comparePositions(checkpoint, earliest) <= 0
+	}
+
+	/** Records from `position` on, in order, up to the first free slot: a seal, too, ends what belongs to its epoch. */
+	async #readWindow(from: LogPosition, slots: number, options: RequestOptions): Promise<(LogRecord | undefined)[]> {
+		if (slots === 1) return [await this.readSlot(from, options)]
+		const reads: Promise<LogRecord | undefined>[] = []
+		for (let index = 0; index < slots; index++) {
+			reads.push(this.readSlot({ epoch: from.epoch, slot: from.slot + index }, options))
+		}
+		// Slots behind a free one or a seal are never looked at: their failures do not matter.
+		const settled = await Promise.allSettled(reads)
+		const window: (LogRecord | undefined)[] = []
+		for (const result of settled) {
+			if (result.status === 'rejected') throw result.reason
+			window.push(result.value)
+			if (result.value === undefined || result.value.kind === 'seal') break
+		}
+		return window
+	}
+}
+
+function padded(value: number): string {
+	return String(value).padStart(DIGITS, '0')
+}

@@ -1,0 +1,162 @@
+/**
+ * Checkpoints: the whole manifest at one position of each log, so that opening need not read the logs from their start.
+ *
+ * The name holds both positions, the maintenance log's first: `checkpoints/<epoch>-<slot>_<epoch>-<slot>`, 16 digits
+ * each. Maintainers write them, one owner after another, so that the maintenance position orders them rightly even when
+ * a fenced maintainer's last checkpoint arrives late (`docs/fenced-log.md`).
+ *
+ *     offset  size  field
+ *     0       4     magic `ISLC`
+ *     4       2     format version
+ *     6       2     reserved, 0
+ *     8       4     CRC-32 of bytes 0–7 and of the body
+ *     12      …     body: writer position (epoch, slot), maintenance position (epoch, slot), last sequence number,
+ *                   last commit time (varints); L0: count, TableRefs; runs: count, each id (string), count, TableRefs;
+ *                   blob packs: count, BlobPackRefs
+ */
+import { ByteReader } from '../bytes/byte-reader.ts'
+import { ByteWriter } from '../bytes/byte-writer.ts'
+import { crc32 } from '../bytes/crc32.ts'
+import { corrupt, IsleError } from '../errors.ts'
+import { comparePositions, type LogPosition } from '../log/log-position.ts'
+import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import type { Manifest } from './manifest.ts'
+import {
+	readBlobPackRef,
+	readId,
+	readList,
+	readTableRef,
+	writeBlobPackRef,
+	writeList,
+	writeTableRef,
+} from './table-ref-codec.ts'
+
+const MAGIC = 0x434c_5349 // 'ISLC', read as a little-endian u32. Persisted: never renumber.
+/** Persisted. A reader refuses what is newer. */
+export const CHECKPOINT_FORMAT_VERSION = 1
+const PREAMBLE_BYTES = 12
+const FOLDER = 'checkpoints/'
+const NAME = /^checkpoints\/(\d{16})-(\d{16})_(\d{16})-(\d{16})$/
+const LIST_PAGE_MAX = 1000
+
+export interface CheckpointName {
+	readonly key: string
+	readonly maintenancePosition: LogPosition
+	readonly writerPosition: LogPosition
+}
+
+export function checkpointKey(manifest: Pick<Manifest, 'maintenancePosition' | 'writerPosition'>): string {
+	return `${FOLDER}${positionName(manifest.maintenancePosition)}_${positionName(manifest.writerPosition)}`
+}
+
+/** Throws `ISLE_CORRUPT` for a name in the folder that is no checkpoint's. */
+export function parseCheckpointKey(key: string): CheckpointName {
+	const match = NAME.exec(key)
+	if (match === null) throw corrupt(key, 'not the name of a checkpoint:')
+	const [maintenanceEpoch, maintenanceSlot, writerEpoch, writerSlot] = match.slice(1).map(Number)
+	return {
+		key,
+		maintenancePosition: { epoch: maintenanceEpoch ?? 0, slot: maintenanceSlot ?? 0 },
+		writerPosition: { epoch: writerEpoch ?? 0, slot: writerSlot ?? 0 },
+	}
+}
+
+/** The newest by maintenance position, then by writer position; `undefined` when there is none. One LIST a page. */
+export async function newestCheckpoint(
+	store: ObjectStore,
+	options: RequestOptions = {},
+): Promise<CheckpointName | undefined> {
+	let startAfter: string | undefined
+	let newest: CheckpointName | undefined
+	for (;;) {
+		const page = await store.list({ ...options, prefix: FOLDER, startAfter, limit: LIST_PAGE_MAX })
+		// Names are of fixed width: the last one in byte order is the newest.
+		const last = page.objects.at(-1)
+		if (last !== undefined) newest = parseCheckpointKey(last.key)
+		if (!page.isTruncated || last === undefined) return newest
+		startAfter = last.key
+	}
+}
+
+/** Reads the checkpoint that `name` names; `undefined` when it was deleted, because a newer one exists. One GET. */
+export async function readCheckpoint(
+	store: ObjectStore,
+	name: CheckpointName,
+	options: RequestOptions = {},
+): Promise<Manifest | undefined> {
+	const bytes = await store.get(name.key, options)
+	if (bytes === undefined) return undefined
+	const manifest = decodeCheckpoint(bytes, name.key)
+	const isNamed =
+		comparePositions(manifest.writerPosition, name.writerPosition) === 0 &&
+		comparePositions(manifest.maintenancePosition, name.maintenancePosition) === 0
+	if (!isNamed) throw corrupt(name.key, 'a checkpoint of other positions')
+	return manifest
+}
+
+export function encodeCheckpoint(manifest: Manifest): Uint8Array {
+	const writer = new ByteWriter()
+	writePosition(writer, manifest.writerPosition)
+	writePosition(writer, manifest.maintenancePosition)
+	writer.varint(manifest.lastSeq)
+	writer.varint(manifest.lastCommitMs)
+	writeList(writer, manifest.l0, table => writeTableRef(writer, table))
+	writeList(writer, manifest.runs, run => {
+		writer.string(run.id)
+		writeList(writer, run.tables, table => writeTableRef(writer, table))
+	})
+	writeList(writer, manifest.blobPacks, pack => writeBlobPackRef(writer, pack))
+	const body = writer.finish()
+	const bytes = new Uint8Array(PREAMBLE_BYTES + body.length)
+	const view = new DataView(bytes.buffer)
+	view.setUint32(0, MAGIC, true)
+	view.setUint16(4, CHECKPOINT_FORMAT_VERSION, true)
+	view.setUint32(8, crc32(body, crc32(bytes.subarray(0, 8))), true)
+	bytes.set(body, PREAMBLE_BYTES)
+	return bytes
+}
+
+/** An empty or truncated checkpoint is damage, never an empty database. */
+export function decodeCheckpoint(bytes: Uint8Array, where: string): Manifest {
+	const preamble = new ByteReader(bytes, where)
+	if (preamble.u32() !== MAGIC) throw corrupt(where, 'not a checkpoint: wrong magic')
+	const version = preamble.u16()
+	if (version > CHECKPOINT_FORMAT_VERSION) {
+		throw new IsleError(
+			'ISLE_UNSUPPORTED',
+			`checkpoint format ${version} is newer than this release reads: key=\`${where}\``,
+		)
+	}
+	preamble.u16()
+	const storedCrc = preamble.u32()
+	const body = bytes.subarray(PREAMBLE_BYTES)
+	if (crc32(body, crc32(bytes.subarray(0, 8))) !== storedCrc) throw corrupt(where, 'checkpoint checksum mismatch')
+	const reader = new ByteReader(body, where)
+	const manifest: Manifest = {
+		writerPosition: readPosition(reader),
+		maintenancePosition: readPosition(reader),
+		lastSeq: reader.varint(),
+		lastCommitMs: reader.varint(),
+		l0: readList(reader, where, () => readTableRef(reader, where)),
+		runs: readList(reader, where, () => ({
+			id: readId(reader),
+			tables: readList(reader, where, () => readTableRef(reader, where)),
+		})),
+		blobPacks: readList(reader, where, () => readBlobPackRef(reader)),
+	}
+	reader.expectEnd()
+	return manifest
+}
+
+function positionName(position: LogPosition): string {
+	return `${String(position.epoch).padStart(16, '0')}-${String(position.slot).padStart(16, '0')}`
+}
+
+function writePosition(writer: ByteWriter, position: LogPosition): void {
+	writer.varint(position.epoch)
+	writer.varint(position.slot)
+}
+
+function readPosition(reader: ByteReader): LogPosition {
+	return { epoch: reader.varint(), slot: reader.varint() }
+}
