@@ -1,0 +1,333 @@
+/**
+ * Builds one raw block at a time (layout: block-format.ts) from entries in order.
+ *
+ * Steps: `relate` the next key to the last one (order, shared prefix), ask `bytesWith` whether it still fits, `append` it
+ * (a copy of suffix and value straight to their place), `encode` the block, `reset`.
+ *
+ * The prefix is guessed from the block before (its true common prefix), so that suffixes land where they stay; a guess
+ * that proves too long is shortened, and the entries so far are moved. Neighbouring blocks share about the same prefix,
+ * so this is rare, and it saves a second copy of every entry.
+ *
+ * Invariants: every key of the block begins with the prefix; `ends` never decreases; nothing outside `count` is read.
+ */
+import { copyRange } from '../bytes/copy.ts'
+import {
+	BLOCK_HEADER_BYTES,
+	byteWidth,
+	FLAG_KINDS,
+	FLAG_WIDE,
+	MIN_EXPIRY_BYTES,
+	NARROW_MAX_BYTES,
+	writeUint,
+} from './block-format.ts'
+import type { EntryKind } from './entry.ts'
+
+/** Estimate of the columns of one entry: two u16 ends, a sequence delta of up to three bytes, a little more. */
+const COLUMN_BYTES = 8
+
+export class BlockBuilder {
+	#data: Uint8Array
+	#dataBytes = 0
+	#count = 0
+	#ends = new Uint32Array(256)
+	#seqs = new Float64Array(128)
+	#expiries = new Float64Array(128)
+	#kinds = new Uint8Array(128)
+	#hasExpiry = false
+	#prefix = new Uint8Array(64)
+	#prefixBytes = 0
+	/** Length of the prefix that all keys of the block truly share; at least `#prefixBytes`. */
+	#commonBytes = 0
+	/** The common prefix of the last block: the guess for the next one. */
+	#guessBytes = Number.POSITIVE_INFINITY
+	/** Bytes that the key given to `relate` shares with the key before it. */
+	sharedBytes = 0
+
+	constructor(dataBytes: number) {
+		this.#data = new Uint8Array(dataBytes)
+	}
+
+	get count(): number {
+		return this.#count
+	}
+
+	get lastSeq(): number {
+		return this.#seqs[this.#count - 1] as number
+	}
+
+	/** Estimated raw size. */
+	get estimatedBytes(): number {
+		return BLOCK_HEADER_BYTES + this.#prefixBytes + this.#dataBytes + this.#count * COLUMN_BYTES
+	}
+
+	/**
+	 * Negative, zero or positive as the key is smaller than, equal to or larger than the last one; sets `sharedBytes`.
+	 * The block must hold an entry.
+	 */
+	relate(keyBuf: Uint8Array, keyOffset: number, keyBytes: number): number {
+		const prefix = this.#prefix
+		const prefixBytes = this.#prefixBytes
+		const limit = Math.min(prefixBytes, keyBytes)
+		let shared = 0
+		while (shared < limit && prefix[shared] === keyBuf[keyOffset + shared]) shared++
+		this.sharedBytes = shared
+		if (shared < prefixBytes) {
+			return shared === keyBytes ? -1 : (keyBuf[keyOffset + shared] as number) - (prefix[shared] as number)
+		}
+		const data = this.#data
+		const last = this.#count - 1
+		const start = last === 0 ? 0 : (this.#ends[2 * last - 1] as number)
+		const lastBytes = prefixBytes + (this.#ends[2 * last] as number) - start
+		const base = start - prefixBytes
+		const common = Math.min(lastBytes, keyBytes)
+		while (shared < common && data[base + shared] === keyBuf[keyOffset + shared]) shared++
+		this.sharedBytes = shared
+		if (shared === common) return keyBytes - lastBytes
+		return (keyBuf[keyOffset + shared] as number) - (data[base + shared] as number)
+	}
+
+	/** Estimated raw size once the key that was given to `relate` is appended with its value. */
+	bytesWith(keyBytes: number, valueBytes: number): number {
+		const prefixBytes = Math.min(this.#prefixBytes, this.sharedBytes)
+		const moved = (this.#prefixBytes - prefixBytes) * this.#count
+		return this.estimatedBytes + moved + COLUMN_BYTES + keyBytes - prefixBytes + valueBytes
+	}
+
+	/** Appends an entry whose key was related to the last one (unless the block is empty). Ranges are the caller's to check. */
+	append(
+		keyBuf: Uint8Array,
+		keyOffset: number,
+		keyBytes: number,
+		seq: number,
+		kind: EntryKind,
+		expiresAtMs: number,
+		valueBuf: Uint8Array,
+		valueOffset: number,
+		valueBytes: number,
+	): void {
+		const i = this.#count
+		if (i === 0) {
+			this.#begin(keyBuf, keyOffset, keyBytes)
+		} else {
+			if (this.sharedBytes < this.#prefixBytes) this.#shortenPrefix(this.sharedBytes)
+			if (this.sharedBytes < this.#commonBytes) this.#commonBytes = this.sharedBytes
+			if (i === this.#kinds.length) this.#growColumns()
+		}
+		const prefixBytes = this.#prefixBytes
+		const start = this.#dataBytes
+		const keyEnd = start + keyBytes - prefixBytes
+		const end = keyEnd + valueBytes
+		if (end > this.#data.length) this.#growData(end)
+		if (keyBuf === valueBuf && valueOffset === keyOffset + keyBytes) {
+			copyRange(keyBuf, keyOffset + prefixBytes, end - start, this.#data, start)
+		} else {
+			copyRange(keyBuf, keyOffset + prefixBytes, keyEnd - start, this.#data, start)
+			copyRange(valueBuf, valueOffset, valueBytes, this.#data, keyEnd)
+		}
+		this.#ends[2 * i] = keyEnd
+		this.#ends[2 * i + 1] = end
+		this.#seqs[i] = seq
+		this.#kinds[i] = kind
+		this.#expiries[i] = expiresAtMs
+		if (expiresAtMs !== 0) this.#hasExpiry = true
+		this.#dataBytes = end
+		this.#count = i + 1
+	}
+
+	/** A copy of the key of the last entry. */
+	lastKey(): Uint8Array {
+		const last = this.#count - 1
+		const start = last === 0 ? 0 : (this.#ends[2 * last - 1] as number)
+		const end = this.#ends[2 * last] as number
+		const key = new Uint8Array(this.#prefixBytes + end - start)
+		key.set(this.#prefix.subarray(0, this.#prefixBytes))
+		key.set(this.#data.subarray(start, end), this.#prefixBytes)
+		return key
+	}
+
+	/** Fixes widths and returns the exact size that `encode` will write. */
+	measure(): BlockShape {
+		const count = this.#count
+		let minSeq = this.#seqs[0] as number
+		let maxSeq = minSeq
+		let minKind = this.#kinds[0] as number
+		let maxKind = minKind
+		for (let i = 1; i < count; i++) {
+			const seq = this.#seqs[i] as number
+			if (seq < minSeq) minSeq = seq
+			else if (seq > maxSeq) maxSeq = seq
+			const kind = this.#kinds[i] as number
+			if (kind < minKind) minKind = kind
+			else if (kind > maxKind) maxKind = kind
+		}
+		let minExpiresAtMs = 0
+		let expiryWidth = 0
+		if (this.#hasExpiry) {
+			minExpiresAtMs = Number.POSITIVE_INFINITY
+			let maxExpiresAtMs = 0
+			for (let i = 0; i < count; i++) {
+				const expiresAtMs = this.#expiries[i] as number
+				if (expiresAtMs !== 0 && expiresAtMs < minExpiresAtMs) minExpiresAtMs = expiresAtMs
+				if (expiresAtMs > maxExpiresAtMs) maxExpiresAtMs = expiresAtMs
+			}
+			expiryWidth = byteWidth(maxExpiresAtMs - minExpiresAtMs + 1)
+		}
+		const seqWidth = byteWidth(maxSeq - minSeq)
+		const endWidth = this.#dataBytes > NARROW_MAX_BYTES ? 4 : 2
+		const hasKinds = minKind !== maxKind
+		const head = BLOCK_HEADER_BYTES + (expiryWidth > 0 ? MIN_EXPIRY_BYTES : 0) + this.#prefixBytes
+		const columns = 2 * endWidth + seqWidth + expiryWidth + (hasKinds ? 1 : 0)
+		return {
+			rawBytes: head + this.#dataBytes + count * columns,
+			minSeq,
+			maxSeq,
+			minExpiresAtMs,
+			seqWidth,
+			expiryWidth,
+			endWidth,
+			hasKinds,
+		}
+	}
+
+	/** Writes the block into `target` at `at`, where `shape.rawBytes` bytes are free. */
+	encode(shape: BlockShape, target: Uint8Array, at: number): void {
+		const count = this.#count
+		target[at] = (shape.endWidth === 4 ? FLAG_WIDE : 0) | (shape.hasKinds ? FLAG_KINDS : 0)
+		target[at + 1] = shape.hasKinds ? 0 : (this.#kinds[0] as number)
+		target[at + 2] = shape.seqWidth
+		target[at + 3] = shape.expiryWidth
+		writeUint(target, at + 4, 4, count)
+		writeUint(target, at + 8, 4, this.#prefixBytes)
+		writeUint(target, at + 12, 7, shape.minSeq)
+		target[at + 19] = 0
+		let position = at + BLOCK_HEADER_BYTES
+		if (shape.expiryWidth > 0) {
+			writeUint(target, position, 7, shape.minExpiresAtMs)
+			target[position + 7] = 0
+			position += MIN_EXPIRY_BYTES
+		}
+		copyRange(this.#prefix, 0, this.#prefixBytes, target, position)
+		position += this.#prefixBytes
+		copyRange(this.#data, 0, this.#dataBytes, target, position)
+		this.#encodeColumns(shape, target, position + this.#dataBytes)
+	}
+
+	/** Forgets the entries; the next block begins with this one's common prefix as its guess. */
+	reset(): void {
+		if (this.#count > 1) this.#guessBytes = this.#commonBytes
+		this.#count = 0
+		this.#dataBytes = 0
+		this.#hasExpiry = false
+	}
+
+	#encodeColumns(shape: BlockShape, target: Uint8Array, start: number): void {
+		const count = this.#count
+		const ends = this.#ends
+		let position = start
+		if (shape.endWidth === 2) {
+			for (let i = 0; i < 2 * count; i++) {
+				const end = ends[i] as number
+				target[position] = end
+				target[position + 1] = end >>> 8
+				position += 2
+			}
+		} else {
+			for (let i = 0; i < 2 * count; i++, position += 4) writeUint(target, position, 4, ends[i] as number)
+		}
+		position = encodeDeltas(this.#seqs, count, shape.minSeq, shape.seqWidth, target, position)
+		if (shape.expiryWidth > 0) {
+			for (let i = 0; i < count; i++, position += shape.expiryWidth) {
+				const expiresAtMs = this.#expiries[i] as number
+				const stored = expiresAtMs === 0 ? 0 : expiresAtMs - shape.minExpiresAtMs + 1
+				writeUint(target, position, shape.expiryWidth, stored)
+			}
+		}
+		if (shape.hasKinds) copyRange(this.#kinds, 0, count, target, position)
+	}
+
+	#begin(keyBuf: Uint8Array, keyOffset: number, keyBytes: number): void {
+		const prefixBytes = Math.min(keyBytes, this.#guessBytes)
+		if (prefixBytes > this.#prefix.length) this.#prefix = new Uint8Array(prefixBytes * 2)
+		copyRange(keyBuf, keyOffset, prefixBytes, this.#prefix, 0)
+		this.#prefixBytes = prefixBytes
+		this.#commonBytes = keyBytes
+	}
+
+	/** Gives `prefix[prefixBytes …)` back to the suffixes, from the last entry to the first. */
+	#shortenPrefix(prefixBytes: number): void {
+		const freed = this.#prefix.subarray(prefixBytes, this.#prefixBytes)
+		const ends = this.#ends
+		const grown = this.#dataBytes + freed.length * this.#count
+		if (grown > this.#data.length) this.#growData(grown)
+		for (let i = this.#count - 1; i >= 0; i--) {
+			const start = i === 0 ? 0 : (ends[2 * i - 1] as number)
+			const end = ends[2 * i + 1] as number
+			const to = start + freed.length * i
+			this.#data.copyWithin(to + freed.length, start, end)
+			this.#data.set(freed, to)
+			ends[2 * i] = (ends[2 * i] as number) + freed.length * (i + 1)
+			ends[2 * i + 1] = end + freed.length * (i + 1)
+		}
+		this.#dataBytes = grown
+		this.#prefixBytes = prefixBytes
+	}
+
+	#growData(needed: number): void {
+		const grown = new Uint8Array(Math.max(needed, this.#data.length * 2))
+		grown.set(this.#data.subarray(0, this.#dataBytes))
+		this.#data = grown
+	}
+
+	#growColumns(): void {
+		const capacity = this.#kinds.length * 2
+		const ends = new Uint32Array(capacity * 2)
+		ends.set(this.#ends)
+		this.#ends = ends
+		const seqs = new Float64Array(capacity)
+		seqs.set(this.#seqs)
+		this.#seqs = seqs
+		const expiries = new Float64Array(capacity)
+		expiries.set(this.#expiries)
+		this.#expiries = expiries
+		const kinds = new Uint8Array(capacity)
+		kinds.set(this.#kinds)
+		this.#kinds = kinds
+	}
+}
+
+/** What `measure` has fixed for `encode`. */
+export interface BlockShape {
+	readonly rawBytes: number
+	readonly minSeq: number
+	readonly maxSeq: number
+	readonly minExpiresAtMs: number
+	readonly seqWidth: number
+	readonly expiryWidth: number
+	readonly endWidth: 2 | 4
+	readonly hasKinds: boolean
+}
+
+/** Writes `values[i] − base` in `width` bytes each and returns where they end. */
+function encodeDeltas(
+	values: Float64Array,
+	count: number,
+	base: number,
+	width: number,
+	target: Uint8Array,
+	start: number,
+): number {
+	let position = start
+	if (width > 0 && width <= 3) {
+		// The common case, in 32-bit arithmetic.
+		for (let i = 0; i < count; i++) {
+			let delta = (values[i] as number) - base
+			for (let j = 0; j < width; j++) {
+				target[position++] = delta
+				delta >>>= 8
+			}
+		}
+		return position
+	}
+	for (let i = 0; i < count; i++, position += width) writeUint(target, position, width, (values[i] as number) - base)
+	return position
+}

@@ -1,0 +1,272 @@
+/**
+ * A decoded block (layout: block-format.ts): an immutable, sorted list of entries over one buffer.
+ *
+ * Opening it checks everything that a reader relies on: widths, counts, ends, kinds, numbers, and the order of entries.
+ * After that no method can read outside the buffer, whatever the bytes were.
+ *
+ * For scans that must not allocate per entry: `bytes` with `prefixStart`, `prefixBytes`, `suffixStartAt(i)`,
+ * `valueStartAt(i)` (also the end of the suffix) and `valueEndAt(i)`. A raw entry (suffix and value) is
+ * `bytes[suffixStartAt(i), valueEndAt(i))`.
+ */
+import { compareRanges } from '../bytes/compare.ts'
+import { copyRange } from '../bytes/copy.ts'
+import { corrupt } from '../errors.ts'
+import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, readUint } from './block-format.ts'
+import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB } from './entry.ts'
+
+/** Objects, typed-array headers and fields of one Block, roughly. */
+const OVERHEAD_BYTES = 320
+
+export class Block {
+	/** The raw block. Never written to. */
+	readonly bytes: Uint8Array
+	readonly count: number
+	/** Where in `bytes` the prefix of all keys begins, and how long it is. */
+	readonly prefixStart: number
+	readonly prefixBytes: number
+	/** Absolute positions in `bytes`: suffix of entry i begins at [2i], its value at [2i + 1] and ends at [2i + 2]. */
+	readonly #positions: Uint32Array
+	readonly #seqWidth: number
+	readonly #seqStart: number
+	readonly #minSeq: number
+	readonly #expiryWidth: number
+	readonly #expiryStart: number
+	readonly #minExpiresAtMs: number
+	/** Where the kind column begins, or −1 when all entries are of `#kind`. */
+	readonly #kindStart: number
+	readonly #kind: number
+
+	/** Takes over `bytes` (they must not change any more). @throws ISLE_CORRUPT naming `where`. */
+	constructor(bytes: Uint8Array, where: string) {
+		if (bytes.length < BLOCK_HEADER_BYTES) throw corrupt(where, 'a block that is shorter than its header')
+		const flags = bytes[0] as number
+		this.bytes = bytes
+		this.#kind = bytes[1] as number
+		this.#seqWidth = bytes[2] as number
+		this.#expiryWidth = bytes[3] as number
+		this.count = readUint(bytes, 4, 4)
+		this.prefixBytes = readUint(bytes, 8, 4)
+		this.#minSeq = readUint(bytes, 12, 7)
+		if ((flags & ~(FLAG_WIDE | FLAG_KINDS)) !== 0) throw corrupt(where, `a block with unknown flags ${flags}`)
+		if (this.#seqWidth > 7 || this.#expiryWidth > 7) throw corrupt(where, 'a block with a column that is too wide')
+		if (this.#kind > KIND_BLOB || bytes[19] !== 0) throw corrupt(where, 'a block with a bad header')
+		const hasExpiry = this.#expiryWidth > 0
+		this.prefixStart = BLOCK_HEADER_BYTES + (hasExpiry ? MIN_EXPIRY_BYTES : 0)
+		const endWidth = flags & FLAG_WIDE ? 4 : 2
+		const hasKinds = (flags & FLAG_KINDS) !== 0
+		const dataStart = this.prefixStart + this.prefixBytes
+		const columns = 2 * endWidth + this.#seqWidth + this.#expiryWidth + (hasKinds ? 1 : 0)
+		const endsStart = bytes.length - this.count * columns
+		if (this.count === 0 || this.prefixBytes > KEY_MAX_BYTES || !(dataStart <= endsStart)) {
+			throw corrupt(where, `a block of ${bytes.length} bytes that cannot hold its ${this.count} entries`)
+		}
+		this.#minExpiresAtMs = hasExpiry ? readUint(bytes, BLOCK_HEADER_BYTES, 7) : 0
+		if (hasExpiry && bytes[BLOCK_HEADER_BYTES + 7] !== 0) throw corrupt(where, 'a block with a bad header')
+		this.#seqStart = endsStart + this.count * 2 * endWidth
+		this.#expiryStart = this.#seqStart + this.count * this.#seqWidth
+		this.#kindStart = hasKinds ? this.#expiryStart + this.count * this.#expiryWidth : -1
+		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where)
+		this.#verify(where)
+	}
+
+	/** Memory that the block keeps alive, in bytes. */
+	get memoryBytes(): number {
+		return this.bytes.buffer.byteLength + this.#positions.byteLength + OVERHEAD_BYTES
+	}
+
+	/** Index of the first entry whose key is ≥ `key` (its newest version); `count` when there is none. */
+	seek(key: Uint8Array): number {
+		const bytes = this.bytes
+		const prefixStart = this.prefixStart
+		const prefixBytes = this.prefixBytes
+		const common = Math.min(prefixBytes, key.length)
+		for (let i = 0; i < common; i++) {
+			const difference = (key[i] as number) - (bytes[prefixStart + i] as number)
+			if (difference !== 0) return difference < 0 ? 0 : this.count
+		}
+		if (key.length < prefixBytes) return 0
+		const positions = this.#positions
+		const keyEnd = key.length
+		let low = 0
+		let high = this.count
+		while (low < high) {
+			const middle = (low + high) >>> 1
+			const start = positions[2 * middle] as number
+			const end = positions[2 * middle + 1] as number
+			if (compareRanges(bytes, start, end, key, prefixBytes, keyEnd) < 0) low = middle + 1
+			else high = middle
+		}
+		return low
+	}
+
+	/** Negative, zero or positive as the key of entry `i` is smaller than, equal to or larger than `key`. */
+	compareKeyAt(i: number, key: Uint8Array): number {
+		const bytes = this.bytes
+		const prefixStart = this.prefixStart
+		const prefixBytes = this.prefixBytes
+		const common = Math.min(prefixBytes, key.length)
+		for (let j = 0; j < common; j++) {
+			const difference = (bytes[prefixStart + j] as number) - (key[j] as number)
+			if (difference !== 0) return difference
+		}
+		if (key.length < prefixBytes) return 1
+		return compareRanges(bytes, this.suffixStartAt(i), this.valueStartAt(i), key, prefixBytes, key.length)
+	}
+
+	/** Negative, zero or positive as the key of entry `i` compares with that of entry `j` of `other`. */
+	compareKeysAt(i: number, other: Block, j: number): number {
+		const aStart = this.suffixStartAt(i)
+		const aEnd = this.valueStartAt(i)
+		const bStart = other.suffixStartAt(j)
+		const bEnd = other.valueStartAt(j)
+		const aPrefixEnd = this.prefixStart + this.prefixBytes
+		const bPrefixEnd = other.prefixStart + other.prefixBytes
+		const common = Math.min(this.prefixBytes, other.prefixBytes)
+		const prefixes = compareRanges(
+			this.bytes,
+			this.prefixStart,
+			this.prefixStart + common,
+			other.bytes,
+			other.prefixStart,
+			other.prefixStart + common,
+		)
+		if (prefixes !== 0) return prefixes
+		if (this.prefixBytes === other.prefixBytes) {
+			return compareRanges(this.bytes, aStart, aEnd, other.bytes, bStart, bEnd)
+		}
+		// One prefix is longer: its rest meets the beginning of the other's suffix.
+		if (this.prefixBytes > common) {
+			const rest = Math.min(this.prefixBytes - common, bEnd - bStart)
+			const restStart = this.prefixStart + common
+			const head = compareRanges(this.bytes, restStart, aPrefixEnd, other.bytes, bStart, bStart + rest)
+			return head !== 0 ? head : compareRanges(this.bytes, aStart, aEnd, other.bytes, bStart + rest, bEnd)
+		}
+		const rest = Math.min(other.prefixBytes - common, aEnd - aStart)
+		const restStart = other.prefixStart + common
+		const head = compareRanges(this.bytes, aStart, aStart + rest, other.bytes, restStart, bPrefixEnd)
+		return head !== 0 ? head : compareRanges(this.bytes, aStart + rest, aEnd, other.bytes, bStart, bEnd)
+	}
+
+	/** Length of the key of entry `i`. */
+	keyBytesAt(i: number): number {
+		return this.prefixBytes + this.valueStartAt(i) - this.suffixStartAt(i)
+	}
+
+	/** Writes the key of entry `i` into `target` at `at`, where there is room for `keyBytesAt(i)`; returns its end. */
+	copyKeyAt(i: number, target: Uint8Array, at: number): number {
+		const start = this.suffixStartAt(i)
+		const suffixBytes = this.valueStartAt(i) - start
+		const suffixAt = at + this.prefixBytes
+		copyRange(this.bytes, this.prefixStart, this.prefixBytes, target, at)
+		copyRange(this.bytes, start, suffixBytes, target, suffixAt)
+		return suffixAt + suffixBytes
+	}
+
+	/** The key of entry `i`, in memory of its own. */
+	keyAt(i: number): Uint8Array {
+		const key = new Uint8Array(this.keyBytesAt(i))
+		this.copyKeyAt(i, key, 0)
+		return key
+	}
+
+	kindAt(i: number): EntryKind {
+		return (this.#kindStart < 0 ? this.#kind : this.bytes[this.#kindStart + i]) as EntryKind
+	}
+
+	seqAt(i: number): number {
+		const width = this.#seqWidth
+		return this.#minSeq + readUint(this.bytes, this.#seqStart + i * width, width)
+	}
+
+	/** 0: never. */
+	expiresAtMsAt(i: number): number {
+		const width = this.#expiryWidth
+		if (width === 0) return 0
+		const stored = readUint(this.bytes, this.#expiryStart + i * width, width)
+		return stored === 0 ? 0 : this.#minExpiresAtMs + stored - 1
+	}
+
+	/** The value of entry `i` as a view: copy it before it leaves the engine. */
+	valueViewAt(i: number): Uint8Array {
+		const start = this.valueStartAt(i)
+		return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + start, this.valueEndAt(i) - start)
+	}
+
+	suffixStartAt(i: number): number {
+		return this.#positions[2 * i] as number
+	}
+
+	/** Where the value begins, which is where the suffix ends. */
+	valueStartAt(i: number): number {
+		return this.#positions[2 * i + 1] as number
+	}
+
+	valueEndAt(i: number): number {
+		return this.#positions[2 * i + 2] as number
+	}
+
+	/** Checks columns and order once, so that no reader has to. */
+	#verify(where: string): void {
+		const bytes = this.bytes
+		const positions = this.#positions
+		const count = this.count
+		if (this.#minSeq + 256 ** this.#seqWidth > Number.MAX_SAFE_INTEGER) {
+			for (let i = 0; i < count; i++) {
+				if (!Number.isSafeInteger(this.seqAt(i))) throw corrupt(where, 'a sequence number beyond 2^53')
+			}
+		}
+		if (this.#minExpiresAtMs + 256 ** this.#expiryWidth > Number.MAX_SAFE_INTEGER) {
+			for (let i = 0; i < count; i++) {
+				if (!Number.isSafeInteger(this.expiresAtMsAt(i))) throw corrupt(where, 'an expiry beyond 2^53')
+			}
+		}
+		if (this.#kindStart >= 0) {
+			for (let i = this.#kindStart; i < bytes.length; i++) {
+				if ((bytes[i] as number) > KIND_BLOB) throw corrupt(where, `an entry of unknown kind ${bytes[i]}`)
+			}
+		}
+		const suffixMax = KEY_MAX_BYTES - this.prefixBytes
+		for (let i = 0; i < count; i++) {
+			const start = positions[2 * i] as number
+			const end = positions[2 * i + 1] as number
+			if (end - start > suffixMax || (this.prefixBytes === 0 && start === end)) {
+				throw corrupt(where, `a key of ${this.prefixBytes + end - start} bytes`)
+			}
+			if (i === 0) continue
+			const order = compareRanges(
+				bytes,
+				positions[2 * i - 2] as number,
+				positions[2 * i - 1] as number,
+				bytes,
+				start,
+				end,
+			)
+			if (order > 0 || (order === 0 && this.seqAt(i - 1) <= this.seqAt(i))) {
+				throw corrupt(where, `entry ${i} of a block is out of order`)
+			}
+		}
+	}
+}
+
+function readPositions(
+	bytes: Uint8Array,
+	count: number,
+	dataStart: number,
+	endsStart: number,
+	endWidth: 2 | 4,
+	where: string,
+): Uint32Array {
+	const positions = new Uint32Array(2 * count + 1)
+	positions[0] = dataStart
+	let before = dataStart
+	let at = endsStart
+	for (let i = 1; i <= 2 * count; i++, at += endWidth) {
+		const end = endWidth === 2 ? (bytes[at] as number) | ((bytes[at + 1] as number) << 8) : readUint(bytes, at, 4)
+		const position = dataStart + end
+		if (position < before || position > endsStart) throw corrupt(where, 'an entry that reaches outside its block')
+		positions[i] = position
+		before = position
+	}
+	if (before !== endsStart) throw corrupt(where, 'a block with bytes that belong to no entry')
+	return positions
+}

@@ -1,0 +1,32 @@
+/** Zstandard frames (RFC 8878) at level 1, through Node's zlib (22.15 and later). */
+import { nodeZlib } from '../bytes/node-zlib.ts'
+import { IsleError } from '../errors.ts'
+import type { Codec } from './codec.ts'
+
+const SIZE_BYTES = 4
+const LEVEL = 1
+
+function zlibWithZstd(): typeof import('node:zlib') {
+	// Older Node has zlib without these functions.
+	if (nodeZlib === undefined || typeof nodeZlib.zstdCompressSync !== 'function') {
+		throw new IsleError('ISLE_UNSUPPORTED', 'codec `zstd` needs Node.js 22.15 or newer')
+	}
+	return nodeZlib
+}
+
+export const zstdCodec: Codec = {
+	name: 'zstd',
+	id: 3,
+	compress(raw) {
+		const zlib = zlibWithZstd()
+		return zlib.zstdCompressSync(raw, { params: { [zlib.constants.ZSTD_c_compressionLevel]: LEVEL } })
+	},
+	decompress(sized, rawBytes) {
+		const raw = zlibWithZstd().zstdDecompressSync(sized.subarray(SIZE_BYTES), {
+			maxOutputLength: Math.max(1, rawBytes),
+			chunkSize: Math.max(64, rawBytes),
+		})
+		if (raw.length !== rawBytes) throw new Error(`zstd gave ${raw.length} bytes of ${rawBytes}`)
+		return raw
+	},
+}

@@ -1,0 +1,59 @@
+/**
+ * The codecs of blocks, by name and by the number that a block stores.
+ *
+ * A codec works on one block at a time, synchronously, and keeps no state. What it is given to decompress has passed its
+ * CRC but is not trusted: a decoder allocates no more than the declared raw size (which the caller has bounded), and
+ * gives exactly that many bytes or throws.
+ */
+import { IsleError } from '../errors.ts'
+import { deflateCodec } from './codec-deflate.ts'
+import { lz4Codec } from './codec-lz4.ts'
+import { zstdCodec } from './codec-zstd.ts'
+import type { CodecName } from './sst-meta.ts'
+
+export interface Codec {
+	readonly name: CodecName
+	/** Persisted in blocks: never renumber. */
+	readonly id: number
+	/** The compressed form of `raw`, valid until the next call of any codec; `raw` is not kept. */
+	compress(raw: Uint8Array): Uint8Array
+	/**
+	 * `sized` is the raw size as u32 and the payload after it, as they lie in a stored block. Returns `rawBytes` bytes in
+	 * memory that the caller owns. Throws anything when the payload is not that.
+	 */
+	decompress(sized: Uint8Array, rawBytes: number): Uint8Array
+}
+
+/** Persisted: never renumber. Blocks of this codec are their own raw form. */
+export const CODEC_NONE = 0
+
+/** `undefined` for `none`. Ids: deflate 1, lz4 2, zstd 3. */
+const CODECS: Readonly<Record<CodecName, Codec | undefined>> = {
+	none: undefined,
+	deflate: deflateCodec,
+	lz4: lz4Codec,
+	zstd: zstdCodec,
+}
+
+export const CODEC_NAMES: readonly CodecName[] = ['none', 'deflate', 'lz4', 'zstd']
+
+export function isCodecName(name: string): name is CodecName {
+	return Object.hasOwn(CODECS, name)
+}
+
+/** The codec of that name; `undefined` for `none`. @throws ISLE_UNSUPPORTED for a name that is not known. */
+export function codecByName(name: string): Codec | undefined {
+	if (!isCodecName(name)) {
+		throw new IsleError('ISLE_UNSUPPORTED', `unknown codec \`${name}\`: this version knows ${CODEC_NAMES.join(', ')}`)
+	}
+	return CODECS[name]
+}
+
+/** The codec with that number; `undefined` for `none`. @throws ISLE_UNSUPPORTED for a number that is not known. */
+export function codecById(id: number, where: string): Codec | undefined {
+	if (id === CODEC_NONE) return undefined
+	for (const name of CODEC_NAMES) if (CODECS[name]?.id === id) return CODECS[name]
+	throw new IsleError('ISLE_UNSUPPORTED', `unknown codec number ${id} in \`${where}\`: a newer version wrote it`, {
+		details: { where },
+	})
+}

@@ -1,0 +1,133 @@
+/**
+ * An `SstMeta` as bytes: the properties of a table, and how commits and checkpoints name it.
+ *
+ *     u16 format version · u8 codec (0 none, 1 deflate, 2 lz4, 3 zstd)
+ *     varint: entries, tombstones, blob references, minSeq, maxSeq, minWriteMs, maxWriteMs, maxExpiresAtMs, rawBytes,
+ *             storedBytes, metaOffset
+ *     smallest key, largest key, each length-prefixed (varint)
+ *
+ * The properties section of a table is a CRC-32 of what follows, this, and then as varints the count of blocks and the
+ * raw size of the largest block.
+ */
+import { ByteReader } from '../bytes/byte-reader.ts'
+import { ByteWriter } from '../bytes/byte-writer.ts'
+import { compareBytes } from '../bytes/compare.ts'
+import { crc32 } from '../bytes/crc32.ts'
+import { corrupt, IsleError } from '../errors.ts'
+import { RAW_BLOCK_MAX_BYTES } from './block-format.ts'
+import { CODEC_NAMES } from './codec.ts'
+import { KEY_MAX_BYTES } from './entry.ts'
+import type { CodecName, SstMeta } from './sst-meta.ts'
+
+/** Version of the table format that this code writes, and the newest that it reads. */
+export const SST_FORMAT_VERSION = 1
+
+/** Persisted: position = number of the codec, as in stored blocks. */
+const CODEC_BY_NUMBER: readonly CodecName[] = CODEC_NAMES
+
+export interface TableProperties {
+	readonly meta: SstMeta
+	readonly blockCount: number
+	/** No block of the table declares more: the bound for what a decoder allocates. */
+	readonly largestRawBlockBytes: number
+}
+
+/** Throws ISLE_UNSUPPORTED for a table of a newer version than this code reads. */
+export function checkSstVersion(version: number, where: string): void {
+	if (version > SST_FORMAT_VERSION) {
+		throw new IsleError(
+			'ISLE_UNSUPPORTED',
+			`table format version ${version} in \`${where}\`: this code reads up to ${SST_FORMAT_VERSION}, upgrade it`,
+			{ details: { where } },
+		)
+	}
+}
+
+export function encodeSstMeta(writer: ByteWriter, meta: SstMeta): void {
+	writer.u16(meta.formatVersion).u8(CODEC_BY_NUMBER.indexOf(meta.codec))
+	for (const field of numbersOf(meta)) writer.varint(field)
+	writer.lengthPrefixed(meta.smallestKey).lengthPrefixed(meta.largestKey)
+}
+
+/**
+ * Reads what `encodeSstMeta` wrote; keys are copies. @throws ISLE_CORRUPT, or ISLE_UNSUPPORTED for a newer version or codec.
+ */
+export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
+	const formatVersion = reader.u16()
+	checkSstVersion(formatVersion, where)
+	const codecNumber = reader.u8()
+	const codec = CODEC_BY_NUMBER[codecNumber]
+	if (codec === undefined) {
+		throw new IsleError('ISLE_UNSUPPORTED', `unknown codec number ${codecNumber} in \`${where}\``, {
+			details: { where },
+		})
+	}
+	const meta: SstMeta = {
+		formatVersion,
+		codec,
+		entryCount: reader.varint(),
+		tombstoneCount: reader.varint(),
+		blobRefCount: reader.varint(),
+		minSeq: reader.varint(),
+		maxSeq: reader.varint(),
+		minWriteMs: reader.varint(),
+		maxWriteMs: reader.varint(),
+		maxExpiresAtMs: reader.varint(),
+		rawBytes: reader.varint(),
+		storedBytes: reader.varint(),
+		metaOffset: reader.varint(),
+		smallestKey: new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES)),
+		largestKey: new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES)),
+	}
+	const isSound =
+		meta.formatVersion >= 1 &&
+		meta.entryCount >= 1 &&
+		meta.tombstoneCount + meta.blobRefCount <= meta.entryCount &&
+		meta.minSeq <= meta.maxSeq &&
+		meta.minWriteMs <= meta.maxWriteMs &&
+		meta.metaOffset < meta.storedBytes &&
+		meta.smallestKey.length >= 1 &&
+		compareBytes(meta.smallestKey, meta.largestKey) <= 0
+	if (!isSound) throw corrupt(where, 'table properties that contradict each other')
+	return meta
+}
+
+export function encodeProperties(properties: TableProperties): Uint8Array {
+	const writer = new ByteWriter()
+	writer.u32(0)
+	encodeSstMeta(writer, properties.meta)
+	writer.varint(properties.blockCount).varint(properties.largestRawBlockBytes)
+	const section = writer.finish()
+	new DataView(section.buffer).setUint32(0, crc32(section.subarray(4)), true)
+	return section
+}
+
+export function decodeProperties(section: Uint8Array, where: string): TableProperties {
+	const reader = new ByteReader(section, where)
+	if (reader.u32() !== crc32(section.subarray(4))) throw corrupt(where, 'table properties whose CRC does not match')
+	const meta = decodeSstMeta(reader, where)
+	const blockCount = reader.varint()
+	const largestRawBlockBytes = reader.varint()
+	reader.expectEnd()
+	if (largestRawBlockBytes > RAW_BLOCK_MAX_BYTES) {
+		throw corrupt(where, `a table that declares blocks of ${largestRawBlockBytes} bytes`)
+	}
+	return { meta, blockCount, largestRawBlockBytes }
+}
+
+/** The numbers of a meta in the order in which they are stored. */
+function numbersOf(meta: SstMeta): readonly number[] {
+	return [
+		meta.entryCount,
+		meta.tombstoneCount,
+		meta.blobRefCount,
+		meta.minSeq,
+		meta.maxSeq,
+		meta.minWriteMs,
+		meta.maxWriteMs,
+		meta.maxExpiresAtMs,
+		meta.rawBytes,
+		meta.storedBytes,
+		meta.metaOffset,
+	]
+}

@@ -1,0 +1,292 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { compareBytes } from '../../src/bytes/compare.ts'
+import { hashKey } from '../../src/bytes/hash.ts'
+import { isIsleError } from '../../src/errors.ts'
+import { CODEC_NAMES } from '../../src/sst/codec.ts'
+import { KEY_MAX_BYTES, KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE, VALUE_MAX_BYTES } from '../../src/sst/entry.ts'
+import type { SstMeta } from '../../src/sst/sst-meta.ts'
+import { metaRange, openTable, readSstMeta } from '../../src/sst/sst-table.ts'
+import { TableBuilder } from '../../src/sst/table-builder.ts'
+import { blockBytes, build, entry, keys, modelEntries, open, readAll, readNewest, sorted, utf8 } from './table-model.ts'
+
+const blockSizes = fc.constantFrom(64, 100, 256, 1024, 16_384)
+
+describe.each(CODEC_NAMES)('a table of codec %s', codec => {
+	test('gives back every entry, in order', () => {
+		fc.assert(
+			fc.property(modelEntries, blockSizes, (entries, blockBytes) => {
+				const built = build(entries, { codec, blockBytes })
+				expect(built.bytes.byteLength).toBe(built.bytes.buffer.byteLength)
+				expect(readAll(built)).toEqual(entries)
+			}),
+			{ numRuns: 60 },
+		)
+	})
+
+	test('answers reads at any sequence number as the model does, for keys that are there and keys that are not', () => {
+		fc.assert(
+			fc.property(modelEntries, fc.array(keys), fc.nat(50), blockSizes, (entries, others, maxSeq, blockBytes) => {
+				const built = build(entries, { codec, blockBytes })
+				const table = open(built)
+				for (const key of [...entries.map(item => item.key), ...others]) {
+					const versions = entries.filter(item => compareBytes(item.key, key) === 0)
+					expect(readNewest(built, table, key)).toEqual(versions[0])
+					expect(readNewest(built, table, key, maxSeq)).toEqual(versions.find(item => item.seq <= maxSeq))
+				}
+			}),
+			{ numRuns: 40 },
+		)
+	})
+})
+
+describe('the meta of a table', () => {
+	test('describes its entries', () => {
+		fc.assert(
+			fc.property(modelEntries, blockSizes, (entries, blockBytes) => {
+				const { bytes, meta } = build(entries, { blockBytes, codec: 'lz4' })
+				const expiries = entries.map(item => item.expiresAtMs)
+				const seqs = entries.map(item => item.seq)
+				expect(meta).toEqual({
+					formatVersion: 1,
+					codec: 'lz4',
+					entryCount: entries.length,
+					tombstoneCount: entries.filter(item => item.kind === KIND_TOMBSTONE).length,
+					blobRefCount: entries.filter(item => item.kind === KIND_BLOB).length,
+					smallestKey: entries[0]?.key ?? utf8(''),
+					largestKey: entries.at(-1)?.key ?? utf8(''),
+					minSeq: Math.min(...seqs),
+					maxSeq: Math.max(...seqs),
+					minWriteMs: 1000,
+					maxWriteMs: 2000,
+					maxExpiresAtMs: expiries.includes(0) ? 0 : Math.max(...expiries),
+					rawBytes: entries.reduce((sum, item) => sum + item.key.length + item.value.length, 0),
+					storedBytes: bytes.length,
+					metaOffset: meta.metaOffset,
+				} satisfies SstMeta)
+				expect(readSstMeta(bytes, 'here')).toEqual(meta)
+			}),
+		)
+	})
+})
+
+describe('finding blocks', () => {
+	test('a seek finds the naive lower bound, whatever the block boundaries', () => {
+		fc.assert(
+			fc.property(modelEntries, fc.array(keys, { minLength: 1 }), blockSizes, (entries, targets, size) => {
+				const built = build(entries, { blockBytes: size })
+				const table = open(built)
+				// Neighbours of real keys: cut off, followed by 0x00, followed by 0xFF.
+				const near = entries.flatMap(({ key }) => [
+					key,
+					key.subarray(0, key.length - 1),
+					Uint8Array.from([...key, 0]),
+					Uint8Array.from([...key, 0xff]),
+				])
+				for (const target of [...targets, ...near]) {
+					const expected = entries.findIndex(item => compareBytes(item.key, target) >= 0)
+					let index = 0
+					const first = table.seekBlock(target)
+					let found = -1
+					for (let i = 0; i < table.blockCount; i++) {
+						const block = table.decodeBlock(i, blockBytes(built, table, i), 'here')
+						if (i >= first && found < 0) {
+							const at = block.seek(target)
+							for (let j = 0; j < block.count; j++) {
+								expect(Math.sign(block.compareKeyAt(j, target))).toBe(Math.sign(compareBytes(block.keyAt(j), target)))
+								expect(block.compareKeyAt(j, target) >= 0).toBe(j >= at)
+							}
+							if (at < block.count) found = index + at
+							// At most one block is looked at in vain.
+							expect(found >= 0 || i === first).toBe(true)
+						}
+						index += block.count
+					}
+					expect(found).toBe(expected)
+				}
+			}),
+			{ numRuns: 30 },
+		)
+	})
+
+	test('keys outside the range of the table are in no block', () => {
+		const table = open(build([entry('b', 1), entry('c', 2)]))
+		expect(table.findBlock(utf8('a'))).toBe(-1)
+		expect(table.findBlock(utf8('c\0'))).toBe(-1)
+		expect(table.findBlock(utf8('b'))).toBe(0)
+		expect(table.findBlock(utf8('b1'))).toBe(0)
+		expect(table.seekBlock(utf8('a'))).toBe(0)
+		expect(table.seekBlock(utf8('c\0'))).toBe(1)
+	})
+
+	test('many versions of one key span blocks: the first block holds the newest and the rest follow', () => {
+		const versions = Array.from({ length: 200 }, (_, i) => entry('key', 1000 - i, `value ${i}`))
+		const built = build([entry('a', 1), ...versions, entry('key\0', 5000), entry('z', 2)], { blockBytes: 128 })
+		const table = open(built)
+		expect(table.blockCount).toBeGreaterThan(10)
+		expect(readNewest(built, table, utf8('key'))?.seq).toBe(1000)
+		for (let seq = 801; seq <= 1000; seq++) expect(readNewest(built, table, utf8('key'), seq)?.seq).toBe(seq)
+		expect(readNewest(built, table, utf8('key'), 800)).toBeUndefined()
+		expect(readNewest(built, table, utf8('key\0'))?.seq).toBe(5000)
+	})
+
+	test('two blocks compare their keys whatever their prefixes', () => {
+		fc.assert(
+			fc.property(modelEntries, modelEntries, (left, right) => {
+				const a = build(left, { blockBytes: 512 })
+				const b = build(right, { blockBytes: 64 })
+				const aTable = open(a)
+				const bTable = open(b)
+				const one = aTable.decodeBlock(0, blockBytes(a, aTable, 0), 'here')
+				const last = bTable.blockCount - 1
+				const other = bTable.decodeBlock(last, blockBytes(b, bTable, last), 'here')
+				for (let i = 0; i < one.count; i++) {
+					for (let j = 0; j < other.count; j++) {
+						const expected = Math.sign(compareBytes(one.keyAt(i), other.keyAt(j)))
+						expect(Math.sign(one.compareKeysAt(i, other, j))).toBe(expected)
+					}
+				}
+			}),
+			{ numRuns: 40 },
+		)
+	})
+})
+
+describe('limits', () => {
+	const tableOf = (key: Uint8Array, valueBytes: number): TableBuilder => {
+		const builder = new TableBuilder({ codec: 'none', minWriteMs: 0, maxWriteMs: 0 })
+		builder.add(key, 0, key.length, 1, KIND_VALUE, 0, new Uint8Array(valueBytes), 0, valueBytes)
+		return builder
+	}
+
+	test('keys of 64 KiB are taken, beside short ones, and one byte more is refused', () => {
+		const long = (fill: number): Uint8Array => new Uint8Array(KEY_MAX_BYTES).fill(fill)
+		const entries = sorted([entry(long(0), 1), entry(long(0xff), 2, 'v'), entry('m', 3), entry(long(0xff), 1)])
+		for (const codec of CODEC_NAMES) {
+			const built = build(entries, { codec })
+			expect(readAll(built)).toEqual(entries)
+			for (const { key } of entries) expect(readNewest(built, open(built), key)?.key).toEqual(key)
+		}
+		expect(() => tableOf(new Uint8Array(KEY_MAX_BYTES + 1), 0)).toThrow('broken invariant')
+		expect(() => tableOf(new Uint8Array(0), 0)).toThrow('broken invariant')
+	})
+
+	test('a value of 256 MiB is the largest', () => {
+		expect(() => tableOf(utf8('k'), VALUE_MAX_BYTES + 1)).toThrow('broken invariant')
+		expect(tableOf(utf8('k'), 1_000_000).finish().meta.rawBytes).toBe(1_000_001)
+	})
+
+	test('large values among small ones come back', () => {
+		const large = Uint8Array.from({ length: 300_000 }, (_, i) => (i * i) >>> 3)
+		const entries = [entry('a', 9, large), entry('a', 8), entry('b', 7, large.subarray(0, 65_536)), entry('c', 1, 'x')]
+		for (const codec of CODEC_NAMES) expect(readAll(build(entries, { codec }))).toEqual(entries)
+	})
+
+	test('data of 65,535 bytes still has narrow ends, and one byte more has wide ones', () => {
+		for (const bytes of [65_535, 65_536]) {
+			const entries = [entry('k', 1, new Uint8Array(bytes).fill(1))]
+			const built = build(entries)
+			// The only key is the prefix, so the data is the value alone; flags are the first byte of the raw block.
+			expect(built.bytes[9]).toBe(bytes === 65_535 ? 0 : 1)
+			expect(readAll(built)).toEqual(entries)
+		}
+	})
+
+	test('options out of their range are refused', () => {
+		const make = (options: object) => () =>
+			new TableBuilder({ codec: 'none', minWriteMs: 5, maxWriteMs: 5, ...options })
+		for (const blockBytes of [64, 1_048_576]) expect(make({ blockBytes })).not.toThrow()
+		for (const blockBytes of [63, 1_048_577, 100.5, Number.NaN]) expect(make({ blockBytes })).toThrow(RangeError)
+		for (const filterBitsPerKey of [1, 32]) expect(make({ filterBitsPerKey })).not.toThrow()
+		for (const filterBitsPerKey of [0, 33, -1]) expect(make({ filterBitsPerKey })).toThrow(RangeError)
+		expect(make({ maxWriteMs: 4 })).toThrow(RangeError)
+		expect(make({ minWriteMs: -1 })).toThrow(RangeError)
+	})
+
+	test('an unknown codec is unsupported, and the message names those that are known', () => {
+		const options = JSON.parse('{"codec":"snappy","minWriteMs":0,"maxWriteMs":0}')
+		try {
+			new TableBuilder(options)
+		} catch (error) {
+			expect(isIsleError(error, 'ISLE_UNSUPPORTED')).toBe(true)
+			expect(String(error)).toContain('none, deflate, lz4, zstd')
+			return
+		}
+		throw new Error('nothing was thrown')
+	})
+
+	test('an empty table, a second finish and an add after it are refused', () => {
+		const options = { codec: 'none', minWriteMs: 0, maxWriteMs: 0 } as const
+		expect(() => new TableBuilder(options).finish()).toThrow('broken invariant')
+		const builder = tableOf(utf8('k'), 3)
+		builder.finish()
+		expect(() => builder.finish()).toThrow('broken invariant')
+		expect(() => builder.add(utf8('z'), 0, 1, 1, KIND_VALUE, 0, utf8(''), 0, 0)).toThrow('broken invariant')
+	})
+
+	test.each([
+		['a smaller key', [entry('b', 1), entry('a', 2)]],
+		['a prefix of the key before', [entry('ab', 1), entry('a', 2)]],
+		['the same key and sequence number', [entry('a', 1), entry('a', 1)]],
+		['a newer version of the same key', [entry('a', 1), entry('a', 2)]],
+		['a sequence number that is none', [entry('a', -1)]],
+		['a sequence number beyond 2^53', [entry('a', 2 ** 53)]],
+	])('%s is refused', (_, entries) => {
+		expect(() => build(entries)).toThrow('broken invariant')
+	})
+})
+
+describe('the filter of a table', () => {
+	test('passes every key that is there and few that are not', () => {
+		const present = Array.from({ length: 20_000 }, (_, i) => entry(`user:${String(i).padStart(8, '0')}`, i))
+		const table = open(build(present))
+		for (const { key } of present) expect(table.mayContain(hashKey(key, 0, key.length))).toBe(true)
+		let passed = 0
+		for (let i = 0; i < 20_000; i++) {
+			const key = utf8(`other:${i}`)
+			if (table.mayContain(hashKey(key, 0, key.length))) passed++
+		}
+		// 1.3 % are expected at 10 bits per key.
+		expect(passed).toBeLessThan(400)
+		expect(passed).toBeGreaterThan(100)
+	})
+
+	test('counts distinct keys and not versions', () => {
+		const versions = Array.from({ length: 5000 }, (_, i) => entry('key', 9000 - i))
+		const { meta, bytes } = build(versions)
+		expect(bytes.length - meta.metaOffset).toBeLessThan(5000)
+	})
+})
+
+test('estimatedBytes is near what the table becomes', () => {
+	const builder = new TableBuilder({ codec: 'none', minWriteMs: 0, maxWriteMs: 0 })
+	for (let i = 0; i < 20_000; i++) {
+		const key = utf8(`key${String(i).padStart(9, '0')}`)
+		builder.add(key, 0, key.length, i, KIND_VALUE, 0, new Uint8Array(100), 0, 100)
+	}
+	const estimated = builder.estimatedBytes
+	const { bytes } = builder.finish()
+	expect(Math.abs(estimated / bytes.length - 1)).toBeLessThan(0.03)
+})
+
+test('tables built after one another do not share memory', () => {
+	const first = build([entry('a', 1, 'first')])
+	const copy = first.bytes.slice()
+	build([entry('b', 1, 'second'.repeat(100))])
+	expect(first.bytes).toEqual(copy)
+})
+
+test('a table opens from a Buffer that lies inside a larger one', () => {
+	const built = build([entry('a', 1, 'x'), entry('b', 2, 'y')])
+	const pool = Buffer.alloc(built.bytes.length + 100, 0xee)
+	pool.set(built.bytes, 37)
+	const { offset, bytes } = metaRange(built.meta)
+	const table = openTable(built.meta, pool.subarray(37 + offset, 37 + offset + bytes), 'here')
+	const block = table.decodeBlock(0, pool.subarray(37, 37 + table.blockRange(0).bytes), 'here')
+	pool.fill(0)
+	expect(block.valueViewAt(1)).toEqual(utf8('y'))
+	expect(table.isFilterDamaged).toBe(false)
+	expect(table.mayContain(hashKey(utf8('a'), 0, 1))).toBe(true)
+	expect(table.findBlock(utf8('b'))).toBe(0)
+	expect(table.memoryBytes).toBeGreaterThan(32)
+})
