@@ -16,8 +16,6 @@ export const MAX_LIST_LIMIT = 1000
 
 /** Ordinary keys, decided at once: ASCII, no segment begins with a dot, so none is `.`, `..` or reserved. */
 const PLAIN_KEY = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: NUL ends a C string, so it must be looked for.
-const FORBIDDEN_CHARACTER = /[\\\u0000]/
 /** Half of a surrogate pair has no UTF-8. */
 const LONE_SURROGATE = /\p{Surrogate}/u
 
@@ -42,7 +40,7 @@ export function checkKeyPrefix(prefix: string): void {
 
 /** True when `name` can be one segment of a key: what a directory holds besides is not ours. */
 export function isKeySegment(name: string): boolean {
-	return problemOf(name) === undefined && !FORBIDDEN_CHARACTER.test(name) && !LONE_SURROGATE.test(name)
+	return problemOf(name) === undefined && !hasForbiddenCharacter(name) && !LONE_SURROGATE.test(name)
 }
 
 /**
@@ -65,8 +63,13 @@ function isSurrogate(unit: number): boolean {
 	return unit >= 0xd800 && unit <= 0xdfff
 }
 
+/** A backslash separates on some systems; a NUL ends a C string. */
+function hasForbiddenCharacter(text: string): boolean {
+	return text.includes('\\') || text.includes('\0')
+}
+
 function checkCharacters(key: string): void {
-	if (FORBIDDEN_CHARACTER.test(key)) throw refused(key, 'it holds a backslash or a NUL')
+	if (hasForbiddenCharacter(key)) throw refused(key, 'it holds a backslash or a NUL')
 	if (LONE_SURROGATE.test(key)) throw refused(key, 'it holds half of a surrogate pair')
 	if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw refused(key, `it is longer than ${MAX_KEY_BYTES} bytes`)
 }

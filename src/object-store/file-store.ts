@@ -1,0 +1,379 @@
+/**
+ * A store in a directory: one file an object, at the path that its key spells. Processes on one machine may share it
+ * (and machines, where the network file system has atomic `link` and honest fsync).
+ *
+ * Reading: a whole object is opened, read and closed; ranges go through handles that are kept open (`read-handles.ts`).
+ * Writing: `file-writer.ts`; names are durable when a call has succeeded. Listing: `file-listing.ts`.
+ *
+ * What it cannot do, because files cannot:
+ * - hold both `a` and `a/b` (`ISLE_DENIED`);
+ * - tell `A` from `a` on a file system that does not (the engine's own keys are lower case);
+ * - run on Windows, which has no fsync of directories (`ISLE_UNSUPPORTED`).
+ * The root may be a symbolic link (it is resolved once, when opening). Beneath it links are not followed at the last
+ * component of a key, nor made use of when writing, nor listed. Whoever may create links inside the directory may
+ * change its files as well: this is order, not protection.
+ *
+ * Directories are never removed, not even empty ones: another process may hold one for durable.
+ */
+import { realpath } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { corrupt, IsleError } from '../errors.ts'
+import { type Host, systemHost } from '../host/host.ts'
+import { bodyBytes, bodyPieces, checkRange, uninitialised } from './body.ts'
+import { type AnswerWhenOver, type CallScope, withLimits } from './deadline.ts'
+import { type FileCalls, systemFileCalls } from './file-calls.ts'
+import { directoryGone, FileDirectories, type FsyncMode } from './file-directories.ts'
+import { errnoOf, fileError } from './file-errors.ts'
+import { listFiles } from './file-listing.ts'
+import { FileTemps, openWithPatience } from './file-temps.ts'
+import { FileWriter } from './file-writer.ts'
+import { listQuery } from './list-query.ts'
+import { shortObject } from './memory-store.ts'
+import { checkObjectKey } from './object-key.ts'
+import type {
+	Body,
+	ByteRange,
+	CreateOutcome,
+	ListOptions,
+	ListPage,
+	ObjectStore,
+	RequestOptions,
+} from './object-store.ts'
+import { consumePieces, PieceStream } from './piece-stream.ts'
+import { ReadHandle, ReadHandles } from './read-handles.ts'
+
+export interface FileStoreOptions {
+	/** Path of the directory; relative to the working directory at the time of opening. */
+	readonly directory: string
+	/** True: `ISLE_NOT_FOUND` when it is not there. Default false: it is made at the first write. */
+	readonly mustExist?: boolean | undefined
+	/**
+	 * `always` (default): what a call has written survives a power cut once the call has succeeded. `never`: what the
+	 * kernel has not written by then is lost, and objects may come back empty; for tests and data that can be made again.
+	 */
+	readonly fsync?: FsyncMode | undefined
+	readonly host?: Host | undefined
+	/** The system calls; tests put faults behind them. */
+	readonly calls?: FileCalls | undefined
+}
+
+/** A local disk answers or fails by itself; this is for network file systems, which hang. */
+const DEFAULT_DEADLINE_MS = 60_000
+/** One second more for each MiB that is written: the slowest disks in use write 1 MiB a second. */
+const DEADLINE_MS_PER_BYTE = 1000 / (1024 * 1024)
+/** A range of at most this is given its memory before the file is known to hold it. */
+const MAX_TRUSTED_RANGE_BYTES = 1024 * 1024
+/** Deletions in flight at once: as many as libuv has threads, twice. */
+const DELETE_BATCH = 8
+
+/**
+ * Opens the store in a directory. Throws `ISLE_NOT_FOUND` (with `mustExist`), `ISLE_DENIED` when something other than a
+ * directory is there or it may not be looked at, `ISLE_UNSUPPORTED` on Windows. Writes nothing.
+ */
+export async function openFileStore(options: FileStoreOptions): Promise<ObjectStore> {
+	const { directory, fsync = 'always' } = options
+	if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
+		throw new TypeError(`Expected \`directory\` to be the path of a directory, got ${JSON.stringify(directory)}`)
+	}
+	if (fsync !== 'always' && fsync !== 'never') {
+		throw new TypeError(`Expected \`fsync\` to be 'always' or 'never', got ${JSON.stringify(fsync)}`)
+	}
+	if (process.platform === 'win32') {
+		throw new IsleError('ISLE_UNSUPPORTED', 'the file store does not run on Windows: it has no fsync of directories')
+	}
+	const calls = options.calls ?? systemFileCalls
+	let root = resolve(directory)
+	let isThere = false
+	try {
+		root = await realpath(root)
+		isThere = true
+		if (!(await calls.status(root)).isDirectory) {
+			throw new IsleError('ISLE_DENIED', `not a directory: directory=\`${root}\``, { details: { directory: root } })
+		}
+	} catch (error) {
+		if (errnoOf(error) !== 'ENOENT') throw fileError(error, 'open', root)
+		if (options.mustExist) throw directoryGone(root, error)
+	}
+	return new FileStore(root, isThere, calls, fsync, options.host ?? systemHost)
+}
+
+class FileStore implements ObjectStore {
+	readonly url: string
+	readonly #root: string
+	readonly #calls: FileCalls
+	readonly #host: Host
+	readonly #directories: FileDirectories
+	readonly #temps: FileTemps
+	readonly #writer: FileWriter
+	readonly #handles: ReadHandles
+	readonly #streams = new Set<PieceStream>()
+	readonly #running = new Set<Promise<unknown>>()
+	#isClosed = false
+
+	constructor(root: string, isRootThere: boolean, calls: FileCalls, fsync: FsyncMode, host: Host) {
+		this.url = pathToFileURL(root).href
+		this.#root = root
+		this.#calls = calls
+		this.#host = host
+		this.#directories = new FileDirectories(root, calls, fsync, isRootThere)
+		this.#temps = new FileTemps(root, calls, host)
+		this.#writer = new FileWriter(calls, this.#directories, this.#temps, fsync)
+		this.#handles = new ReadHandles(calls, host.clock)
+	}
+
+	async get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		checkObjectKey(key)
+		return this.#run('get', key, options, DEFAULT_DEADLINE_MS, async () => {
+			const handle = await this.#open(key)
+			if (handle === undefined) return undefined
+			try {
+				const body = uninitialised(handle.status.bytes)
+				await this.#fill(handle, key, body, 0)
+				return body
+			} finally {
+				handle.release()
+			}
+		})
+	}
+
+	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		checkObjectKey(key)
+		checkRange(range)
+		return this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, async () => {
+			const path = this.#path(key)
+			if (range.bytes > MAX_TRUSTED_RANGE_BYTES) {
+				const objectBytes = await this.#bytesOf(path)
+				if (objectBytes !== undefined && range.offset + range.bytes > objectBytes) {
+					throw shortObject(key, range, objectBytes)
+				}
+			}
+			const target = uninitialised(range.bytes)
+			const bytesRead = await this.#handles.read(path, target, range.offset, () => this.#open(key))
+			if (bytesRead === undefined) return undefined
+			if (bytesRead < range.bytes) throw shortObject(key, range, range.offset + bytesRead)
+			if (this.#writer.isUnsettled(path)) await this.#writer.settled(path)
+			return target
+		})
+	}
+
+	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
+		checkObjectKey(key)
+		const pieces = bodyPieces(body)
+		return this.#run('put', key, options, writeDeadlineMs(bodyBytes(body)), scope =>
+			this.#writer.replace(this.#path(key), key, scope, write => write(pieces)),
+		)
+	}
+
+	async createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
+		checkObjectKey(key)
+		const pieces = bodyPieces(body)
+		return this.#run<CreateOutcome>(
+			'createIfAbsent',
+			key,
+			options,
+			writeDeadlineMs(bodyBytes(body)),
+			scope => this.#writer.create(this.#path(key), key, scope, write => write(pieces)),
+			cause => ({ kind: 'unknown', cause }),
+		)
+	}
+
+	async list(options?: ListOptions): Promise<ListPage> {
+		const query = listQuery(options)
+		return this.#run('list', query.prefix, options, DEFAULT_DEADLINE_MS, async scope => {
+			const listing = { calls: this.#calls, root: this.#root, throwIfOver: () => scope.throwIfOver() }
+			const page = await listFiles(listing, query)
+			if (page.objects.length === 0) await this.#directories.checkRoot()
+			return page
+		})
+	}
+
+	async delete(key: string, options?: RequestOptions): Promise<void> {
+		return this.#deleteAll('delete', [key], options)
+	}
+
+	async deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
+		return this.#deleteAll('deleteMany', [...keys], options)
+	}
+
+	async getStream(
+		key: string,
+		range?: ByteRange,
+		options?: RequestOptions,
+	): Promise<AsyncIterable<Uint8Array> | undefined> {
+		checkObjectKey(key)
+		if (range !== undefined) checkRange(range)
+		return this.#run('getStream', key, options, DEFAULT_DEADLINE_MS, async scope => {
+			const handle = await this.#open(key)
+			if (handle === undefined) return undefined
+			const begin = range?.offset ?? 0
+			const end = range === undefined ? handle.status.bytes : begin + range.bytes
+			if (scope.isOver || end > handle.status.bytes) handle.release()
+			scope.throwIfOver()
+			if (range !== undefined && end > handle.status.bytes) throw shortObject(key, range, handle.status.bytes)
+			return this.#stream(key, handle, begin, end, options)
+		})
+	}
+
+	async createFromStream(
+		key: string,
+		body: AsyncIterable<Uint8Array>,
+		options?: RequestOptions,
+	): Promise<CreateOutcome> {
+		checkObjectKey(key)
+		let isBodyWhole = false
+		return this.#run<CreateOutcome>(
+			'createFromStream',
+			key,
+			options,
+			Infinity,
+			scope =>
+				this.#writer.create(this.#path(key), key, scope, async write => {
+					await consumePieces(body, scope, piece => write([piece]))
+					isBodyWhole = true
+				}),
+			cause => (isBodyWhole ? { kind: 'unknown', cause } : undefined),
+		)
+	}
+
+	async close(): Promise<void> {
+		this.#isClosed = true
+		for (const stream of this.#streams) stream.fail(this.#closedError())
+		this.#handles.close()
+		while (this.#running.size > 0) await Promise.allSettled(this.#running)
+		await this.#temps.idle()
+	}
+
+	/** One call: refused when closed, within its limits, awaited by `close`, its errors typed. */
+	#run<T>(
+		operation: string,
+		key: string,
+		options: RequestOptions | undefined,
+		defaultDeadlineMs: number,
+		work: (scope: CallScope) => Promise<T>,
+		answerWhenOver?: AnswerWhenOver<T>,
+	): Promise<T> {
+		if (this.#isClosed) return Promise.reject(this.#closedError())
+		const attempt = (scope: CallScope): Promise<T> => {
+			const running = work(scope).then(
+				value => {
+					this.#running.delete(running)
+					return value
+				},
+				(error: unknown) => {
+					this.#running.delete(running)
+					throw fileError(error, operation, key)
+				},
+			)
+			this.#running.add(running)
+			return running
+		}
+		return withLimits(this.#host.clock, { operation, key }, options, defaultDeadlineMs, attempt, answerWhenOver)
+	}
+
+	/** The file of a key, open, or undefined when there is none. The caller releases it. */
+	async #open(key: string): Promise<ReadHandle | undefined> {
+		const path = this.#path(key)
+		let fd: number
+		try {
+			fd = await openWithPatience(this.#host, () => this.#calls.openRead(path))
+		} catch (error) {
+			const errno = errnoOf(error)
+			if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error
+			await this.#directories.checkRoot()
+			return undefined
+		}
+		let handle: ReadHandle | undefined
+		try {
+			const status = await this.#calls.statusOf(fd)
+			// A directory stands for keys beneath it, and is no object.
+			if (!status.isFile) return undefined
+			if (this.#writer.isUnsettled(path)) await this.#writer.settled(path)
+			handle = new ReadHandle(fd, status, this.#calls)
+			return handle
+		} finally {
+			if (handle === undefined) await this.#calls.close(fd)
+		}
+	}
+
+	async #bytesOf(path: string): Promise<number | undefined> {
+		try {
+			return (await this.#calls.status(path)).bytes
+		} catch (error) {
+			if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
+			throw error
+		}
+	}
+
+	async #fill(handle: ReadHandle, key: string, target: Uint8Array, offset: number): Promise<void> {
+		const bytes = await handle.read(target, offset)
+		if (bytes < target.byteLength) throw corrupt(key, `the file ended after \`${offset + bytes}\` bytes`)
+	}
+
+	#stream(
+		key: string,
+		handle: ReadHandle,
+		begin: number,
+		end: number,
+		options: RequestOptions | undefined,
+	): AsyncIterable<Uint8Array> {
+		const read = async (offset: number, bytes: number): Promise<Uint8Array> => {
+			const piece = uninitialised(bytes)
+			try {
+				await this.#fill(handle, key, piece, offset)
+			} catch (error) {
+				throw fileError(error, 'getStream', key)
+			}
+			return piece
+		}
+		const release = (): void => {
+			this.#streams.delete(stream)
+			handle.release()
+		}
+		const source = { key, begin, end, read, release }
+		const stream: PieceStream = new PieceStream(this.#host.clock, source, options, DEFAULT_DEADLINE_MS)
+		this.#streams.add(stream)
+		return stream
+	}
+
+	async #deleteAll(operation: string, keys: readonly string[], options: RequestOptions | undefined): Promise<void> {
+		for (const key of keys) checkObjectKey(key)
+		const deadlineMs = DEFAULT_DEADLINE_MS + keys.length
+		return this.#run(operation, keys[0] ?? '', options, deadlineMs, async scope => {
+			const directories = new Set<string>()
+			for (let i = 0; i < keys.length; i += DELETE_BATCH) {
+				scope.throwIfOver()
+				await Promise.all(keys.slice(i, i + DELETE_BATCH).map(key => this.#deleteOne(operation, key, directories)))
+			}
+			for (const directory of directories) await this.#directories.sync(directory)
+		})
+	}
+
+	async #deleteOne(operation: string, key: string, directories: Set<string>): Promise<void> {
+		const path = this.#path(key)
+		this.#handles.forget(path)
+		try {
+			await this.#calls.unlink(path)
+		} catch (error) {
+			const errno = errnoOf(error)
+			// EISDIR, and EPERM on macOS: a directory is no object, so the object is absent.
+			const isAbsent = errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR'
+			if (!isAbsent) throw fileError(error, operation, key)
+			return
+		}
+		this.#writer.forgetDoubt(path)
+		directories.add(dirname(path))
+	}
+
+	#path(key: string): string {
+		return `${this.#root}/${key}`
+	}
+
+	#closedError(): IsleError {
+		return new IsleError('ISLE_CLOSED', `the store is closed: url=\`${this.url}\``)
+	}
+}
+
+function writeDeadlineMs(bytes: number): number {
+	return DEFAULT_DEADLINE_MS + Math.ceil(bytes * DEADLINE_MS_PER_BYTE)
+}

@@ -1,0 +1,194 @@
+/**
+ * Open files for ranged reads, kept between calls.
+ *
+ * Why: opening, reading and closing 4 KiB are three trips to the thread pool one after another; a handle that is open
+ * needs one, or two side by side with the check below. Measured on ext4 with 32 reads in flight: 57,000/s against
+ * 127,000/s; one at a time 7,000/s against 15,600/s.
+ *
+ * A kept handle is never trusted: a read asks, beside the read itself, which file the path names now. Only when that is
+ * still the file behind the handle is the answer good (an object's file never changes once it has its name, and its
+ * inode number cannot be used again while it is open). So a deletion or replacement by any process is seen as it is
+ * without handles.
+ *
+ * Bounds: at most `MAX_HANDLES` are kept, and none for longer than two idle periods without use, so that the disk
+ * space of an object that another process deleted comes back. A handle closes when its last read has ended.
+ */
+import type { Clock, Timer } from '../host/clock.ts'
+import type { FileCalls, FileStatus } from './file-calls.ts'
+import { errnoOf } from './file-errors.ts'
+
+/** A sixteenth of the usual limit of 1024 descriptors: the application needs the others. */
+const MAX_HANDLES = 64
+const IDLE_PERIOD_MS = 5_000
+
+/** An open file that closes once it is released and nobody reads from it. */
+export class ReadHandle {
+	readonly fd: number
+	readonly status: FileStatus
+	readonly #calls: FileCalls
+	#readers = 0
+	#isReleased = false
+	/** For the idle sweep. */
+	wasUsed = true
+
+	constructor(fd: number, status: FileStatus, calls: FileCalls) {
+		this.fd = fd
+		this.status = status
+		this.#calls = calls
+	}
+
+	isFile(status: FileStatus): boolean {
+		return status.inode === this.status.inode && status.device === this.status.device
+	}
+
+	/** Reads until `target` is full or the file ends; answers the bytes read. */
+	async read(target: Uint8Array, position: number): Promise<number> {
+		this.#readers++
+		this.wasUsed = true
+		try {
+			return await readFully(this.#calls, this.fd, target, position)
+		} finally {
+			this.#readers--
+			this.#closeWhenUnused()
+		}
+	}
+
+	release(): void {
+		if (this.#isReleased) return
+		this.#isReleased = true
+		this.#closeWhenUnused()
+	}
+
+	#closeWhenUnused(): void {
+		// Nothing was written through it, so there is nothing that closing could fail to keep.
+		if (this.#isReleased && this.#readers === 0) this.#calls.close(this.fd).catch(() => {})
+	}
+}
+
+export class ReadHandles {
+	readonly #calls: FileCalls
+	readonly #clock: Clock
+	/** In order of use, the least recent first. */
+	readonly #kept = new Map<string, ReadHandle>()
+	#timer: Timer | undefined
+	#isClosed = false
+
+	constructor(calls: FileCalls, clock: Clock) {
+		this.#calls = calls
+		this.#clock = clock
+	}
+
+	/**
+	 * Fills `target` from `position` of the file that `path` names at some moment of the call. Answers the bytes read
+	 * (fewer at the end of the file) or undefined when there is no such file. `open` opens it.
+	 */
+	async read(
+		path: string,
+		target: Uint8Array,
+		position: number,
+		open: () => Promise<ReadHandle | undefined>,
+	): Promise<number | undefined> {
+		const kept = this.#kept.get(path)
+		if (kept !== undefined) {
+			const reading = kept.read(target, position)
+			const [status, bytesRead] = await Promise.all([this.#statusNow(path), settled(reading)])
+			if (status !== undefined && kept.isFile(status)) {
+				if (bytesRead.error !== undefined) throw bytesRead.error
+				this.#touch(path, kept)
+				return bytesRead.value
+			}
+			this.forget(path)
+		}
+		const handle = await open()
+		if (handle === undefined) return undefined
+		try {
+			return await handle.read(target, position)
+		} finally {
+			this.#keep(path, handle)
+		}
+	}
+
+	/** Lets the handle of a path go, if there is one. */
+	forget(path: string): void {
+		const handle = this.#kept.get(path)
+		if (handle === undefined) return
+		this.#kept.delete(path)
+		handle.release()
+	}
+
+	/** Lets all handles go: on closing, and when descriptors are short. */
+	forgetAll(): void {
+		for (const path of this.#kept.keys()) this.forget(path)
+		this.#timer?.cancel()
+		this.#timer = undefined
+	}
+
+	close(): void {
+		this.#isClosed = true
+		this.forgetAll()
+	}
+
+	#touch(path: string, handle: ReadHandle): void {
+		if (this.#kept.get(path) !== handle) return
+		this.#kept.delete(path)
+		this.#kept.set(path, handle)
+	}
+
+	#keep(path: string, handle: ReadHandle): void {
+		if (this.#isClosed) {
+			handle.release()
+			return
+		}
+		this.forget(path)
+		this.#kept.set(path, handle)
+		if (this.#kept.size > MAX_HANDLES) {
+			const [oldest] = this.#kept.keys()
+			if (oldest !== undefined) this.forget(oldest)
+		}
+		this.#timer ??= this.#clock.schedule(IDLE_PERIOD_MS, () => this.#letIdleGo(), { background: true })
+	}
+
+	#letIdleGo(): void {
+		this.#timer = undefined
+		for (const [path, handle] of this.#kept) {
+			if (handle.wasUsed) handle.wasUsed = false
+			else this.forget(path)
+		}
+		if (this.#kept.size > 0) {
+			this.#timer = this.#clock.schedule(IDLE_PERIOD_MS, () => this.#letIdleGo(), { background: true })
+		}
+	}
+
+	async #statusNow(path: string): Promise<FileStatus | undefined> {
+		try {
+			return await this.#calls.status(path)
+		} catch (error) {
+			const errno = errnoOf(error)
+			if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined
+			throw error
+		}
+	}
+}
+
+/** Reads until `target` is full or the file ends; answers the bytes read. */
+async function readFully(calls: FileCalls, fd: number, target: Uint8Array, position: number): Promise<number> {
+	let filled = 0
+	while (filled < target.byteLength) {
+		const bytes = await calls.read(fd, target, filled, target.byteLength - filled, position + filled)
+		if (bytes === 0) break
+		filled += bytes
+	}
+	return filled
+}
+
+type Settled<T> =
+	| { readonly value: T; readonly error?: undefined }
+	| { readonly value?: undefined; readonly error: unknown }
+
+async function settled<T>(promise: Promise<T>): Promise<Settled<T>> {
+	try {
+		return { value: await promise }
+	} catch (error) {
+		return { error }
+	}
+}
