@@ -4,6 +4,7 @@
 import { deflateSync as fflateDeflate, inflateSync as fflateInflate } from 'fflate'
 import { nodeZlib } from '../bytes/node-zlib.ts'
 import type { Codec } from './codec.ts'
+import { fill } from './codec-fill.ts'
 
 const SIZE_BYTES = 4
 /** Level 1: higher levels cost twice the time for a few per cent on blocks of this size. */
@@ -15,13 +16,9 @@ export const fflateDeflateCodec: Codec = {
 	compress(raw) {
 		return fflateDeflate(raw, { level: LEVEL })
 	},
-	decompress(sized, rawBytes) {
-		const raw = new Uint8Array(rawBytes)
+	decompress(sized, raw) {
 		// fflate never grows a buffer that it was given: what does not fit is cut off, so one byte more tells the two apart.
-		const result = fflateInflate(sized.subarray(SIZE_BYTES), { out: new Uint8Array(rawBytes + 1) })
-		if (result.length !== rawBytes) throw new Error(`deflate gave ${result.length} bytes of ${rawBytes}`)
-		raw.set(result)
-		return raw
+		fill(raw, fflateInflate(sized.subarray(SIZE_BYTES), { out: new Uint8Array(raw.length + 1) }))
 	},
 }
 
@@ -31,13 +28,10 @@ function zlibDeflateCodec(zlib: typeof import('node:zlib')): Codec {
 		compress(raw) {
 			return zlib.deflateRawSync(raw, { level: LEVEL })
 		},
-		decompress(sized, rawBytes) {
-			const payload = sized.subarray(SIZE_BYTES)
-			// zlib wants an output limit of at least 1; one chunk that holds everything saves the joining of several.
-			const chunkSize = Math.max(64, rawBytes)
-			const raw = zlib.inflateRawSync(payload, { maxOutputLength: Math.max(1, rawBytes), chunkSize })
-			if (raw.length !== rawBytes) throw new Error(`deflate gave ${raw.length} bytes of ${rawBytes}`)
-			return raw
+		decompress(sized, raw) {
+			// A chunk that is not filled to its end saves zlib a second one.
+			const limits = { maxOutputLength: Math.max(1, raw.length), chunkSize: Math.max(64, raw.length + 1) }
+			fill(raw, zlib.inflateRawSync(sized.subarray(SIZE_BYTES), limits))
 		},
 	}
 }

@@ -2,8 +2,9 @@
  * The codecs of blocks, by name and by the number that a block stores.
  *
  * A codec works on one block at a time, synchronously, and keeps no state. What it is given to decompress has passed its
- * CRC but is not trusted: a decoder allocates no more than the declared raw size (which the caller has bounded), and
- * gives exactly that many bytes or throws.
+ * CRC but is not trusted: a decoder allocates no more than the declared raw size again (which the caller has bounded),
+ * and gives exactly that many bytes or throws. It writes into memory of the caller: what zlib and addons return may
+ * belong to a pool, or may not be transferred to another thread.
  */
 import { IsleError } from '../errors.ts'
 import { deflateCodec } from './codec-deflate.ts'
@@ -18,10 +19,10 @@ export interface Codec {
 	/** The compressed form of `raw`, valid until the next call of any codec; `raw` is not kept. */
 	compress(raw: Uint8Array): Uint8Array
 	/**
-	 * `sized` is the raw size as u32 and the payload after it, as they lie in a stored block. Returns `rawBytes` bytes in
-	 * memory that the caller owns. Throws anything when the payload is not that.
+	 * Fills `raw` from `sized`, which is the raw size as u32 and the payload after it, as they lie in a stored block.
+	 * Throws anything when the payload does not give exactly that many bytes.
 	 */
-	decompress(sized: Uint8Array, rawBytes: number): Uint8Array
+	decompress(sized: Uint8Array, raw: Uint8Array): void
 }
 
 /** Persisted: never renumber. Blocks of this codec are their own raw form. */

@@ -53,13 +53,12 @@ export function openStoredBlock(stored: Uint8Array, rawMaxBytes: number, where: 
 		return stored.length === stored.buffer.byteLength ? payload : new Uint8Array(payload)
 	}
 	const codec = codecById(codecId, where)
+	const raw = new Uint8Array(rawBytes)
 	try {
-		const raw = codec?.decompress(stored.subarray(SIZE_AT), rawBytes)
-		// A plain array, never a Buffer: readers of blocks stay monomorphic.
-		if (raw?.length === rawBytes) return new Uint8Array(raw.buffer, raw.byteOffset, rawBytes)
+		codec?.decompress(stored.subarray(SIZE_AT), raw)
 	} catch (cause) {
 		if (isIsleError(cause)) throw cause
 		throw corrupt(where, `a block that is not ${codec?.name}`, cause)
 	}
-	throw corrupt(where, `a block that is not ${rawBytes} bytes long as declared`)
+	return raw
 }
