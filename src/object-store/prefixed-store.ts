@@ -1,0 +1,120 @@
+/**
+ * A database's part of a store: the keys beneath one prefix, without it. No key leads out of the prefix, because keys
+ * have no `..`; listings never show what is beside it (`db1/` is not a prefix of `db10/…`).
+ */
+import { IsleError } from '../errors.ts'
+import { checkKeyPrefix, checkObjectKey } from './object-key.ts'
+import type {
+	Body,
+	ByteRange,
+	CreateOutcome,
+	ListOptions,
+	ListPage,
+	ObjectStore,
+	RequestOptions,
+} from './object-store.ts'
+
+export interface PrefixedStoreOptions {
+	/** What `close()` does to the store beneath: `close` it too, or `keep` it open (default: whoever opened it closes it). */
+	readonly onClose?: 'close' | 'keep' | undefined
+}
+
+/**
+ * `store` seen through `prefix`: one or more key segments, with or without a `/` at the end; '' is the whole store, in
+ * a view that can be closed by itself. Throws `RangeError` for a prefix that is no key.
+ */
+export function prefixedStore(store: ObjectStore, prefix: string, options: PrefixedStoreOptions = {}): ObjectStore {
+	if (typeof prefix !== 'string') throw new TypeError(`Expected \`prefix\` to be a string, got ${typeof prefix}`)
+	const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
+	if (bare !== '' || prefix !== '') checkObjectKey(bare)
+	return new PrefixedStore(store, bare, options.onClose ?? 'keep')
+}
+
+class PrefixedStore implements ObjectStore {
+	readonly url: string
+	readonly #store: ObjectStore
+	/** '' or ending in `/`. */
+	readonly #prefix: string
+	readonly #onClose: 'close' | 'keep'
+	#isClosed = false
+
+	constructor(store: ObjectStore, bare: string, onClose: 'close' | 'keep') {
+		this.url = bare === '' ? store.url : `${store.url}${store.url.endsWith('/') ? '' : '/'}${bare}`
+		this.#store = store
+		this.#prefix = bare === '' ? '' : `${bare}/`
+		this.#onClose = onClose
+	}
+
+	async get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		return this.#store.get(this.#inner(key), options)
+	}
+
+	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		return this.#store.getRange(this.#inner(key), range, options)
+	}
+
+	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
+		return this.#store.put(this.#inner(key), body, options)
+	}
+
+	async createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
+		return this.#store.createIfAbsent(this.#inner(key), body, options)
+	}
+
+	async list(options: ListOptions = {}): Promise<ListPage> {
+		this.#throwIfClosed()
+		const { prefix = '', startAfter } = options
+		checkKeyPrefix(prefix)
+		const page = await this.#store.list({
+			...options,
+			prefix: this.#prefix + prefix,
+			startAfter: startAfter === undefined ? undefined : this.#prefix + startAfter,
+		})
+		if (this.#prefix === '') return page
+		const objects = page.objects.map(object => ({ ...object, key: object.key.slice(this.#prefix.length) }))
+		return { objects, isTruncated: page.isTruncated }
+	}
+
+	async delete(key: string, options?: RequestOptions): Promise<void> {
+		return this.#store.delete(this.#inner(key), options)
+	}
+
+	async deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
+		this.#throwIfClosed()
+		return this.#store.deleteMany(
+			keys.map(key => this.#inner(key)),
+			options,
+		)
+	}
+
+	async getStream(
+		key: string,
+		range?: ByteRange,
+		options?: RequestOptions,
+	): Promise<AsyncIterable<Uint8Array> | undefined> {
+		return this.#store.getStream(this.#inner(key), range, options)
+	}
+
+	async createFromStream(
+		key: string,
+		body: AsyncIterable<Uint8Array>,
+		options?: RequestOptions,
+	): Promise<CreateOutcome> {
+		return this.#store.createFromStream(this.#inner(key), body, options)
+	}
+
+	async close(): Promise<void> {
+		this.#isClosed = true
+		if (this.#onClose === 'close') await this.#store.close()
+	}
+
+	#inner(key: string): string {
+		this.#throwIfClosed()
+		checkObjectKey(key)
+		return this.#prefix + key
+	}
+
+	#throwIfClosed(): void {
+		if (this.#isClosed) throw new IsleError('ISLE_CLOSED', `the store is closed: url=\`${this.url}\``)
+	}
+}
