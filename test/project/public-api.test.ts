@@ -52,15 +52,15 @@ describe('the listing', () => {
 
 export interface Database extends Options { kind: import('./errors.js').Kind; store: Bucket }
 
+export type Kind = 'a';
+
 interface Options {  readonly limit?: number; }
+
+export interface Store { url: string }
 
 export declare function open(url: string): Database;
 
 export declare function open(url: Bucket, options?: Options): Database;
-
-export type Kind = 'a';
-
-export interface Store { url: string }
 `)
 	})
 
