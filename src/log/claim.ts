@@ -81,7 +81,7 @@ async function createSeal(options: ClaimOptions, position: LogPosition, owner: U
 	const pieces = encodeRecord(content).pieces
 	const retry = new Retry(host, retryBudget)
 	for (;;) {
-		const outcome = await log.store.createIfAbsent(log.key(position), pieces, { signal })
+		const outcome = await log.createSlot(position, pieces, { signal })
 		if (outcome.kind === 'created') return true
 		signal?.throwIfAborted()
 		const found = await log.readSlot(position, { signal })

@@ -6,8 +6,8 @@
  * again by a stalled claimer (a void seal), or be missing because it was deleted (and not because the log ends there).
  * Both are excluded by one look at the checkpoints *after* the reads: see `confirm`.
  */
-import { corrupt } from '../errors.ts'
-import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import { corrupt, isIsleError } from '../errors.ts'
+import type { Body, CreateOutcome, ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { comparePositions, LOG_START, type LogPosition } from './log-position.ts'
 import { decodeRecord, type LogRecord } from './record.ts'
 
@@ -64,6 +64,17 @@ export class FencedLog {
 		return record
 	}
 
+	/** One attempt to create the record at `position`. A store that rejects as unavailable has given no verdict either. */
+	async createSlot(position: LogPosition, body: Body, options: RequestOptions = {}): Promise<CreateOutcome> {
+		try {
+			return await this.#options.store.createIfAbsent(this.key(position), body, options)
+		} catch (cause) {
+			options.signal?.throwIfAborted()
+			if (isIsleError(cause, 'ISLE_UNAVAILABLE')) return { kind: 'unknown', cause }
+			throw cause
+		}
+	}
+
 	/** Reads from `from` to the first free slot, following seals. */
 	async readForward(from: LogPosition, options: ReadForwardOptions): Promise<ReadForwardResult> {
 		let position = from
@@ -98,10 +109,13 @@ export class FencedLog {
 	async confirm(result: ReadForwardResult, options: RequestOptions = {}): Promise<boolean> {
 		// The first record of a log is a seal, and seals are never deleted: (0, 0) is free only before the first use.
 		if (comparePositions(result.position, LOG_START) === 0) return true
+		return !(await this.isBelowCheckpoint(result.firstSeal ?? result.position, options))
+	}
+
+	/** True when a checkpoint covers the slot at `position`: what was there may have been deleted. One LIST. */
+	async isBelowCheckpoint(position: LogPosition, options: RequestOptions = {}): Promise<boolean> {
 		const checkpoint = await this.#options.newestCheckpoint(options)
-		if (checkpoint === undefined) return true
-		const earliest = result.firstSeal ?? result.position
-		return comparePositions(checkpoint, earliest) <= 0
+		return checkpoint !== undefined && comparePositions(checkpoint, position) > 0
 	}
 
 	/** Records from `position` on, in order, up to the first free slot: a seal, too, ends what belongs to its epoch. */

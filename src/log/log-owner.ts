@@ -2,9 +2,11 @@
  * Appending to a fenced log: what the owner of an epoch may do.
  *
  * Steps of one append: take the next slot; create-if-absent; on any doubt read the slot before a verdict:
- *   ours (owner and nonce)  → committed        seal   → fenced, terminally
+ *   ours (owner and nonce)  → committed        seal   → fenced, terminally: the record is not in the log
  *   nothing                 → the same bytes again, within the retry budget
  *   anything else           → corruption
+ * One seal proves nothing: where an earlier attempt may have won and a checkpoint covers the slot by now, the record may
+ * have been folded in and deleted before the (void) seal came. Then the verdict is `ISLE_INDETERMINATE`.
  * Several appends may be in flight; each is acknowledged only after every earlier one, because a reader stops at the
  * first free slot. So the first failure fails all that follow, for ever: an owner that failed once never appends again.
  */
@@ -92,31 +94,38 @@ export class LogOwner {
 		const retry = new Retry(host, retryBudget ?? DEFAULT_RETRY_BUDGET)
 		let doubt: unknown
 		for (;;) {
-			const outcome = await log.store.createIfAbsent(key, encoded.pieces)
+			const outcome = await log.createSlot(content.position, encoded.pieces)
 			if (outcome.kind === 'created') return
 			if (outcome.kind === 'unknown') doubt = outcome.cause
 			const verdict = await this.#settle(content, key)
 			if (verdict === 'ours') return
-			if (verdict === 'fenced') {
-				throw new IsleError(
-					'ISLE_FENCED',
-					`another owner has taken the log over: epoch=\`${this.epoch}\` key=\`${key}\``,
-					{
-						details: { epoch: this.epoch },
-					},
-				)
-			}
+			if (verdict === 'fenced') throw await this.#fenced(content.position, key, doubt)
 			// `exists` and then nothing there, or a reply that was lost before it took effect: the same bytes again.
 			if (!(await retry.pause())) {
 				throw new IsleError(
 					'ISLE_INDETERMINATE',
 					`no verdict on an append in ${retry.attempts} attempts: key=\`${key}\``,
-					{
-						cause: doubt,
-					},
+					{ cause: doubt, details: { epoch: this.epoch, key } },
 				)
 			}
 		}
+	}
+
+	/** What a seal in the slot means; `doubt` is why an earlier attempt has no outcome, if one has none. */
+	async #fenced(position: LogPosition, key: string, doubt: unknown): Promise<IsleError> {
+		const details = { epoch: this.epoch, key }
+		if (doubt !== undefined && (await this.#options.log.isBelowCheckpoint(position))) {
+			return new IsleError(
+				'ISLE_INDETERMINATE',
+				`an append met a seal below a checkpoint, which may hold it: epoch=\`${this.epoch}\` key=\`${key}\``,
+				{ cause: doubt, details },
+			)
+		}
+		return new IsleError(
+			'ISLE_FENCED',
+			`another owner has taken the log over: epoch=\`${this.epoch}\` key=\`${key}\``,
+			{ details },
+		)
 	}
 
 	/** Reads the slot. `absent` also when it could not be read: the caller tries again. */
