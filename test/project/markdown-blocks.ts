@@ -119,3 +119,18 @@ export function failureOf(result: RunResult): string | undefined {
 	const how = result.tookTooLong ? 'did not end in time' : `ended with ${result.exitCode ?? 'a signal'}`
 	return `${how}\n${result.stdout}${result.stderr}`
 }
+
+/** A strict tsconfig of a user's project, with the types of Node.js that are installed below `root`. */
+export function userCompilerOptions(root: string): Readonly<Record<string, unknown>> {
+	return {
+		target: 'es2023',
+		lib: ['es2023', 'esnext.disposable', 'dom'],
+		module: 'nodenext',
+		types: ['node'],
+		typeRoots: [join(root, 'node_modules/@types')],
+		strict: true,
+		exactOptionalPropertyTypes: true,
+		skipLibCheck: true,
+		noEmit: true,
+	}
+}

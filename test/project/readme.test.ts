@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type CodeBlock, codeBlocks, failureOf, run, runBlock } from './markdown-blocks.ts'
+import { type CodeBlock, codeBlocks, failureOf, run, runBlock, userCompilerOptions } from './markdown-blocks.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const BLOCK_MAX_MS = 30_000
@@ -57,18 +57,7 @@ async function typeCheckHere(name: string, blocks: readonly CodeBlock[]): Promis
 	const folder = join(project, name)
 	mkdirSync(folder)
 	for (const { line, code } of blocks) writeFileSync(join(folder, `line-${line}.mts`), `${code}export {}\n`)
-	const compilerOptions = {
-		target: 'es2023',
-		lib: ['es2023', 'esnext.disposable', 'dom'],
-		module: 'nodenext',
-		types: ['node'],
-		typeRoots: [join(ROOT, 'node_modules/@types')],
-		strict: true,
-		exactOptionalPropertyTypes: true,
-		allowImportingTsExtensions: true,
-		skipLibCheck: true,
-		noEmit: true,
-	}
+	const compilerOptions = { ...userCompilerOptions(ROOT), allowImportingTsExtensions: true }
 	writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.mts'] }))
 	const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
 	return failureOf(await run(process.execPath, [tsc, '-p', '.'], { cwd: folder, maxMs: BLOCK_MAX_MS }))
