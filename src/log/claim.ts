@@ -4,12 +4,13 @@
  * Steps: open the newest checkpoint; read forward to the first free slot; create a seal there; look at the checkpoints.
  * If none stands beyond what was read, the claimer owns the next epoch and has read the whole of its history: whatever
  * the old owner acknowledged lies before the seal, and its next append can only meet the seal. Otherwise start over.
+ * Where somebody else takes the slot first, reading goes on from there; the one look behind the seal covers it all.
  */
 import { IsleError } from '../errors.ts'
 import { Retry, type RetryBudget } from '../host/backoff.ts'
 import type { Host } from '../host/host.ts'
 import type { RequestOptions } from '../object-store/object-store.ts'
-import type { FencedLog } from './fenced-log.ts'
+import type { FencedLog, ReadForwardResult } from './fenced-log.ts'
 import { LogOwner } from './log-owner.ts'
 import { comparePositions, LOG_START, type LogPosition } from './log-position.ts'
 import { encodeRecord, isSameAppend, type LogRecord, NONCE_BYTES, OWNER_BYTES, type RecordContent } from './record.ts'
@@ -56,21 +57,30 @@ export async function replayLog(log: FencedLog, replay: LogReplay, options: Requ
  */
 export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 	const { log, host, replay, retryBudget, signal } = options
+	signal?.throwIfAborted()
+	let end: ReadForwardResult | undefined
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
-		const from = await replay.restart({ signal })
-		const end = await log.readForward(from, {
-			signal,
-			windowSlots: OPEN_WINDOW_SLOTS,
-			onCommit: record => replay.apply(record),
-		})
+		end = await readToEnd(options, end ?? { position: await replay.restart({ signal }), firstSeal: undefined })
 		if (comparePositions(end.position, LOG_START) === 0) await options.beforeFirstUse?.()
 		const owner = host.random.bytes(OWNER_BYTES)
 		if (!(await createSeal(options, end.position, owner))) continue
 		if (await log.confirm(end, { signal })) {
 			return new LogOwner({ log, host, epoch: end.position.epoch + 1, owner, retryBudget })
 		}
+		end = undefined
 	}
 	throw new IsleError('ISLE_UNAVAILABLE', `lost the race for the log in each of ${CLAIM_MAX_ATTEMPTS} attempts`)
+}
+
+/** Reads on from where `before` ended. The first seal of all that was read is the one to look behind. */
+async function readToEnd(options: ClaimOptions, before: ReadForwardResult): Promise<ReadForwardResult> {
+	const { log, replay, signal } = options
+	const end = await log.readForward(before.position, {
+		signal,
+		windowSlots: OPEN_WINDOW_SLOTS,
+		onCommit: record => replay.apply(record),
+	})
+	return { position: end.position, firstSeal: before.firstSeal ?? end.firstSeal }
 }
 
 /** False when somebody else has taken the slot. */
