@@ -1,0 +1,103 @@
+/**
+ * Patience with a store that is away for a moment: calls that may be repeated are, with jittered exponential pauses,
+ * while they fail with `ISLE_UNAVAILABLE`, within a number of attempts and a time.
+ *
+ * `createIfAbsent` and `createFromStream` pass through untouched: a repeated create meets its own first attempt and
+ * reports `exists`, and whoever asked would believe that it had lost. Every other code is an answer and not an outage.
+ * A stream is retried until it is open; what is cut afterwards is an error of the stream.
+ */
+import { DEFAULT_RETRY_BUDGET, type RetryBudget, retryIdempotent } from '../host/backoff.ts'
+import { type Host, systemHost } from '../host/host.ts'
+import type {
+	Body,
+	ByteRange,
+	CreateOutcome,
+	ListOptions,
+	ListPage,
+	ObjectStore,
+	RequestOptions,
+} from './object-store.ts'
+
+export interface RetryingStoreOptions {
+	/** Default: 10 attempts within 30 s, pauses from 50 ms to 5 s. */
+	readonly budget?: RetryBudget | undefined
+	readonly host?: Host | undefined
+}
+
+/**
+ * Wraps `store`. `deadlineMs` of a call bounds all of its attempts and pauses together; its signal ends them at once.
+ * When the budget is spent the call rejects with `ISLE_UNAVAILABLE`, whose `cause` is the last failure. `close()` closes
+ * the store beneath.
+ */
+export function retryingStore(store: ObjectStore, options: RetryingStoreOptions = {}): ObjectStore {
+	return new RetryingStore(store, options.budget ?? DEFAULT_RETRY_BUDGET, options.host ?? systemHost)
+}
+
+class RetryingStore implements ObjectStore {
+	readonly url: string
+	readonly #store: ObjectStore
+	readonly #budget: RetryBudget
+	readonly #host: Host
+
+	constructor(store: ObjectStore, budget: RetryBudget, host: Host) {
+		this.url = store.url
+		this.#store = store
+		this.#budget = budget
+		this.#host = host
+	}
+
+	get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		return this.#retry(options, limits => this.#store.get(key, limits))
+	}
+
+	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		return this.#retry(options, limits => this.#store.getRange(key, range, limits))
+	}
+
+	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
+		return this.#retry(options, limits => this.#store.put(key, body, limits))
+	}
+
+	createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
+		return this.#store.createIfAbsent(key, body, options)
+	}
+
+	list(options: ListOptions = {}): Promise<ListPage> {
+		return this.#retry(options, limits => this.#store.list({ ...options, ...limits }))
+	}
+
+	delete(key: string, options?: RequestOptions): Promise<void> {
+		return this.#retry(options, limits => this.#store.delete(key, limits))
+	}
+
+	deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
+		return this.#retry(options, limits => this.#store.deleteMany(keys, limits))
+	}
+
+	getStream(key: string, range?: ByteRange, options?: RequestOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
+		return this.#retry(options, limits => this.#store.getStream(key, range, limits))
+	}
+
+	createFromStream(key: string, body: AsyncIterable<Uint8Array>, options?: RequestOptions): Promise<CreateOutcome> {
+		return this.#store.createFromStream(key, body, options)
+	}
+
+	close(): Promise<void> {
+		return this.#store.close()
+	}
+
+	/** Each attempt gets what is left of the deadline. */
+	#retry<T>(options: RequestOptions | undefined, call: (limits: RequestOptions | undefined) => Promise<T>): Promise<T> {
+		const deadlineMs = options?.deadlineMs
+		const signal = options?.signal
+		if (deadlineMs === undefined) {
+			return retryIdempotent(this.#host, () => call(options), { budget: this.#budget, signal })
+		}
+		const endMs = this.#host.clock.monotonicMs() + deadlineMs
+		const budget = { ...this.#budget, budgetMs: Math.min(this.#budget.budgetMs, deadlineMs) }
+		return retryIdempotent(this.#host, () => call({ signal, deadlineMs: endMs - this.#host.clock.monotonicMs() }), {
+			budget,
+			signal,
+		})
+	}
+}
