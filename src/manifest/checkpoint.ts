@@ -127,6 +127,7 @@ export function decodeCheckpoint(bytes: Uint8Array, where: string): Manifest {
 			`checkpoint format ${version} is newer than this release reads: key=\`${where}\``,
 		)
 	}
+	if (version === 0) throw corrupt(where, 'checkpoint format 0')
 	preamble.u16()
 	const storedCrc = preamble.u32()
 	const body = bytes.subarray(PREAMBLE_BYTES)

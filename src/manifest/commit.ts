@@ -26,6 +26,8 @@ import {
 } from './table-ref-codec.ts'
 
 const OBJECT_KEY_MAX_BYTES = 1024
+const PLACE_OBJECT = 0 // Persisted: never renumber.
+const PLACE_INLINE = 1 // Persisted: never renumber.
 
 export interface Commit {
 	/** The slot that it stands in. */
@@ -70,8 +72,8 @@ export function encodeCommitBody(body: CommitBody): Uint8Array {
 	writer.varint(body.committedAtMs)
 	writeList(writer, body.tables, table => {
 		writer.string(table.id)
-		if (table.place.kind === 'inline') writer.u8(1).varint(table.place.section)
-		else writer.u8(0).string(table.place.objectKey)
+		if (table.place.kind === 'inline') writer.u8(PLACE_INLINE).varint(table.place.section)
+		else writer.u8(PLACE_OBJECT).string(table.place.objectKey)
 		writeSstMeta(writer, table.meta)
 	})
 	writeList(writer, body.blobPacks, pack => writeBlobPackRef(writer, pack))
@@ -87,8 +89,11 @@ export function decodeCommit(record: LogRecord, where: string): LoadedCommit {
 	const inlineTables = new Map<string, Uint8Array>()
 	const tables = readList(reader, where, (): TableRef => {
 		const id = readId(reader)
-		if (reader.u8() === 0)
+		const place = reader.u8()
+		if (place === PLACE_OBJECT) {
 			return { id, objectKey: reader.string(OBJECT_KEY_MAX_BYTES), offset: 0, meta: readSstMeta(reader, where) }
+		}
+		if (place !== PLACE_INLINE) throw corrupt(where, `table ${id} is at a place of unknown kind ${place}`)
 		const section = record.sections[reader.varint()]
 		const meta = readSstMeta(reader, where)
 		if (section === undefined || section.bytes.length !== meta.storedBytes)
