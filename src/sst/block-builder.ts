@@ -11,15 +11,8 @@
  * Invariants: every key of the block begins with the prefix; `ends` never decreases; nothing outside `count` is read.
  */
 import { copyRange } from '../bytes/copy.ts'
-import {
-	BLOCK_HEADER_BYTES,
-	byteWidth,
-	FLAG_KINDS,
-	FLAG_WIDE,
-	MIN_EXPIRY_BYTES,
-	NARROW_MAX_BYTES,
-	writeUint,
-} from './block-format.ts'
+import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, writeUint } from './block-format.ts'
+import { type BlockShape, encodeDeltas, encodeExpiries, measureBlock } from './block-shape.ts'
 import type { EntryKind } from './entry.ts'
 
 /** Estimate of the columns of one entry: two u16 ends, a sequence delta of up to three bytes, a little more. */
@@ -145,48 +138,16 @@ export class BlockBuilder {
 		return key
 	}
 
-	/** Fixes widths and returns the exact size that `encode` will write. */
+	/** Fixes widths and gives the exact size that `encode` will write. */
 	measure(): BlockShape {
-		const count = this.#count
-		let minSeq = this.#seqs[0] as number
-		let maxSeq = minSeq
-		let minKind = this.#kinds[0] as number
-		let maxKind = minKind
-		for (let i = 1; i < count; i++) {
-			const seq = this.#seqs[i] as number
-			if (seq < minSeq) minSeq = seq
-			else if (seq > maxSeq) maxSeq = seq
-			const kind = this.#kinds[i] as number
-			if (kind < minKind) minKind = kind
-			else if (kind > maxKind) maxKind = kind
-		}
-		let minExpiresAtMs = 0
-		let expiryWidth = 0
-		if (this.#hasExpiry) {
-			minExpiresAtMs = Number.POSITIVE_INFINITY
-			let maxExpiresAtMs = 0
-			for (let i = 0; i < count; i++) {
-				const expiresAtMs = this.#expiries[i] as number
-				if (expiresAtMs !== 0 && expiresAtMs < minExpiresAtMs) minExpiresAtMs = expiresAtMs
-				if (expiresAtMs > maxExpiresAtMs) maxExpiresAtMs = expiresAtMs
-			}
-			expiryWidth = byteWidth(maxExpiresAtMs - minExpiresAtMs + 1)
-		}
-		const seqWidth = byteWidth(maxSeq - minSeq)
-		const endWidth = this.#dataBytes > NARROW_MAX_BYTES ? 4 : 2
-		const hasKinds = minKind !== maxKind
-		const head = BLOCK_HEADER_BYTES + (expiryWidth > 0 ? MIN_EXPIRY_BYTES : 0) + this.#prefixBytes
-		const columns = 2 * endWidth + seqWidth + expiryWidth + (hasKinds ? 1 : 0)
-		return {
-			rawBytes: head + this.#dataBytes + count * columns,
-			minSeq,
-			maxSeq,
-			minExpiresAtMs,
-			seqWidth,
-			expiryWidth,
-			endWidth,
-			hasKinds,
-		}
+		return measureBlock({
+			count: this.#count,
+			seqs: this.#seqs,
+			kinds: this.#kinds,
+			expiries: this.#hasExpiry ? this.#expiries : undefined,
+			prefixBytes: this.#prefixBytes,
+			dataBytes: this.#dataBytes,
+		})
 	}
 
 	/** Writes the block into `target` at `at`, where `shape.rawBytes` bytes are free. */
@@ -235,13 +196,7 @@ export class BlockBuilder {
 			for (let i = 0; i < 2 * count; i++, position += 4) writeUint(target, position, 4, ends[i] as number)
 		}
 		position = encodeDeltas(this.#seqs, count, shape.minSeq, shape.seqWidth, target, position)
-		if (shape.expiryWidth > 0) {
-			for (let i = 0; i < count; i++, position += shape.expiryWidth) {
-				const expiresAtMs = this.#expiries[i] as number
-				const stored = expiresAtMs === 0 ? 0 : expiresAtMs - shape.minExpiresAtMs + 1
-				writeUint(target, position, shape.expiryWidth, stored)
-			}
-		}
+		if (shape.expiryWidth > 0) position = encodeExpiries(this.#expiries, count, shape, target, position)
 		if (shape.hasKinds) copyRange(this.#kinds, 0, count, target, position)
 	}
 
@@ -293,41 +248,4 @@ export class BlockBuilder {
 		kinds.set(this.#kinds)
 		this.#kinds = kinds
 	}
-}
-
-/** What `measure` has fixed for `encode`. */
-export interface BlockShape {
-	readonly rawBytes: number
-	readonly minSeq: number
-	readonly maxSeq: number
-	readonly minExpiresAtMs: number
-	readonly seqWidth: number
-	readonly expiryWidth: number
-	readonly endWidth: 2 | 4
-	readonly hasKinds: boolean
-}
-
-/** Writes `values[i] − base` in `width` bytes each and returns where they end. */
-function encodeDeltas(
-	values: Float64Array,
-	count: number,
-	base: number,
-	width: number,
-	target: Uint8Array,
-	start: number,
-): number {
-	let position = start
-	if (width > 0 && width <= 3) {
-		// The common case, in 32-bit arithmetic.
-		for (let i = 0; i < count; i++) {
-			let delta = (values[i] as number) - base
-			for (let j = 0; j < width; j++) {
-				target[position++] = delta
-				delta >>>= 8
-			}
-		}
-		return position
-	}
-	for (let i = 0; i < count; i++, position += width) writeUint(target, position, width, (values[i] as number) - base)
-	return position
 }
