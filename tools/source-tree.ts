@@ -113,7 +113,7 @@ function countLines(text: string): number {
 
 /**
  * The import that a node makes: `import`, `export … from`, `import()`, `import('…').Type`, `import x = require()`,
- * `require()`. `import { type A } from` keeps a runtime import (`verbatimModuleSyntax` leaves `import {} from`).
+ * `require()`, `createRequire(…)()`, `process.getBuiltinModule()`. `import { type A } from` keeps a runtime import (`verbatimModuleSyntax` leaves `import {} from`).
  */
 function importOf(node: SyntaxNode, text: string): ImportEdge | undefined {
 	const edge = (source: SyntaxNode | undefined, kind: ImportKind): ImportEdge => {
@@ -133,14 +133,23 @@ function importOf(node: SyntaxNode, text: string): ImportEdge | undefined {
 			return edge(child(node, 'source') ?? child(node, 'argument'), 'type')
 		case 'TSExternalModuleReference':
 			return edge(child(node, 'expression'), 'runtime')
-		case 'CallExpression': {
-			const callee = child(node, 'callee')
-			if (callee?.type !== 'Identifier' || field(callee, 'name') !== 'require') return undefined
-			const args = field(node, 'arguments')
-			const first: unknown = Array.isArray(args) ? args[0] : undefined
-			return edge(isNode(first) ? first : undefined, 'runtime')
-		}
+		case 'CallExpression':
+			return isRequire(child(node, 'callee')) ? edge(firstArgument(node), 'runtime') : undefined
 		default:
 			return undefined
 	}
+}
+
+/** `require`, `createRequire(…)`, `process.getBuiltinModule`: what is called to load a module. */
+function isRequire(callee: SyntaxNode | undefined): boolean {
+	const nameOf = (node: SyntaxNode | undefined): unknown =>
+		field(node, 'name') ?? field(child(node, 'property'), 'name')
+	if (callee?.type === 'CallExpression') return nameOf(child(callee, 'callee')) === 'createRequire'
+	return nameOf(callee) === 'getBuiltinModule' || (callee?.type === 'Identifier' && nameOf(callee) === 'require')
+}
+
+function firstArgument(call: SyntaxNode): SyntaxNode | undefined {
+	const args = field(call, 'arguments')
+	const first: unknown = Array.isArray(args) ? args[0] : undefined
+	return isNode(first) ? first : undefined
 }

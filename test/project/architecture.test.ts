@@ -35,7 +35,7 @@ const SOUND_TREE: Readonly<Record<string, string>> = {
 	'src/host/clock.ts': 'export const now = 1',
 	'src/sst/table.ts':
 		"import { deflateRawSync } from 'node:zlib'\nimport { v } from '../bytes/varint.ts'\nexport { deflateRawSync, v }",
-	'src/sst/deflate.ts': "import { inflateSync } from 'fflate'\nexport { inflateSync }",
+	'src/sst/codec-deflate.ts': "import { inflateSync } from 'fflate'\nexport { inflateSync }",
 	'src/object-store/store.ts': "import { readFile } from 'node:fs/promises'\nexport { readFile }",
 	'src/log/log.ts': "import type { T } from './record.ts'\nexport type L = T",
 	'src/log/record.ts': "import type { L } from './log.ts'\nexport type T = L | 1",
@@ -131,6 +131,16 @@ const PLANTED: readonly (readonly [rule: string, at: string, files: Readonly<Rec
 		{ 'src/blob/zip.ts': "import { inflateSync } from 'fflate/browser'\nexport { inflateSync }" },
 	],
 	['edge-package', 'src/log/new.ts', { 'src/log/new.ts': "import x from '@scope/new/deep'\nexport { x }" }],
+	['edge-package', 'src/log/q.ts', { 'src/log/q.ts': "export const q = createRequire(import.meta.url)('new')" }],
+	[
+		'edge-package',
+		'src/log/r.ts',
+		{
+			'src/log/r.ts':
+				"import { createRequire } from 'node:module'\nconst require = createRequire('/')\nexport const r: unknown = require('new')",
+		},
+	],
+	['pure', 'src/blob/b.ts', { 'src/blob/b.ts': "export const fs: unknown = process.getBuiltinModule('node:fs')" }],
 	['pure', 'src/sst/io.ts', { 'src/sst/io.ts': "import { readFileSync } from 'node:fs'\nexport { readFileSync }" }],
 	['inside', 'src/log/t.ts', { 'src/log/t.ts': "import { t } from '../../test/log/t.ts'\nexport { t }" }],
 	[

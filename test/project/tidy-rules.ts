@@ -14,10 +14,10 @@ export interface TidyViolation {
 	readonly what: string
 }
 
-export const FILE_MAX_LINES = 300
+const FILE_MAX_LINES = 300
 /** A file of more than `FILE_MAX_LINES` states its reason in long-files.ts; this is the end for every file. */
-export const FILE_HARD_MAX_LINES = 400
-export const FUNCTION_MAX_LINES = 70
+const FILE_HARD_MAX_LINES = 400
+const FUNCTION_MAX_LINES = 70
 /** Shorter than this is no account of what a file is. */
 const HEADER_MIN_CHARACTERS = 20
 
