@@ -1,0 +1,154 @@
+/**
+ * Turns frozen memtables into commits, in order.
+ *
+ * Steps, for each memtable: encode it (in the pool; a tiny one here), upload its blob packs, upload the table unless it
+ * rides in the record; append the record; publish. The first steps run for several memtables at once; records are
+ * appended in the order of sequence numbers, several in flight, and published in that order too.
+ * The first failure fails all that follow: what is not committed stays in memory and nothing is skipped.
+ */
+import { encodeTableJob } from '../../workers/encode-table.ts'
+import type { Host } from '../host/host.ts'
+import type { LogOwner } from '../log/log-owner.ts'
+import { type CommitBody, encodeCommitBody, type LoadedCommit } from '../manifest/commit.ts'
+import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
+import type { ArenaPool } from '../memtable/arena-pool.ts'
+import type { Memtable } from '../memtable/memtable.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import type { SstMeta } from '../sst/sst-meta.ts'
+import type { WriterSettings } from './options.ts'
+
+/**
+ * Up to here a table is encoded on the calling thread: about 0.1 ms of work, as much as a job's round trip costs in
+ * latency, and a durable write of a few records is not kept waiting for a busy worker.
+ */
+const INLINE_ENCODE_MAX_ENTRIES = 512
+const INLINE_ENCODE_MAX_BYTES = 65_536
+
+export interface CommitterComponents {
+	readonly owner: LogOwner
+	/** Of the database, with retries for what is idempotent. */
+	readonly store: ObjectStore
+	readonly pool: JobPool
+	/** Where the buffers of finished jobs go back to. */
+	readonly arenas: ArenaPool
+	readonly host: Host
+}
+
+/** A memtable that takes no more writes, with what must be on the store before its commit. */
+export interface FrozenMemtable {
+	readonly memtable: Memtable
+	/** When its first entry was put and when it was frozen, by the writer's clock. */
+	readonly firstWriteMs: number
+	readonly frozenMs: number
+	/** Uploads that have begun; a commit refers only to packs that are there. */
+	readonly packs: readonly Promise<BlobPackRef>[]
+}
+
+interface EncodedTable {
+	readonly id: string
+	readonly bytes: Uint8Array
+	readonly meta: SstMeta
+	readonly objectKey: string | undefined
+}
+
+export class Committer {
+	readonly #components: CommitterComponents
+	readonly #settings: WriterSettings
+	readonly #publish: (loaded: LoadedCommit) => void
+	#tablesMinted = 0
+	#lastCommitMs: number
+	#issued: Promise<unknown> = Promise.resolve()
+	#published: Promise<unknown> = Promise.resolve()
+	/** The latest commits, oldest first: at most as many as may be in flight. */
+	readonly #inFlight: Promise<unknown>[] = []
+
+	/** `publish` is called once for each commit, in order, as soon as it is durable and acknowledged. */
+	constructor(
+		components: CommitterComponents,
+		settings: WriterSettings,
+		lastCommitMs: number,
+		publish: (loaded: LoadedCommit) => void,
+	) {
+		this.#components = components
+		this.#settings = settings
+		this.#lastCommitMs = lastCommitMs
+		this.#publish = publish
+	}
+
+	/** Resolves when the commit is durable and published. Call in the order of sequence numbers. */
+	commit(frozen: FrozenMemtable): Promise<void> {
+		// Minted and committed in one order: an id that is missing below a committed one will never be referenced.
+		const id = `w${this.#components.owner.epoch}-${this.#tablesMinted++}`
+		const encoded = this.#prepare(frozen, id)
+		// Its failure is told by the append that waits for it; until then it must not count as unhandled.
+		encoded.catch(() => undefined)
+		const issued = this.#issued.then(() => this.#append(frozen, encoded))
+		this.#issued = issued
+		issued.catch(() => undefined)
+		const published = this.#published
+			.then(() => issued)
+			.then(async ({ committed, loaded }) => {
+				await committed
+				this.#publish(loaded)
+			})
+		this.#published = published
+		published.catch(() => undefined)
+		return published
+	}
+
+	async #prepare(frozen: FrozenMemtable, id: string): Promise<EncodedTable> {
+		const { memtable } = frozen
+		const tableOptions = {
+			codec: this.#settings.codec,
+			minWriteMs: frozen.firstWriteMs,
+			maxWriteMs: frozen.frozenMs,
+		}
+		const isTiny = memtable.entryCount <= INLINE_ENCODE_MAX_ENTRIES && memtable.entryBytes <= INLINE_ENCODE_MAX_BYTES
+		const { bytes, meta, buffers } = isTiny
+			? encodeTableJob(memtable.makeEncodeJob(tableOptions).input).output
+			: await this.#components.pool.run('encode-table', () => memtable.makeEncodeJob(tableOptions))
+		for (const buffer of buffers) this.#components.arenas.give(buffer)
+		if (bytes.length <= this.#settings.inlineMaxBytes) return { id, bytes, meta, objectKey: undefined }
+		const objectKey = `sst/${id}`
+		await this.#components.store.put(objectKey, bytes)
+		return { id, bytes, meta, objectKey }
+	}
+
+	async #append(
+		frozen: FrozenMemtable,
+		encoded: Promise<EncodedTable>,
+	): Promise<{ committed: Promise<void>; loaded: LoadedCommit }> {
+		const [table, ...blobPacks] = await Promise.all([encoded, ...frozen.packs])
+		// Commits end in order: when the one that began that many before has ended, one more may begin.
+		if (this.#inFlight.length >= this.#settings.maxCommitsInFlight) await this.#inFlight.shift()
+		const { owner, host } = this.#components
+		const isInline = table.objectKey === undefined
+		this.#lastCommitMs = Math.max(this.#lastCommitMs, host.clock.nowMs())
+		const body: CommitBody = {
+			firstSeq: frozen.memtable.baseSeq,
+			lastSeq: frozen.memtable.lastSeq,
+			committedAtMs: this.#lastCommitMs,
+			tables: [
+				{
+					id: table.id,
+					meta: table.meta,
+					place:
+						table.objectKey === undefined
+							? { kind: 'inline', section: 0 }
+							: { kind: 'object', objectKey: table.objectKey },
+				},
+			],
+			blobPacks,
+		}
+		const objectKey = table.objectKey ?? owner.nextKey
+		const append = owner.append(encodeCommitBody(body), isInline ? [table.bytes] : [])
+		this.#inFlight.push(append.committed.catch(() => undefined))
+		const ref: TableRef = { id: table.id, objectKey, offset: append.sectionOffsets[0] ?? 0, meta: table.meta }
+		const loaded: LoadedCommit = {
+			commit: { ...body, position: append.position, tables: [ref] },
+			inlineTables: new Map([[table.id, table.bytes]]),
+		}
+		return { committed: append.committed, loaded }
+	}
+}

@@ -1,0 +1,83 @@
+/** Settings of a writer: their defaults and bounds. */
+import { choiceOption, integerOption } from '../arguments.ts'
+import type { CodecName } from '../sst/sst-meta.ts'
+
+/** When a mutation resolves: once it is accepted in memory and in order, or once it is on the store. */
+export type Durability = 'memory' | 'committed'
+
+export interface WriterOptions {
+	/** Default 'memory': `put` resolves when accepted. 'committed' makes every mutation durable before it resolves. */
+	readonly durability?: Durability | undefined
+	/** Entries that a memtable holds before it is frozen and flushed. Default 16 MiB; 64 KiB to 256 MiB. */
+	readonly memtableMaxBytes?: number | undefined
+	/**
+	 * Memory of all memtables and of large values that wait for their upload. Mutations wait from one half of it on; a
+	 * caller that does not await is refused at the whole (`ISLE_BACKPRESSURE`). Default 256 MiB; at least 8 × `memtableMaxBytes`.
+	 */
+	readonly writeBufferMaxBytes?: number | undefined
+	/**
+	 * Something that was accepted is committed after this long at the latest, by itself. Default 1000 ms; 0: only by
+	 * `flush`, `durable` or a full memtable. An idle writer sends nothing.
+	 */
+	readonly flushIntervalMs?: number | undefined
+	/** Tables up to this size ride in the log record: one PUT a commit. Default 1 MiB; 0 to 16 MiB. */
+	readonly inlineMaxBytes?: number | undefined
+	/** Values from this size on are stored apart, in blob packs. Default 256 KiB; 1 KiB to 16 MiB. */
+	readonly blobThresholdBytes?: number | undefined
+	/** Compression of tables. Default 'lz4'. */
+	readonly codec?: CodecName | undefined
+	/** Commits on their way at once. Default 4; 1 to 64. */
+	readonly maxCommitsInFlight?: number | undefined
+	/** Durable writes start at most this many commits a second. Default 1000; 1 to 100,000. */
+	readonly maxCommitsPerSecond?: number | undefined
+}
+
+export interface WriterSettings {
+	readonly durability: Durability
+	readonly memtableMaxBytes: number
+	readonly writeBufferMaxBytes: number
+	readonly flushIntervalMs: number
+	readonly inlineMaxBytes: number
+	readonly blobThresholdBytes: number
+	readonly codec: CodecName
+	readonly maxCommitsInFlight: number
+	readonly maxCommitsPerSecond: number
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+/** Active, frozen and in-flight memtables with their copies: fewer than this in memory would stall at every flush. */
+const BUFFERED_MEMTABLES_MIN = 8
+
+export function writerSettings(options: WriterOptions): WriterSettings {
+	const memtableMaxBytes = integerOption('memtableMaxBytes', options.memtableMaxBytes, 16 * MIB, 64 * KIB, 256 * MIB)
+	return {
+		durability: choiceOption('durability', options.durability, 'memory', ['memory', 'committed']),
+		memtableMaxBytes,
+		writeBufferMaxBytes: integerOption(
+			'writeBufferMaxBytes',
+			options.writeBufferMaxBytes,
+			Math.max(256 * MIB, BUFFERED_MEMTABLES_MIN * memtableMaxBytes),
+			BUFFERED_MEMTABLES_MIN * memtableMaxBytes,
+			64 * 1024 * MIB,
+		),
+		flushIntervalMs: integerOption('flushIntervalMs', options.flushIntervalMs, 1000, 0, 86_400_000),
+		inlineMaxBytes: integerOption('inlineMaxBytes', options.inlineMaxBytes, MIB, 0, 16 * MIB),
+		blobThresholdBytes: integerOption('blobThresholdBytes', options.blobThresholdBytes, 256 * KIB, KIB, 16 * MIB),
+		codec: choiceOption('codec', options.codec, 'lz4', ['none', 'deflate', 'lz4', 'zstd']),
+		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 4, 1, 64),
+		maxCommitsPerSecond: integerOption('maxCommitsPerSecond', options.maxCommitsPerSecond, 1000, 1, 100_000),
+	}
+}
+
+export const WRITER_OPTION_NAMES: readonly (keyof WriterOptions)[] = [
+	'durability',
+	'memtableMaxBytes',
+	'writeBufferMaxBytes',
+	'flushIntervalMs',
+	'inlineMaxBytes',
+	'blobThresholdBytes',
+	'codec',
+	'maxCommitsInFlight',
+	'maxCommitsPerSecond',
+]
