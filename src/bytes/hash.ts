@@ -27,7 +27,7 @@ export function hashTail(state: number, tail: number, keyBytes: number): number 
 }
 
 /** The finaliser of MurmurHash3: every bit of the input moves about half of the bits of the result, a u32. */
-export function avalanche(hash: number): number {
+function avalanche(hash: number): number {
 	let h = hash
 	h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
 	h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)

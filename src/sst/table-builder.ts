@@ -123,9 +123,11 @@ export class TableBuilder {
 	): void {
 		if (
 			!(keyBytes >= 1 && keyBytes <= KEY_MAX_BYTES && keyOffset >= 0 && keyOffset + keyBytes <= keyBuf.length) ||
-			!(valueBytes >= 0 && valueBytes <= VALUE_MAX_BYTES && valueOffset + valueBytes <= valueBuf.length)
+			!(valueBytes >= 0 && valueBytes <= VALUE_MAX_BYTES && valueOffset >= 0) ||
+			valueOffset + valueBytes > valueBuf.length ||
+			!(kind >= KIND_TOMBSTONE && kind <= KIND_BLOB)
 		) {
-			invariant(false, `entry of ${keyBytes} key bytes and ${valueBytes} value bytes`)
+			invariant(false, `entry of kind ${kind}, ${keyBytes} key bytes and ${valueBytes} value bytes`)
 		}
 		if (!(Number.isSafeInteger(seq) && seq >= 0 && Number.isSafeInteger(expiresAtMs) && expiresAtMs >= 0)) {
 			invariant(false, `entry of sequence ${seq} that expires at ${expiresAtMs}`)

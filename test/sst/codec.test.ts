@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isIsleError } from '../../src/errors.ts'
@@ -171,6 +172,22 @@ describe('the addon', () => {
 		expect(lz4NativeCodec !== undefined).toBe(canLoad)
 		expect(lz4Codec).toBe(lz4NativeCodec ?? lz4KernelCodec)
 	})
+})
+
+test('LZ4 works in several worker threads at once, with the addon when this thread has it', async () => {
+	const url = new URL('./lz4-thread.ts', import.meta.url)
+	const threads = await Promise.all(
+		[1, 2, 3].map(
+			seed =>
+				new Promise<unknown>((resolve, reject) => {
+					const thread = new Worker(url, { workerData: seed, execArgv: [] })
+					thread.once('message', resolve)
+					thread.once('error', reject)
+				}),
+		),
+	)
+	const expected = { isNative: lz4NativeCodec !== undefined, isEqual: true }
+	expect(threads).toEqual([expected, expected, expected])
 })
 
 describe('the registry', () => {

@@ -40,6 +40,30 @@ describe.each(CODEC_NAMES)('a table of codec %s', codec => {
 	})
 })
 
+test.each(CODEC_NAMES)(
+	'a block decoded from codec %s owns its memory and can be transferred to another thread',
+	codec => {
+		for (const size of [10, 1500, 20_000]) {
+			const built = build([entry('k', 1, new Uint8Array(size).fill(5))], { codec })
+			const table = open(built)
+			const block = table.decodeBlock(0, blockBytes(built, table, 0), 'here')
+			expect(block.bytes.buffer).not.toBe(built.bytes.buffer)
+			expect(block.bytes.buffer.byteLength).toBe(block.bytes.length)
+			expect(block.memoryBytes).toBeGreaterThan(size)
+			const buffer = block.bytes.buffer as ArrayBuffer
+			expect(structuredClone(buffer, { transfer: [buffer] }).byteLength).toBeGreaterThan(size)
+			expect(buffer.byteLength).toBe(0)
+		}
+	},
+)
+
+test('a block that is stored raw in a buffer of its own is not copied', () => {
+	const built = build([entry('k', 1, 'value')])
+	const table = open(built)
+	const stored = blockBytes(built, table, 0).slice()
+	expect(table.decodeBlock(0, stored, 'here').bytes.buffer).toBe(stored.buffer)
+})
+
 describe('the meta of a table', () => {
 	test('describes its entries', () => {
 		fc.assert(
@@ -225,6 +249,7 @@ describe('limits', () => {
 	})
 
 	test.each([
+		['an unknown kind', [{ ...entry('a', 1), kind: JSON.parse('3') }]],
 		['a smaller key', [entry('b', 1), entry('a', 2)]],
 		['a prefix of the key before', [entry('ab', 1), entry('a', 2)]],
 		['the same key and sequence number', [entry('a', 1), entry('a', 1)]],
