@@ -40,26 +40,28 @@ export class ManifestFollower {
 	readonly #onLoaded: (loaded: LoadedCommit) => void
 	readonly #listeners = new Set<ManifestListener>()
 	#manifest: Manifest
+	/** A time not later than the last look at the checkpoints: its answer may have been long under way. */
 	#confirmedMs: number
 	#running: Promise<void> | undefined
 	#next: Promise<void> | undefined
 
-	private constructor(log: FencedLog, options: ManifestFollowerOptions, manifest: Manifest) {
+	private constructor(log: FencedLog, options: ManifestFollowerOptions, manifest: Manifest, confirmedMs: number) {
 		this.#log = log
 		this.#host = options.host
 		this.#gracePeriodMs = options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS
 		this.#onLoaded = loaded => options.onLoaded?.(loaded)
 		this.#manifest = manifest
-		this.#confirmedMs = options.host.clock.monotonicMs()
+		this.#confirmedMs = confirmedMs
 	}
 
 	/** Opens the newest checkpoint and reads the log behind it. A prefix without a database is an empty manifest. */
 	static async open(options: ManifestFollowerOptions, request: RequestOptions = {}): Promise<ManifestFollower> {
 		const log = openWriterLog(options.store)
+		const beganMs = options.host.clock.monotonicMs()
 		const replay = new ManifestReplay(log, loaded => options.onLoaded?.(loaded))
 		const position = await replayLog(log, replay, request)
 		if (comparePositions(position, LOG_START) === 0) await assertPrefixIsFree(options.store, request)
-		return new ManifestFollower(log, options, replay.manifestAt(position))
+		return new ManifestFollower(log, options, replay.manifestAt(position), beganMs)
 	}
 
 	get manifest(): Manifest {
@@ -70,7 +72,7 @@ export class ManifestFollower {
 		return this.#log
 	}
 
-	/** Calls `listener` after each change; answers a function that ends that. */
+	/** Calls `listener` after each change, in order of subscription; it must not throw. Answers a function that ends that. */
 	onChange(listener: ManifestListener): () => void {
 		this.#listeners.add(listener)
 		return () => this.#listeners.delete(listener)
@@ -78,12 +80,15 @@ export class ManifestFollower {
 
 	/** Reads what is new, if anything. An abort leaves the wait; the read goes on for others. */
 	poll(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-		return abortable(this.#running ?? this.#start(false), options.signal)
+		if (options.signal?.aborted) return Promise.reject(options.signal.reason)
+		// A refresh that waits for its turn is not put off by polls: they ride with it.
+		return abortable(this.#running ?? this.#next ?? this.#start(false), options.signal)
 	}
 
 	/** Reads at least to where the log stood when this was called. */
 	refresh(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-		if (this.#running === undefined) return abortable(this.#start(true), options.signal)
+		if (options.signal?.aborted) return Promise.reject(options.signal.reason)
+		if (this.#running === undefined && this.#next === undefined) return abortable(this.#start(true), options.signal)
 		// What runs now may have passed the end of the log already: only one that starts later counts.
 		this.#next ??= this.#startAfterRunning()
 		return abortable(this.#next, options.signal)
@@ -126,9 +131,10 @@ export class ManifestFollower {
 
 	/** What was read is older than a checkpoint: start from that one. */
 	async #reopen(): Promise<void> {
+		const beganMs = this.#host.clock.monotonicMs()
 		const replay = new ManifestReplay(this.#log, this.#onLoaded)
 		const position = await replayLog(this.#log, replay)
-		this.#confirmedMs = this.#host.clock.monotonicMs()
+		this.#confirmedMs = beganMs
 		this.#publish(replay.manifestAt(position))
 	}
 
