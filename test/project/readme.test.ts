@@ -18,9 +18,11 @@ interface Manifest {
 	readonly name: string
 	readonly exports: Readonly<Record<string, string | { readonly default: string }>>
 	readonly peerDependencies: Readonly<Record<string, string>>
+	readonly scripts: Readonly<Record<string, string>>
 }
 
 const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
 let project = ''
 
 /** An empty project in which `isledb` is the sources. Node strips no types below node_modules, so files there point out. */
@@ -64,7 +66,7 @@ async function typeCheckHere(name: string, blocks: readonly CodeBlock[]): Promis
 }
 
 describe('README', () => {
-	const blocks = codeBlocks(readFileSync(join(ROOT, 'README.md'), 'utf8'))
+	const blocks = codeBlocks(README)
 	const runnable = blocks.filter(block => block.notRun === undefined)
 	const others = blocks.filter(block => block.notRun !== undefined)
 
@@ -73,6 +75,14 @@ describe('README', () => {
 		console.log(`README: ${runnable.length} blocks run, ${others.length} not`)
 		for (const { line, notRun } of others) console.log(`README line ${line} is not run: ${notRun}`)
 		expect(others.length).toBeLessThanOrEqual(runnable.length)
+	})
+
+	test('names commands of npm that exist, and begins from a fresh clone', () => {
+		const names = [...README.matchAll(/\bnpm run ([\w:-]+)/g)].map(match => match[1] ?? '')
+		expect(names).toContain('demo')
+		expect(names.filter(name => manifest.scripts[name] === undefined)).toEqual([])
+		expect(README).toContain('npm ci && npm test')
+		expect(README).toContain('npm ci && npm run demo')
 	})
 
 	for (const block of runnable) {
