@@ -38,7 +38,7 @@ const CODECS: Readonly<Record<CodecName, Codec | undefined>> = {
 
 export const CODEC_NAMES: readonly CodecName[] = ['none', 'deflate', 'lz4', 'zstd']
 
-export function isCodecName(name: string): name is CodecName {
+function isCodecName(name: string): name is CodecName {
 	return Object.hasOwn(CODECS, name)
 }
 

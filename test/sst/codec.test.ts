@@ -163,7 +163,8 @@ describe('the addon', () => {
 	test('is in use wherever it can be loaded', () => {
 		const canLoad = ((): boolean => {
 			try {
-				createRequire(import.meta.url)('lz4-napi')
+				const require = createRequire(import.meta.url)
+				require('lz4-napi')
 				return true
 			} catch {
 				return false

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { compareBytes } from '../../src/bytes/compare.ts'
 import { hashKey } from '../../src/bytes/hash.ts'
+import { isIsleError } from '../../src/errors.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../../src/sst/entry.ts'
 import { metaRange, openTable, type SstTable } from '../../src/sst/sst-table.ts'
 import { type BuiltTable, TableBuilder, type TableOptions } from '../../src/sst/table-builder.ts'
@@ -137,3 +138,24 @@ export const modelEntries: fc.Arbitrary<ModelEntry[]> = fc
 		{ minLength: 1, maxLength: 120 },
 	)
 	.map(sorted)
+
+/** A small table that has everything: versions, a tombstone, an expiry. */
+export const smallEntries: readonly ModelEntry[] = sorted([
+	...Array.from({ length: 12 }, (_, i) =>
+		entry(`user/${String(i).padStart(3, '0')}`, 100 + i, `value number ${i} `.repeat(3)),
+	),
+	...Array.from({ length: 9 }, (_, i) => entry('user/005', 300 + i, `version ${i}`)),
+	{ ...entry('user/007', 900), kind: KIND_TOMBSTONE },
+	{ ...entry('user/009', 901, 'soon gone'), expiresAtMs: 1_700_000_000_000 },
+])
+
+/** The code of the `IsleError` that `act` throws; `none` when it throws nothing. Other errors pass. */
+export function codeOf(act: () => unknown): string {
+	try {
+		act()
+	} catch (error) {
+		if (isIsleError(error)) return error.code
+		throw error
+	}
+	return 'none'
+}
