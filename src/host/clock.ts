@@ -14,18 +14,26 @@ export interface Clock {
 	nowMs(): number
 	/** Milliseconds since an arbitrary start; never goes back. */
 	monotonicMs(): number
-	/** Calls `fire` once after `delayMs`, unless cancelled. `background` timers do not keep the process alive. */
+	/** Calls `fire` once after `delayMs` (any length), unless cancelled. `background` timers do not keep the process alive. */
 	schedule(delayMs: number, fire: () => void, options?: { readonly background?: boolean }): Timer
 	/** Resolves in a new macrotask, after I/O callbacks and messages that wait. */
 	yieldToIo(): Promise<void>
 }
 
+/** setTimeout holds 2^31 − 1 ms, 24.8 days; more would fire at once. */
+const SYSTEM_TIMER_MAX_MS = 2 ** 31 - 1
+
 export const systemClock: Clock = {
 	nowMs: () => Date.now(),
 	monotonicMs: () => performance.now(),
 	schedule(delayMs, fire, options) {
-		const timer = setTimeout(fire, delayMs)
-		if (options?.background) timer.unref()
+		let timer: ReturnType<typeof setTimeout>
+		const arm = (leftMs: number): void => {
+			const isLast = leftMs <= SYSTEM_TIMER_MAX_MS
+			timer = isLast ? setTimeout(fire, leftMs) : setTimeout(arm, SYSTEM_TIMER_MAX_MS, leftMs - SYSTEM_TIMER_MAX_MS)
+			if (options?.background) timer.unref()
+		}
+		arm(delayMs)
 		return { cancel: () => clearTimeout(timer) }
 	},
 	yieldToIo: () => new Promise(resolve => setImmediate(resolve)),
