@@ -95,7 +95,17 @@ export class SstTable {
 		if (stored.length !== this.#index.endOf(i) - this.#index.startOf(i)) {
 			throw corrupt(where, `block ${i} of ${stored.length} bytes, which the index does not describe,`)
 		}
-		const block = new Block(openStoredBlock(stored, this.#rawMaxBytes, where), where)
+		return this.adoptBlock(i, openStoredBlock(stored, this.#rawMaxBytes, where), where)
+	}
+
+	/** The largest raw size that a block of this table may declare. */
+	get rawMaxBytes(): number {
+		return this.#rawMaxBytes
+	}
+
+	/** Block `i` from its raw bytes, which `decode-blocks` made elsewhere; it takes them over. @throws ISLE_CORRUPT naming `where`. */
+	adoptBlock(i: number, raw: Uint8Array, where: string): Block {
+		const block = new Block(raw, where)
 		this.#checkPlace(i, block, where)
 		return block
 	}

@@ -1,0 +1,300 @@
+/**
+ * Where reading gets tables and blocks: from memory when they are there, from the store by ranged GETs otherwise.
+ *
+ * Steps: a table is opened by one GET of its end (filter, index, properties); blocks that stand beside one another are
+ * read by one GET. Both are single-flight, both stay in caches that are bounded in bytes. Bytes that are in memory
+ * anyway (a table that came inside a log record, one that was just encoded) are offered, and then nothing is read.
+ *
+ * Invariants: a `TableSlot` holds what is in memory of one table and nothing else does; a short answer of the store is
+ * never taken for the whole; what is cached keeps no larger buffer alive; an absent object is `ISLE_NOT_FOUND`, which
+ * the reader turns into a refresh or `ISLE_EXPIRED`.
+ */
+import { corrupt, IsleError } from '../errors.ts'
+import type { TableRef } from '../manifest/manifest.ts'
+import type { ByteRange, ObjectStore } from '../object-store/object-store.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import type { Block } from '../sst/block.ts'
+import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
+import { ByteCache, type CacheStats, Shelf } from './byte-cache.ts'
+import { decodeInline, decodeInPool, estimatedRawBytes, POOL_MIN_RAW_BYTES } from './decode-blocks.ts'
+import { Flight } from './single-flight.ts'
+
+export const DEFAULT_BLOCK_CACHE_BYTES: number = 64 * 1024 * 1024
+export const DEFAULT_TABLE_CACHE_BYTES: number = 64 * 1024 * 1024
+/** Stored tables that were offered: sixteen of the largest that ride in a log record (1 MiB). */
+export const DEFAULT_OFFERED_BYTES: number = 16 * 1024 * 1024
+
+/** Slots without anything in memory are swept when the registry has grown to this many, or twice what the last sweep left. */
+const SWEEP_MIN_SLOTS = 1024
+
+export interface TableSourceOptions {
+	/** The store of the database, with retries for what is idempotent. */
+	readonly store: ObjectStore
+	/** Decodes what would hold this thread up. */
+	readonly pool: JobPool
+	/** Bound of decoded blocks. Default 64 MiB; 0 keeps none. */
+	readonly blockCacheBytes?: number | undefined
+	/** Bound of opened tables (filters and indexes). Default 64 MiB; 0 keeps none. */
+	readonly tableCacheBytes?: number | undefined
+	/** Bound of offered tables, as stored. Default 16 MiB; 0 keeps none. */
+	readonly offeredBytes?: number | undefined
+}
+
+export interface TableSourceStats {
+	readonly blocks: CacheStats
+	readonly tables: CacheStats
+	/** Bytes of offered tables that are kept. */
+	readonly offeredBytes: number
+}
+
+/** What is in memory of one table. For `TableSource` alone to change. */
+export class TableSlot {
+	readonly ref: TableRef
+	/** The opened table, at index 0. */
+	readonly tables: Shelf<SstTable> = new Shelf()
+	readonly blocks: Shelf<Block> = new Shelf()
+	/** The table as stored, while it is kept. */
+	offered: Uint8Array | undefined
+	opening: Flight<SstTable> | undefined
+	/** Reads under way, by each of their blocks. */
+	readonly reading: Map<number, BlockRead> = new Map()
+
+	constructor(ref: TableRef) {
+		this.ref = ref
+	}
+
+	/** Names the table in messages. */
+	get where(): string {
+		return `${this.ref.objectKey} (table ${this.ref.id})`
+	}
+
+	get isIdle(): boolean {
+		const isEmpty = this.tables.count === 0 && this.blocks.count === 0 && this.offered === undefined
+		return isEmpty && this.opening === undefined && this.reading.size === 0
+	}
+}
+
+interface BlockRead {
+	readonly first: number
+	readonly flight: Flight<readonly Block[]>
+}
+
+export class TableSource {
+	readonly #store: ObjectStore
+	readonly #pool: JobPool
+	readonly #blocks: ByteCache<Block>
+	readonly #tables: ByteCache<SstTable>
+	readonly #offeredMaxBytes: number
+	readonly #slots = new Map<string, TableSlot>()
+	/** Slots with offered bytes, oldest first. */
+	readonly #offered = new Set<TableSlot>()
+	#offeredBytes = 0
+	#sweepAt = SWEEP_MIN_SLOTS
+
+	constructor(options: TableSourceOptions) {
+		this.#store = options.store
+		this.#pool = options.pool
+		this.#blocks = new ByteCache(options.blockCacheBytes ?? DEFAULT_BLOCK_CACHE_BYTES)
+		this.#tables = new ByteCache(options.tableCacheBytes ?? DEFAULT_TABLE_CACHE_BYTES)
+		this.#offeredMaxBytes = options.offeredBytes ?? DEFAULT_OFFERED_BYTES
+	}
+
+	/** The slot of `ref`, always the same one while anything of the table is in memory. */
+	slot(ref: TableRef): TableSlot {
+		let slot = this.#slots.get(ref.id)
+		if (slot === undefined) {
+			slot = new TableSlot(ref)
+			this.#slots.set(ref.id, slot)
+			if (this.#slots.size >= this.#sweepAt) this.#sweep()
+		}
+		return slot
+	}
+
+	/**
+	 * Makes a table readable without a GET, as long as the bounds allow. `bytes` is the whole table as stored; it is kept
+	 * as it is (not copied) and must not change.
+	 */
+	offerTable(ref: TableRef, bytes: Uint8Array): void {
+		if (bytes.length !== ref.meta.storedBytes) {
+			throw corrupt(
+				ref.objectKey,
+				`table ${ref.id} of ${bytes.length} bytes where ${ref.meta.storedBytes} are recorded,`,
+			)
+		}
+		const slot = this.slot(ref)
+		if (slot.offered !== undefined || bytes.length > this.#offeredMaxBytes) return
+		slot.offered = bytes
+		this.#offered.add(slot)
+		this.#offeredBytes += bytes.length
+		for (const oldest of this.#offered) {
+			if (this.#offeredBytes <= this.#offeredMaxBytes) break
+			this.#withdraw(oldest)
+		}
+	}
+
+	/** Drops what is cached of a table that nobody will read any more (one that was merged into another). */
+	forget(ref: TableRef): void {
+		const slot = this.#slots.get(ref.id)
+		if (slot === undefined) return
+		this.#slots.delete(ref.id)
+		this.#withdraw(slot)
+		this.#tables.deleteShelf(slot.tables)
+		this.#blocks.deleteShelf(slot.blocks)
+	}
+
+	/** The table, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
+	cachedTable(slot: TableSlot): SstTable | undefined {
+		const table = this.#tables.get(slot.tables, 0)
+		if (table !== undefined || slot.offered === undefined) return table
+		return this.#keepTable(slot, slot.offered.subarray(slot.ref.meta.metaOffset))
+	}
+
+	/** A block, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
+	cachedBlock(slot: TableSlot, table: SstTable, index: number): Block | undefined {
+		const block = this.#blocks.get(slot.blocks, index)
+		if (block !== undefined || slot.offered === undefined) return block
+		const { offset, bytes } = table.blockRange(index)
+		const decoded = decodeInline(table, index, 1, slot.offered.subarray(offset, offset + bytes), slot.where)
+		this.#keepBlocks(slot, table, index, decoded)
+		return decoded[0]
+	}
+
+	/** Whether a block needs no GET; does not count as a use. */
+	hasBlock(slot: TableSlot, index: number): boolean {
+		return slot.offered !== undefined || this.#blocks.peek(slot.blocks, index) !== undefined
+	}
+
+	/** Opens a table: at the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
+	openTable(slot: TableSlot, signal: AbortSignal | undefined): Promise<SstTable> {
+		if (slot.opening === undefined) {
+			const tail = metaRange(slot.ref.meta)
+			const range = { offset: slot.ref.offset + tail.offset, bytes: tail.bytes }
+			slot.opening = new Flight(
+				signal,
+				async shared => this.#keepTable(slot, await this.#read(slot, range, shared)),
+				() => {
+					slot.opening = undefined
+				},
+			)
+		}
+		return slot.opening.join(signal)
+	}
+
+	/**
+	 * Reads blocks `first` to `first + count − 1` by one GET. Those that somebody else is reading already are waited for
+	 * instead, so that the result may take more than one GET, side by side; none is read twice at a time.
+	 */
+	async readBlocks(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		signal: AbortSignal | undefined,
+	): Promise<readonly Block[]> {
+		const reads: Promise<readonly Block[]>[] = []
+		for (let index = first; index < first + count; ) {
+			const shared = slot.reading.get(index)
+			if (shared === undefined) {
+				let end = index + 1
+				while (end < first + count && !slot.reading.has(end)) end++
+				reads.push(this.#startRead(slot, table, index, end - index, signal).flight.join(signal))
+				index = end
+			} else {
+				const from = index - shared.first
+				index++
+				while (index < first + count && slot.reading.get(index) === shared) index++
+				const to = index - shared.first
+				reads.push(shared.flight.join(signal).then(blocks => blocks.slice(from, to)))
+			}
+		}
+		const parts = await Promise.all(reads)
+		return parts.length === 1 ? (parts[0] as readonly Block[]) : parts.flat()
+	}
+
+	stats(): TableSourceStats {
+		return { blocks: this.#blocks.stats(), tables: this.#tables.stats(), offeredBytes: this.#offeredBytes }
+	}
+
+	#startRead(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		signal: AbortSignal | undefined,
+	): BlockRead {
+		const flight = new Flight(
+			signal,
+			shared => this.#fetchBlocks(slot, table, first, count, shared),
+			() => {
+				for (let i = first; i < first + count; i++) slot.reading.delete(i)
+			},
+		)
+		const read: BlockRead = { first, flight }
+		for (let i = first; i < first + count; i++) slot.reading.set(i, read)
+		return read
+	}
+
+	async #fetchBlocks(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		signal: AbortSignal | undefined,
+	): Promise<readonly Block[]> {
+		const start = table.blockRange(first).offset
+		const last = table.blockRange(first + count - 1)
+		const range = { offset: slot.ref.offset + start, bytes: last.offset + last.bytes - start }
+		const stored = await this.#read(slot, range, signal)
+		const isLarge = estimatedRawBytes(table, stored.length) > POOL_MIN_RAW_BYTES
+		const blocks = isLarge
+			? await decodeInPool(this.#pool, table, first, count, stored, slot.where, signal)
+			: decodeInline(table, first, count, stored, slot.where)
+		this.#keepBlocks(slot, table, first, blocks)
+		return blocks
+	}
+
+	async #read(slot: TableSlot, range: ByteRange, signal: AbortSignal | undefined): Promise<Uint8Array> {
+		const { objectKey } = slot.ref
+		const bytes = await this.#store.getRange(objectKey, range, signal === undefined ? undefined : { signal })
+		if (bytes === undefined) {
+			throw new IsleError('ISLE_NOT_FOUND', `the object of a table is gone: key=\`${objectKey}\``, {
+				details: { key: objectKey },
+			})
+		}
+		if (bytes.length === range.bytes) return bytes
+		throw corrupt(objectKey, `${bytes.length} bytes instead of ${range.bytes} from offset ${range.offset}`)
+	}
+
+	#keepTable(slot: TableSlot, metaBytes: Uint8Array): SstTable {
+		const table = openTable(slot.ref.meta, metaBytes, slot.where)
+		slot.blocks.reserve(table.blockCount)
+		this.#tables.put(slot.tables, 0, table, table.memoryBytes)
+		this.#register(slot)
+		return table
+	}
+
+	#keepBlocks(slot: TableSlot, table: SstTable, first: number, blocks: readonly Block[]): void {
+		slot.blocks.reserve(table.blockCount)
+		for (const [i, block] of blocks.entries()) {
+			this.#blocks.put(slot.blocks, first + i, block, block.memoryBytes)
+		}
+		this.#register(slot)
+	}
+
+	/** A view may hold a slot that was swept meanwhile: what it loads is found again by others. */
+	#register(slot: TableSlot): void {
+		if (!this.#slots.has(slot.ref.id)) this.#slots.set(slot.ref.id, slot)
+	}
+
+	#withdraw(slot: TableSlot): void {
+		if (slot.offered === undefined) return
+		this.#offeredBytes -= slot.offered.length
+		slot.offered = undefined
+		this.#offered.delete(slot)
+	}
+
+	#sweep(): void {
+		for (const [id, slot] of this.#slots) if (slot.isIdle) this.#slots.delete(id)
+		this.#sweepAt = Math.max(SWEEP_MIN_SLOTS, this.#slots.size * 2)
+	}
+}

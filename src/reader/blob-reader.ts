@@ -1,0 +1,106 @@
+/**
+ * Reads large values from their packs: whole up to 256 MiB, or as a stream.
+ *
+ * Every frame is verified before any of it is handed out. Values are not cached; several readers of one value at the
+ * same time share one GET.
+ */
+
+import { type BlobRef, decodeBlobRef } from '../blob/blob-ref.ts'
+import { decodeBlob, decodeBlobStream } from '../blob/frame-decoder.ts'
+import { blobRange } from '../blob/pack-format.ts'
+import { SingleFlight } from '../cache/single-flight.ts'
+import { corrupt, IsleError } from '../errors.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import { VALUE_MAX_BYTES } from '../sst/entry.ts'
+
+export interface BlobReaderOptions {
+	readonly store: ObjectStore
+	/** Where a pack lies that no manifest names yet: one that the writer of this process has uploaded but not committed. */
+	readonly objectKeyOf?: ((packId: string) => string | undefined) | undefined
+	/** A value that has not left this process yet; it is copied before anyone sees it. */
+	readonly pending?: ((ref: BlobRef) => Uint8Array | undefined) | undefined
+}
+
+const EMPTY = new Uint8Array(0)
+
+export class BlobReader {
+	readonly #store: ObjectStore
+	readonly #objectKeyOf: ((packId: string) => string | undefined) | undefined
+	readonly #pending: ((ref: BlobRef) => Uint8Array | undefined) | undefined
+	readonly #packs = new WeakMap<Manifest, ReadonlyMap<string, string>>()
+	readonly #flights = new SingleFlight<string, Uint8Array>()
+
+	constructor(options: BlobReaderOptions) {
+		this.#store = options.store
+		this.#objectKeyOf = options.objectKeyOf
+		this.#pending = options.pending
+	}
+
+	/**
+	 * The value that `encodedRef` stands for, in memory that the caller owns.
+	 * @throws ISLE_NOT_FOUND when the pack is gone, ISLE_CORRUPT, ISLE_UNSUPPORTED for a value above 256 MiB (stream it).
+	 */
+	async read(manifest: Manifest, encodedRef: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
+		const ref = decodeBlobRef(encodedRef, 'an entry')
+		if (ref.bytes > VALUE_MAX_BYTES) {
+			throw new IsleError(
+				'ISLE_UNSUPPORTED',
+				`a value is too large for memory, read it with getStream: bytes=\`${ref.bytes}\` max=\`${VALUE_MAX_BYTES}\``,
+			)
+		}
+		const pending = this.#pending?.(ref)
+		if (pending !== undefined) return new Uint8Array(pending)
+		const objectKey = this.#locate(manifest, ref)
+		if (ref.bytes === 0) return EMPTY
+		const name = `${ref.packId}/${ref.offset}`
+		// What is shared is the stored form: each reader decodes a value of its own.
+		const stored = await this.#flights.run(name, signal, shared => this.#fetch(ref, objectKey, shared))
+		return decodeBlob(ref, stored, objectKey)
+	}
+
+	/** The same as a stream of verified pieces that the caller owns. Ending it early ends the request. */
+	async stream(
+		manifest: Manifest,
+		encodedRef: Uint8Array,
+		signal: AbortSignal | undefined,
+	): Promise<AsyncIterable<Uint8Array>> {
+		const ref = decodeBlobRef(encodedRef, 'an entry')
+		const pending = this.#pending?.(ref)
+		if (pending !== undefined) return onePiece(new Uint8Array(pending))
+		const objectKey = this.#locate(manifest, ref)
+		if (ref.bytes === 0) return decodeBlobStream(ref, nothing(), objectKey)
+		const pieces = await this.#store.getStream(objectKey, blobRange(ref), { signal })
+		if (pieces === undefined) throw gone(objectKey)
+		return decodeBlobStream(ref, pieces, objectKey)
+	}
+
+	async #fetch(ref: BlobRef, objectKey: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+		const range = blobRange(ref)
+		const stored = await this.#store.getRange(objectKey, range, { signal })
+		if (stored === undefined) throw gone(objectKey)
+		if (stored.length !== range.bytes) {
+			throw corrupt(objectKey, `${stored.length} bytes instead of ${range.bytes} from offset ${range.offset}`)
+		}
+		return stored
+	}
+
+	#locate(manifest: Manifest, ref: BlobRef): string {
+		let packs = this.#packs.get(manifest)
+		if (packs === undefined) {
+			packs = new Map(manifest.blobPacks.map(pack => [pack.id, pack.objectKey]))
+			this.#packs.set(manifest, packs)
+		}
+		const objectKey = packs.get(ref.packId) ?? this.#objectKeyOf?.(ref.packId)
+		if (objectKey === undefined) throw gone(ref.packId)
+		return objectKey
+	}
+}
+
+function gone(key: string): IsleError {
+	return new IsleError('ISLE_NOT_FOUND', `the object of a large value is gone: key=\`${key}\``, { details: { key } })
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+	// A value of 0 bytes has no frames.
+}

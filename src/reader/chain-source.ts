@@ -1,0 +1,136 @@
+/**
+ * Tables that do not overlap, one after another, as one input of a scan: a sorted run, or L0 tables that happen to lie
+ * side by side.
+ *
+ * A table is opened when the merge reaches its first key; while its last blocks are read, the next one is prepared.
+ */
+
+import { compareBytes } from '../bytes/compare.ts'
+import type { TableSlot } from '../cache/table-source.ts'
+import { invariant } from '../errors.ts'
+import type { SstTable } from '../sst/sst-table.ts'
+import { type ScanBounds, ScanSource } from './scan-source.ts'
+import { type ScanContext, TableReader } from './table-reader.ts'
+
+/** The next table is prepared when this many blocks of the current one are left. */
+const PREPARE_BLOCKS = 16
+
+export class ChainSource extends ScanSource {
+	readonly #slots: readonly TableSlot[]
+	readonly #context: ScanContext
+	readonly maxSeq: number
+	/** Tables that are left are those from here on, in the direction of the scan. */
+	#at: number
+	#reader: TableReader | undefined
+	#upcoming: TableReader | undefined
+	/** The next block of `#reader`; undefined before its first. */
+	#block: number | undefined
+
+	/** `slots` are in ascending key order. */
+	constructor(slots: readonly TableSlot[], bounds: ScanBounds, context: ScanContext) {
+		super(bounds)
+		this.#context = context
+		this.#slots = slots.filter(({ ref }) => {
+			const isAbove = bounds.upper !== undefined && compareBytes(ref.meta.smallestKey, bounds.upper) >= 0
+			const isBelow = bounds.lower !== undefined && compareBytes(ref.meta.largestKey, bounds.lower) < 0
+			return !isAbove && !isBelow
+		})
+		this.maxSeq = this.#slots.reduce((newest, { ref }) => Math.max(newest, ref.meta.maxSeq), 0)
+		this.#at = bounds.reverse ? this.#slots.length - 1 : 0
+		this.#waitForTable()
+	}
+
+	override fill(): Promise<void> | undefined {
+		while (this.page === undefined && !this.isDone) {
+			const reader = this.#takeReader()
+			const opening = reader.open()
+			if (opening !== undefined) return opening
+			const table = reader.table as SstTable
+			this.#block ??= this.#firstBlock(table)
+			const index = this.#block
+			if (index < 0 || index >= table.blockCount) {
+				this.#nextTable()
+				// The merge need not come to the next table yet: it stands at that table's head.
+				return undefined
+			}
+			const block = reader.block(index)
+			if (block instanceof Promise) return block
+			this.#block = this.bounds.reverse ? index - 1 : index + 1
+			const blocksLeft = this.bounds.reverse ? index : table.blockCount - 1 - index
+			if (blocksLeft < PREPARE_BLOCKS && this.#context.remaining() > blocksLeft * block.count) this.#prepareNext()
+			if (!this.enter(block) && this.#isPast(block.keyAt(this.bounds.reverse ? block.count - 1 : 0))) this.finish()
+		}
+		return undefined
+	}
+
+	override prepare(): void {
+		if (this.page !== undefined || this.isDone) return
+		const reader = this.#takeReader()
+		prepare(reader, this.bounds)
+	}
+
+	/** Whether nothing at or behind `key` is within the bounds, in the direction of the scan. */
+	#isPast(key: Uint8Array): boolean {
+		const { lower, upper, reverse } = this.bounds
+		if (reverse) return lower !== undefined && compareBytes(key, lower) < 0
+		return upper !== undefined && compareBytes(key, upper) >= 0
+	}
+
+	#takeReader(): TableReader {
+		const slot = this.#slots[this.#at]
+		invariant(slot !== undefined, 'a source that is not done has a table')
+		this.#reader ??= this.#upcoming ?? new TableReader(slot, this.#context)
+		if (this.#reader === this.#upcoming) this.#upcoming = undefined
+		return this.#reader
+	}
+
+	#firstBlock(table: SstTable): number {
+		return firstBlockOf(table, this.bounds)
+	}
+
+	#nextTable(): void {
+		this.#reader = undefined
+		this.#block = undefined
+		this.#at += this.bounds.reverse ? -1 : 1
+		this.#waitForTable()
+	}
+
+	#prepareNext(): void {
+		const slot = this.#slots[this.#at + (this.bounds.reverse ? -1 : 1)]
+		if (slot === undefined || this.#upcoming !== undefined) return
+		this.#upcoming = new TableReader(slot, this.#context)
+		prepare(this.#upcoming, this.bounds)
+	}
+
+	#waitForTable(): void {
+		const slot = this.#slots[this.#at]
+		if (slot === undefined) {
+			this.finish()
+			return
+		}
+		const { lower, upper, reverse } = this.bounds
+		const { smallestKey, largestKey } = slot.ref.meta
+		if (reverse) this.waitAt(upper !== undefined && compareBytes(upper, largestKey) < 0 ? upper : largestKey)
+		else this.waitAt(lower !== undefined && compareBytes(lower, smallestKey) > 0 ? lower : smallestKey)
+	}
+}
+
+/** Opens the table of `reader` and asks for its first block, without waiting; failures show when the scan comes there. */
+function prepare(reader: TableReader, bounds: ScanBounds): void {
+	const askFirst = (): void => {
+		if (reader.table !== undefined) void reader.block(firstBlockOf(reader.table, bounds))
+	}
+	try {
+		const opening = reader.open()
+		if (opening === undefined) askFirst()
+		else void opening.then(askFirst).catch(() => undefined)
+	} catch {
+		// The same failure is thrown again when the scan asks.
+	}
+}
+
+function firstBlockOf(table: SstTable, { lower, upper, reverse }: ScanBounds): number {
+	if (reverse)
+		return upper === undefined ? table.blockCount - 1 : Math.min(table.seekBlock(upper), table.blockCount - 1)
+	return lower === undefined ? 0 : table.seekBlock(lower)
+}

@@ -1,0 +1,64 @@
+/** Settings of a reader: their defaults and bounds. */
+import { integerOption } from '../arguments.ts'
+import { type Encoding, type Transcoder, transcoderOf } from '../bytes/encoding.ts'
+import { DEFAULT_BLOCK_CACHE_BYTES, DEFAULT_TABLE_CACHE_BYTES } from '../cache/table-source.ts'
+
+export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'> {
+	/** Type and form of keys. Default 'utf8': strings. */
+	readonly keyEncoding?: KeyEncoding | undefined
+	/** Type and form of values. Default 'utf8': strings. */
+	readonly valueEncoding?: ValueEncoding | undefined
+	/**
+	 * The view is brought up to date this often, in milliseconds, by one GET when there is nothing new. Default 1000;
+	 * 0: only by `refresh` and `atLeast`. The timer does not keep the process alive.
+	 */
+	readonly refreshIntervalMs?: number | undefined
+	/** Memory for decoded blocks. Default 64 MiB; 0 to 1 TiB. */
+	readonly blockCacheBytes?: number | undefined
+	/** Memory for the filters and indexes of open tables. Default 64 MiB; 0 to 1 TiB. */
+	readonly tableCacheBytes?: number | undefined
+	/** How long the collector of this database keeps what was removed, in milliseconds. Default 900,000. */
+	readonly gracePeriodMs?: number | undefined
+}
+
+export interface ReaderSettings {
+	readonly keys: Transcoder<unknown>
+	readonly values: Transcoder<unknown>
+	readonly refreshIntervalMs: number
+	readonly blockCacheBytes: number
+	readonly tableCacheBytes: number
+	readonly gracePeriodMs: number | undefined
+}
+
+/** 2^40: more is a mistake. */
+const CACHE_MAX_BYTES = 1_099_511_627_776
+/** 2^31 − 1: what a timer takes. */
+const INTERVAL_MAX_MS = 2_147_483_647
+/** A year. */
+const GRACE_MAX_MS = 31_536_000_000
+
+/** @throws TypeError, RangeError naming the option. */
+export function readerSettings(options: ReaderOptions<Encoding, Encoding>): ReaderSettings {
+	const { gracePeriodMs } = options
+	return {
+		keys: transcoderOf(options.keyEncoding ?? 'utf8', 'keyEncoding'),
+		values: transcoderOf(options.valueEncoding ?? 'utf8', 'valueEncoding'),
+		refreshIntervalMs: integerOption('refreshIntervalMs', options.refreshIntervalMs, 1000, 0, INTERVAL_MAX_MS),
+		blockCacheBytes: integerOption(
+			'blockCacheBytes',
+			options.blockCacheBytes,
+			DEFAULT_BLOCK_CACHE_BYTES,
+			0,
+			CACHE_MAX_BYTES,
+		),
+		tableCacheBytes: integerOption(
+			'tableCacheBytes',
+			options.tableCacheBytes,
+			DEFAULT_TABLE_CACHE_BYTES,
+			0,
+			CACHE_MAX_BYTES,
+		),
+		gracePeriodMs:
+			gracePeriodMs === undefined ? undefined : integerOption('gracePeriodMs', gracePeriodMs, 0, 0, GRACE_MAX_MS),
+	}
+}

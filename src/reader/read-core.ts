@@ -1,0 +1,331 @@
+/**
+ * Reading over any view: shared by `Reader`, by snapshots and by the database of the writer's own process.
+ *
+ * The core owns the caches (through its table source) and the encodings; what it reads is told each time by a
+ * `ViewProvider`: the newest view, or a pinned one.
+ *
+ * `get` answers without waiting when what it needs is in memory: then it costs one resolved promise.
+ */
+import type { Encodable, Transcoder } from '../bytes/encoding.ts'
+import type { TableSource } from '../cache/table-source.ts'
+import { isIsleError } from '../errors.ts'
+import type { Host } from '../host/host.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import { KIND_BLOB } from '../sst/entry.ts'
+import type { BlobReader } from './blob-reader.ts'
+import { KeyEncoder } from './key-encoder.ts'
+import { parseRange, type RangeOptions } from './key-range.ts'
+import { type ColdKey, Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached, lookupCold } from './lookup.ts'
+import type { ReadView } from './read-view.ts'
+import { RowBatch, type RowShape } from './row-batch.ts'
+import { Scan, type ScanHost } from './scan.ts'
+import { openMerge } from './scan-sources.ts'
+import { planSearch, type SearchPlan } from './search-plan.ts'
+
+/** Views that are tried for one read before a missing object is reported. */
+const MAX_RENEWALS = 5
+
+export interface ReadCoreOptions {
+	readonly source: TableSource
+	readonly blobs: BlobReader
+	readonly pool: JobPool
+	readonly host: Host
+	readonly keys: Transcoder<unknown>
+	readonly values: Transcoder<unknown>
+}
+
+/** Whose state is read. */
+export interface ViewProvider {
+	/** The view of a read that begins now. @throws ISLE_CLOSED, or the failure of the database. */
+	view(): ReadView
+	/** Time by which entries have expired, for a read that begins now. */
+	nowMs(): number
+	/**
+	 * A view instead of `gone`, whose objects are not in the store any more, as `cause` says. Rejects with ISLE_EXPIRED when
+	 * there can be none, with ISLE_CORRUPT when the newest state misses the object too.
+	 */
+	renew(gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView>
+}
+
+export interface ReadOptions {
+	readonly signal?: AbortSignal | undefined
+}
+
+const NOTHING: Promise<undefined> = Promise.resolve(undefined)
+const YES = Promise.resolve(true)
+const NO = Promise.resolve(false)
+
+export class ReadCore<Key, Value> {
+	readonly #source: TableSource
+	readonly #blobs: BlobReader
+	readonly #pool: JobPool
+	readonly #host: Host
+	readonly #keys: Transcoder<unknown>
+	readonly #values: Transcoder<Value>
+	readonly #keyEncoder: KeyEncoder
+	/** Written by lookups from memory, read before anything else runs. */
+	readonly #hit = new Hit()
+	readonly #scans = new Set<{ close(): Promise<void> }>()
+	#planned: Manifest | undefined
+	#plan: SearchPlan | undefined
+	readonly #plans = new WeakMap<Manifest, SearchPlan>()
+
+	constructor(options: ReadCoreOptions) {
+		this.#source = options.source
+		this.#blobs = options.blobs
+		this.#pool = options.pool
+		this.#host = options.host
+		this.#keys = options.keys
+		// The transcoder was chosen by the encoding that `Value` is derived from.
+		this.#values = options.values as Transcoder<Value>
+		this.#keyEncoder = new KeyEncoder(options.keys)
+	}
+
+	/** Iterators that hold something. */
+	get openScans(): number {
+		return this.#scans.size
+	}
+
+	/** The value of `key`, or undefined. A `Uint8Array` is a copy that the caller owns. */
+	get(views: ViewProvider, key: Encodable<Key>, options?: ReadOptions): Promise<Value | undefined> {
+		try {
+			const signal = options?.signal
+			signal?.throwIfAborted()
+			const bytes = this.#keyEncoder.encode(key)
+			const view = views.view()
+			const hit = this.#hit
+			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
+			if (status === LOOKUP_COLD) return this.#getCold(views, view, new Uint8Array(bytes), signal)
+			if (status === LOOKUP_ABSENT || !hit.isVisible(views.nowMs())) return NOTHING
+			if (hit.kind === KIND_BLOB) return this.#getBlob(views, view, new Uint8Array(bytes), signal)
+			return Promise.resolve(this.#values.decode(hit.bytes, hit.start, hit.end))
+		} catch (error) {
+			return Promise.reject(error)
+		}
+	}
+
+	/** The same at once, from memory alone: `ifCold` when something would have to be fetched. */
+	getCached<Cold>(views: ViewProvider, key: Encodable<Key>, ifCold: Cold): Value | undefined | Cold {
+		const bytes = this.#keyEncoder.encode(key)
+		const view = views.view()
+		const hit = this.#hit
+		const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
+		if (status === LOOKUP_COLD) return ifCold
+		if (status === LOOKUP_ABSENT || !hit.isVisible(views.nowMs())) return undefined
+		return hit.kind === KIND_BLOB ? ifCold : this.#values.decode(hit.bytes, hit.start, hit.end)
+	}
+
+	/** Whether `key` has a value. Large values are not read. */
+	has(views: ViewProvider, key: Encodable<Key>, options?: ReadOptions): Promise<boolean> {
+		try {
+			const signal = options?.signal
+			signal?.throwIfAborted()
+			const bytes = this.#keyEncoder.encode(key)
+			const view = views.view()
+			const hit = this.#hit
+			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
+			if (status === LOOKUP_COLD) return this.#hasCold(views, view, new Uint8Array(bytes), signal)
+			return status === LOOKUP_FOUND && hit.isVisible(views.nowMs()) ? YES : NO
+		} catch (error) {
+			return Promise.reject(error)
+		}
+	}
+
+	/**
+	 * The values of `keys`, in their order, all of one view. What is not in memory is fetched once for all, side by side,
+	 * neighbouring blocks together.
+	 */
+	async getMany(
+		views: ViewProvider,
+		keys: readonly Encodable<Key>[],
+		options?: ReadOptions,
+	): Promise<(Value | undefined)[]> {
+		if (!Array.isArray(keys)) throw new TypeError('Expected `keys` to be an array')
+		const signal = options?.signal
+		signal?.throwIfAborted()
+		return await this.#withRenewal(views, views.view(), signal, view => this.#getManyOf(views, view, keys, signal))
+	}
+
+	/** The value of `key` in pieces that the caller owns: for values too large to hold. Undefined when there is none. */
+	async getStream(
+		views: ViewProvider,
+		key: Encodable<Key>,
+		options?: ReadOptions,
+	): Promise<AsyncIterable<Uint8Array> | undefined> {
+		const signal = options?.signal
+		signal?.throwIfAborted()
+		const bytes = new Uint8Array(this.#keyEncoder.encode(key))
+		return await this.#withRenewal(views, views.view(), signal, async view => {
+			const hit = await this.#lookup(view, bytes, signal)
+			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
+			const value = hit.bytes.slice(hit.start, hit.end)
+			return hit.kind === KIND_BLOB ? await this.#blobs.stream(view.manifest, value, signal) : onePiece(value)
+		})
+	}
+
+	entries(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<[Key, Value]> {
+		return this.#scan(views, range, 'entries')
+	}
+
+	keysOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<Key> {
+		return this.#scan(views, range, 'keys')
+	}
+
+	valuesOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<Value> {
+		return this.#scan(views, range, 'values')
+	}
+
+	/** Closes every iterator: their next calls reject with ISLE_CLOSED. */
+	async close(): Promise<void> {
+		for (const scan of this.#scans) await scan.close()
+	}
+
+	/** How the tables of `manifest` are searched; made once for each manifest. */
+	planOf(manifest: Manifest): SearchPlan {
+		if (this.#planned === manifest && this.#plan !== undefined) return this.#plan
+		let plan = this.#plans.get(manifest)
+		if (plan === undefined) {
+			plan = planSearch(manifest, this.#source)
+			this.#plans.set(manifest, plan)
+		}
+		this.#planned = manifest
+		this.#plan = plan
+		return plan
+	}
+
+	/** Runs `read` again with newer views while objects of the view are gone. */
+	async #withRenewal<Result>(
+		views: ViewProvider,
+		first: ReadView,
+		signal: AbortSignal | undefined,
+		read: (view: ReadView) => Promise<Result>,
+	): Promise<Result> {
+		let view = first
+		for (let renewals = 0; ; renewals++) {
+			try {
+				return await read(view)
+			} catch (error) {
+				if (!isIsleError(error, 'ISLE_NOT_FOUND') || renewals === MAX_RENEWALS) throw error
+				view = await views.renew(view, error, signal)
+			}
+		}
+	}
+
+	/** What a view has of `key`, fetched where it must be. `key` is not changed meanwhile. */
+	async #lookup(view: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<Hit | undefined> {
+		const cold: ColdKey = { key, hit: new Hit(), status: LOOKUP_COLD }
+		await lookupCold(this.#source, this.planOf(view.manifest), view, [cold], signal)
+		return cold.status === LOOKUP_FOUND ? cold.hit : undefined
+	}
+
+	#getCold(
+		views: ViewProvider,
+		first: ReadView,
+		key: Uint8Array,
+		signal: AbortSignal | undefined,
+	): Promise<Value | undefined> {
+		return this.#withRenewal(views, first, signal, async view => {
+			const hit = await this.#lookup(view, key, signal)
+			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
+			if (hit.kind !== KIND_BLOB) return this.#values.decode(hit.bytes, hit.start, hit.end)
+			const value = await this.#blobs.read(view.manifest, hit.bytes.slice(hit.start, hit.end), signal)
+			return this.#values.decode(value, 0, value.length)
+		})
+	}
+
+	/** A large value, whose reference is in memory. */
+	#getBlob(
+		views: ViewProvider,
+		view: ReadView,
+		key: Uint8Array,
+		signal: AbortSignal | undefined,
+	): Promise<Value | undefined> {
+		return this.#getCold(views, view, key, signal)
+	}
+
+	#hasCold(views: ViewProvider, first: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
+		return this.#withRenewal(views, first, signal, async view => {
+			const hit = await this.#lookup(view, key, signal)
+			return hit?.isVisible(views.nowMs()) ?? false
+		})
+	}
+
+	async #getManyOf(
+		views: ViewProvider,
+		view: ReadView,
+		keys: readonly Encodable<Key>[],
+		signal: AbortSignal | undefined,
+	): Promise<(Value | undefined)[]> {
+		const plan = this.planOf(view.manifest)
+		const nowMs = views.nowMs()
+		const results: (Value | undefined)[] = Array.from({ length: keys.length }, () => undefined)
+		const hit = this.#hit
+		/** Keys to fetch, once each, with where their values go. */
+		const colds = new Map<string, { readonly cold: ColdKey; readonly positions: number[] }>()
+		for (let i = 0; i < keys.length; i++) {
+			const bytes = this.#keyEncoder.encode(keys[i])
+			const status = lookupCached(this.#source, plan, view, bytes, hit)
+			if (status === LOOKUP_FOUND && hit.kind !== KIND_BLOB) {
+				if (hit.isVisible(nowMs)) results[i] = this.#values.decode(hit.bytes, hit.start, hit.end)
+			} else if (status !== LOOKUP_ABSENT) {
+				const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+				const known = colds.get(name)
+				if (known !== undefined) known.positions.push(i)
+				else {
+					const cold: ColdKey = { key: new Uint8Array(bytes), hit: new Hit(), status: LOOKUP_COLD }
+					colds.set(name, { cold, positions: [i] })
+				}
+			}
+		}
+		if (colds.size === 0) return results
+		const wanted = [...colds.values()]
+		const coldKeys = wanted.map(({ cold }) => cold)
+		await lookupCold(this.#source, plan, view, coldKeys, signal)
+		for (const { cold, positions } of wanted) {
+			const found = cold.hit
+			if (cold.status !== LOOKUP_FOUND || !found.isVisible(nowMs)) continue
+			let { bytes, start, end } = found
+			if (found.kind === KIND_BLOB) {
+				bytes = await this.#blobs.read(view.manifest, bytes.slice(start, end), signal)
+				start = 0
+				end = bytes.length
+			}
+			for (const position of positions) results[position] = this.#values.decode(bytes, start, end)
+		}
+		return results
+	}
+
+	#scan<Row>(views: ViewProvider, range: RangeOptions<Encodable<Key>>, shape: RowShape): Scan<Row> {
+		const parsed = parseRange(range, this.#keyEncoder)
+		const view = views.view()
+		const nowMs = views.nowMs()
+		const { clock } = this.#host
+		const host: ScanHost = {
+			monotonicMs: () => clock.monotonicMs(),
+			yieldToIo: () => clock.yieldToIo(),
+			newBatch: () => new RowBatch(shape, this.#keys, this.#values),
+			encodeBound: key => this.#keyEncoder.encodeBound(key, 'key'),
+			readBlob: (of, ref, signal) => this.#blobs.read(of.manifest, ref, signal),
+			renew: (gone, cause, signal) => views.renew(gone, cause, signal),
+			onHold: scan => this.#scans.add(scan),
+			onRelease: scan => this.#scans.delete(scan),
+			openMerge: (of, part, remaining, signal) =>
+				openMerge({
+					source: this.#source,
+					pool: this.#pool,
+					plan: this.planOf(of.manifest),
+					view: of,
+					range: part,
+					nowMs,
+					remaining,
+					signal,
+				}),
+		}
+		return new Scan<Row>(host, view, parsed, range.signal)
+	}
+}
+
+async function* onePiece(value: Uint8Array): AsyncGenerator<Uint8Array> {
+	yield value
+}

@@ -1,0 +1,73 @@
+/** Opens what a reader is made of: store, follower, caches. The layers above add to it (a tail) by sharing these. */
+import type { Encoding } from '../bytes/encoding.ts'
+import { TableSource } from '../cache/table-source.ts'
+import { type Host, systemHost } from '../host/host.ts'
+import type { LoadedCommit } from '../manifest/commit.ts'
+import { ManifestFollower } from '../manifest/manifest-follower.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import { openStore } from '../object-store/open-store.ts'
+import { retryingStore } from '../object-store/retrying-store.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import { acquireWorkerPool } from '../runtime/worker-pool.ts'
+import { type ReaderOptions, type ReaderSettings, readerSettings } from './options.ts'
+
+/** What a reader is made of. */
+export interface ReaderParts {
+	/** With retries for what is idempotent. Closed by the reader. */
+	readonly store: ObjectStore
+	readonly host: Host
+	/** Given back by the reader. */
+	readonly pool: JobPool
+	readonly follower: ManifestFollower
+	readonly source: TableSource
+	readonly settings: ReaderSettings
+}
+
+export interface OpenReaderComponents {
+	/** Clock and randomness. Default: those of the system. */
+	readonly host?: Host | undefined
+	/** Where large blocks are decoded. Default: the worker threads of the process. Given back when the reader closes. */
+	readonly pool?: JobPool | undefined
+	/** Sees each commit as it is read. */
+	readonly onLoaded?: ((loaded: LoadedCommit) => void) | undefined
+}
+
+export interface OpenReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'>
+	extends ReaderOptions<KeyEncoding, ValueEncoding>,
+		OpenReaderComponents {
+	/** Where in the store the database lies. */
+	readonly prefix?: string | undefined
+	/** Ends opening. */
+	readonly signal?: AbortSignal | undefined
+}
+
+/** Opens the parts, following the log from the newest checkpoint. Where no database is yet, its view is empty. */
+export async function openReaderParts(
+	location: string | URL | ObjectStore,
+	options: OpenReaderOptions<Encoding, Encoding> = {},
+): Promise<ReaderParts> {
+	const settings = readerSettings(options)
+	const { host = systemHost, signal } = options
+	signal?.throwIfAborted()
+	const opened = await openStore(location, { prefix: options.prefix, host })
+	const store = retryingStore(opened, { host })
+	let pool: JobPool | undefined
+	try {
+		pool = options.pool ?? acquireWorkerPool(host)
+		const { blockCacheBytes, tableCacheBytes, gracePeriodMs } = settings
+		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes })
+		const onLoaded = (loaded: LoadedCommit): void => {
+			for (const table of loaded.commit.tables) {
+				const bytes = loaded.inlineTables.get(table.id)
+				if (bytes !== undefined) source.offerTable(table, bytes)
+			}
+			options.onLoaded?.(loaded)
+		}
+		const follower = await ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
+		return { store, host, pool, follower, source, settings }
+	} catch (error) {
+		await pool?.close()
+		await store.close()
+		throw error
+	}
+}

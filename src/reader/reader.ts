@@ -1,0 +1,207 @@
+/**
+ * A database that is only read: by any number of processes, none of which writes anything to the store.
+ *
+ * A reader follows the log of the writer and keeps the newest manifest it knows as its view: each read takes the view of
+ * its moment, a snapshot keeps one. It grows newer by itself (`refreshIntervalMs`), by `refresh`, and by `atLeast`.
+ *
+ * Invariants: a failed refresh leaves the good view in place; a read that meets a missing object refreshes and tries
+ * again, a bounded number of times; a snapshot that does so has expired; nothing is written, ever.
+ */
+import type { Decoded, Encodable, Encoding } from '../bytes/encoding.ts'
+import type { CacheStats } from '../cache/byte-cache.ts'
+import { corrupt, IsleError } from '../errors.ts'
+import { abortable } from '../host/abortable.ts'
+import { sleep } from '../host/clock.ts'
+import { comparePositions } from '../log/log-position.ts'
+import { decodePosition, encodePosition } from '../log/log-position-codec.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import { BlobReader } from './blob-reader.ts'
+import { ReadCore, type ReadOptions, type ViewProvider } from './read-core.ts'
+import { ReadMethods } from './read-methods.ts'
+import { type ReadView, viewOf } from './read-view.ts'
+import { type OpenReaderOptions, openReaderParts, type ReaderParts } from './reader-parts.ts'
+import { Refresher } from './refresher.ts'
+import { Snapshot } from './snapshot.ts'
+
+export interface FreshReadOptions extends ReadOptions {
+	/** The read sees at least what stood before this position, which `flush` returned: the view is refreshed until it does. */
+	readonly atLeast?: string | undefined
+}
+
+export interface ReaderStats {
+	/** Where the view stands, as a position for `atLeast`. */
+	readonly position: string
+	readonly lastSeq: number
+	/** Time of the newest commit by the writer's clock; 0 before the first. */
+	readonly lastCommitMs: number
+	readonly l0Tables: number
+	readonly sortedRuns: number
+	readonly tables: number
+	readonly storedBytes: number
+	readonly blockCache: CacheStats
+	readonly tableCache: CacheStats
+	/** Tables that are kept as stored, because they came inside log records. */
+	readonly offeredBytes: number
+	readonly openIterators: number
+	readonly openSnapshots: number
+	/** Failures of the background refresh since its last success, and the last of them. */
+	readonly refreshFailures: number
+	readonly refreshError: unknown
+}
+
+/** `atLeast` asks this often for a commit that is not there yet, in milliseconds. */
+const AT_LEAST_PAUSE_MS = 20
+/** And gives up after this long: the position is then taken for one of another database. */
+const AT_LEAST_BUDGET_MS = 30_000
+
+/**
+ * Opens a database for reading. Where none is yet, the reader is empty and sees it once a writer has come.
+ *
+ * @throws TypeError and RangeError for options, what `openStore` throws, ISLE_FOREIGN_PREFIX where something else lies,
+ * ISLE_UNAVAILABLE when the store does not answer, the signal's reason.
+ */
+export async function openReader<
+	const KeyEncoding extends Encoding = 'utf8',
+	const ValueEncoding extends Encoding = 'utf8',
+>(
+	location: string | URL | ObjectStore,
+	options: OpenReaderOptions<KeyEncoding, ValueEncoding> = {},
+): Promise<Reader<Decoded<KeyEncoding>, Decoded<ValueEncoding>>> {
+	return new Reader(await openReaderParts(location, options))
+}
+
+export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
+	protected readonly core: ReadCore<Key, Value>
+	protected readonly views: ViewProvider
+	readonly #parts: ReaderParts
+	readonly #refresher: Refresher | undefined
+	readonly #closing = new AbortController()
+	readonly #snapshots = new Set<Snapshot<Key, Value>>()
+	#view: ReadView
+	#closed: Promise<void> | undefined
+
+	/** Takes over `parts`: it closes them. */
+	constructor(parts: ReaderParts) {
+		super()
+		const { follower, store, source, pool, host, settings } = parts
+		this.#parts = parts
+		this.#view = viewOf(follower.manifest)
+		const blobs = new BlobReader({ store })
+		this.core = new ReadCore({ source, blobs, pool, host, keys: settings.keys, values: settings.values })
+		follower.onChange(manifest => {
+			this.#view = viewOf(manifest)
+		})
+		this.views = {
+			view: () => {
+				if (this.#closed !== undefined) throw closedError()
+				return this.#view
+			},
+			nowMs: () => host.clock.nowMs(),
+			renew: (gone, cause, signal) => this.#renew(gone, cause, signal),
+		}
+		const { refreshIntervalMs } = settings
+		if (refreshIntervalMs > 0) {
+			this.#refresher = new Refresher(signal => follower.poll({ signal }), host, refreshIntervalMs)
+		}
+	}
+
+	override get(key: Encodable<Key>, options?: FreshReadOptions): Promise<Value | undefined> {
+		if (options?.atLeast === undefined) return super.get(key, options)
+		return this.#reach(options).then(() => super.get(key, options))
+	}
+
+	override getMany(keys: readonly Encodable<Key>[], options?: FreshReadOptions): Promise<(Value | undefined)[]> {
+		if (options?.atLeast === undefined) return super.getMany(keys, options)
+		return this.#reach(options).then(() => super.getMany(keys, options))
+	}
+
+	override has(key: Encodable<Key>, options?: FreshReadOptions): Promise<boolean> {
+		if (options?.atLeast === undefined) return super.has(key, options)
+		return this.#reach(options).then(() => super.has(key, options))
+	}
+
+	/** Brings the view up to every commit that was acknowledged before this call. @throws ISLE_UNAVAILABLE, ISLE_CLOSED. */
+	async refresh(options: ReadOptions = {}): Promise<void> {
+		if (this.#closed !== undefined) throw closedError()
+		options.signal?.throwIfAborted()
+		await abortable(this.#parts.follower.refresh(options), this.#closing.signal)
+	}
+
+	/** The present view, pinned: close it when done. */
+	snapshot(): Snapshot<Key, Value> {
+		const view = this.views.view()
+		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), gone => this.#snapshots.delete(gone))
+		this.#snapshots.add(snapshot)
+		return snapshot
+	}
+
+	stats(): ReaderStats {
+		const { manifest } = this.#view
+		const { blocks, tables, offeredBytes } = this.#parts.source.stats()
+		const refs = [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
+		return {
+			position: encodePosition(manifest.writerPosition),
+			lastSeq: manifest.lastSeq,
+			lastCommitMs: manifest.lastCommitMs,
+			l0Tables: manifest.l0.length,
+			sortedRuns: manifest.runs.length,
+			tables: refs.length,
+			storedBytes: refs.reduce((sum, ref) => sum + ref.meta.storedBytes, 0),
+			blockCache: blocks,
+			tableCache: tables,
+			offeredBytes,
+			openIterators: this.core.openScans,
+			openSnapshots: this.#snapshots.size,
+			refreshFailures: this.#refresher?.failures ?? 0,
+			refreshError: this.#refresher?.lastError,
+		}
+	}
+
+	/** Closes iterators, snapshots, the background refresh and the store that it opened. Idempotent. */
+	close(): Promise<void> {
+		this.#closed ??= this.#close()
+		return this.#closed
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	async #close(): Promise<void> {
+		this.#closing.abort(closedError())
+		await this.#refresher?.close()
+		await this.core.close()
+		for (const snapshot of this.#snapshots) await snapshot.close()
+		await this.#parts.pool.close()
+		await this.#parts.store.close()
+	}
+
+	/** Refreshes until the view stands at or beyond `atLeast`. */
+	async #reach({ atLeast, signal }: FreshReadOptions): Promise<void> {
+		const { follower, host } = this.#parts
+		const position = decodePosition(atLeast, 'atLeast')
+		const startedMs = host.clock.monotonicMs()
+		while (comparePositions(this.#view.manifest.writerPosition, position) < 0) {
+			if (this.#closed !== undefined) throw closedError()
+			const before = this.#view
+			await follower.refresh({ signal })
+			if (this.#view !== before) continue
+			if (host.clock.monotonicMs() - startedMs > AT_LEAST_BUDGET_MS) {
+				throw new IsleError('ISLE_UNAVAILABLE', `the log does not reach the position: atLeast=\`${atLeast}\``)
+			}
+			await sleep(host.clock, AT_LEAST_PAUSE_MS, signal)
+		}
+	}
+
+	/** Objects of `gone` are missing: a newer view, or the news that the newest one is damaged. */
+	async #renew(gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView> {
+		if (this.#view.manifest === gone.manifest) await this.#parts.follower.refresh({ signal })
+		const view = this.views.view()
+		if (view.manifest !== gone.manifest) return view
+		throw corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause)
+	}
+}
+
+function closedError(): IsleError {
+	return new IsleError('ISLE_CLOSED', 'the reader is closed')
+}

@@ -1,0 +1,155 @@
+/**
+ * Collects the rows of a batch and gives them the caller's types.
+ *
+ * Keys are put together in one slab, and made into strings (or views of a slab that is the caller's) all at once: one
+ * call into C++ per batch instead of one per key. Values are decoded as they come. What a row holds never shares memory
+ * with a block.
+ */
+import { isAscii } from 'node:buffer'
+import { decodeText, type Transcoder } from '../bytes/encoding.ts'
+import { type EntryKind, KIND_BLOB } from '../sst/entry.ts'
+import type { RowSink } from './scan-merge.ts'
+import { decodeAscii, type ScanPage } from './scan-page.ts'
+
+export type RowShape = 'entries' | 'keys' | 'values'
+
+/** Rows of a batch: enough that the work per batch (a promise, an array, a string) is about 1 % of that of its rows. */
+export const BATCH_ROWS = 512
+/** Values of a batch: what is decoded ahead of a slow consumer stays bounded. */
+export const BATCH_BYTES = 1_048_576
+
+/** A value that stands in a pack: it is put in place before the batch is given away. */
+export interface PendingBlob {
+	readonly row: number
+	/** The encoded reference; a copy. */
+	readonly ref: Uint8Array
+}
+
+export class RowBatch implements RowSink {
+	readonly #shape: RowShape
+	readonly #keys: Transcoder<unknown>
+	readonly #values: Transcoder<unknown>
+	readonly #isTextValue: boolean
+	#slab = new Uint8Array(16_384)
+	#slabBytes = 0
+	readonly #keyEnds = new Int32Array(BATCH_ROWS)
+	#decoded: unknown[] = []
+	#blobs: PendingBlob[] = []
+	#bytes = 0
+	#maxRows = 0
+	#lastPage: ScanPage | undefined
+	#lastIndex = 0
+	count = 0
+
+	constructor(shape: RowShape, keys: Transcoder<unknown>, values: Transcoder<unknown>) {
+		this.#shape = shape
+		this.#keys = keys
+		this.#values = values
+		this.#isTextValue = values.kind === 'text'
+	}
+
+	get isFull(): boolean {
+		return this.count >= this.#maxRows || this.#bytes >= BATCH_BYTES
+	}
+
+	/** Begins a new batch of at the most `maxRows` rows. */
+	begin(maxRows: number): void {
+		this.#maxRows = Math.min(maxRows, BATCH_ROWS)
+		this.#slabBytes = 0
+		this.#decoded = []
+		this.#blobs = []
+		this.#bytes = 0
+		this.#lastPage = undefined
+		this.count = 0
+	}
+
+	/** Key of the last row, if there is one. */
+	lastKey(): Uint8Array | undefined {
+		return this.#lastPage?.block.keyAt(this.#lastIndex)
+	}
+
+	add(page: ScanPage, index: number, kind: EntryKind): void {
+		const block = page.block
+		this.#lastPage = page
+		this.#lastIndex = index
+		if (this.#shape !== 'values') {
+			const end = this.#slabBytes + block.keyBytesAt(index)
+			if (end > this.#slab.length) this.#growSlab(end)
+			block.copyKeyAt(index, this.#slab, this.#slabBytes)
+			this.#slabBytes = end
+			this.#keyEnds[this.count] = end
+		}
+		if (this.#shape !== 'keys') {
+			const start = block.valueStartAt(index)
+			const end = block.valueEndAt(index)
+			this.#bytes += end - start
+			if (kind === KIND_BLOB) {
+				this.#blobs.push({ row: this.count, ref: block.bytes.slice(start, end) })
+				// The value follows later; one such row ends the batch, since it is large.
+				this.#bytes = BATCH_BYTES
+				this.#decoded.push(undefined)
+			} else {
+				this.#decoded.push(this.#isTextValue ? page.valueText(index) : this.#values.decode(block.bytes, start, end))
+			}
+		}
+		this.count++
+	}
+
+	/** Values that are still to be read from packs. */
+	get blobs(): readonly PendingBlob[] {
+		return this.#blobs
+	}
+
+	setBlob(row: number, bytes: Uint8Array): void {
+		this.#decoded[row] = this.#values.decode(bytes, 0, bytes.length)
+	}
+
+	/** The rows, all values in place. They belong to the caller. */
+	finish(): unknown[] {
+		const values = this.#decoded
+		this.#decoded = []
+		if (this.#shape === 'values') return values
+		const keys = this.#finishKeys()
+		if (this.#shape === 'keys') return keys
+		// In place: the array of values becomes that of the rows.
+		for (let i = 0; i < keys.length; i++) values[i] = [keys[i], values[i]]
+		return values
+	}
+
+	#finishKeys(): unknown[] {
+		const count = this.count
+		const ends = this.#keyEnds
+		const slab = this.#slab
+		const keys: unknown[] = []
+		let start = 0
+		if (this.#keys.kind === 'text') {
+			const all = slab.subarray(0, this.#slabBytes)
+			const text = isAscii(all) ? decodeAscii(all, 0, all.length) : undefined
+			for (let i = 0; i < count; i++) {
+				const end = ends[i] as number
+				keys.push(text === undefined ? decodeText(slab, start, end) : text.substring(start, end))
+				start = end
+			}
+		} else if (this.#keys.kind === 'bytes') {
+			const { buffer } = new Uint8Array(slab.subarray(0, this.#slabBytes))
+			for (let i = 0; i < count; i++) {
+				const end = ends[i] as number
+				keys.push(new Uint8Array(buffer, start, end - start))
+				start = end
+			}
+		} else {
+			for (let i = 0; i < count; i++) {
+				const end = ends[i] as number
+				keys.push(this.#keys.decode(slab, start, end))
+				start = end
+			}
+		}
+		return keys
+	}
+
+	#growSlab(needed: number): void {
+		const larger = new Uint8Array(Math.max(needed, this.#slab.length * 2))
+		larger.set(this.#slab.subarray(0, this.#slabBytes))
+		this.#slab = larger
+	}
+}
