@@ -42,3 +42,13 @@ export interface Manifest {
 	readonly runs: readonly SortedRun[]
 	readonly blobPacks: readonly BlobPackRef[]
 }
+
+/** Every table of `manifest`, L0 first. */
+export function tablesOf(manifest: Manifest): TableRef[] {
+	return [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
+}
+
+/** Bytes of all tables of `manifest`, as stored. */
+export function storedBytesOf(manifest: Manifest): number {
+	return tablesOf(manifest).reduce((sum, table) => sum + table.meta.storedBytes, 0)
+}

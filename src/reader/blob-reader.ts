@@ -67,9 +67,9 @@ export class BlobReader {
 	): Promise<AsyncIterable<Uint8Array>> {
 		const ref = decodeBlobRef(encodedRef, 'an entry')
 		const pending = this.#pending?.(ref)
-		if (pending !== undefined) return onePiece(new Uint8Array(pending))
+		if (pending !== undefined) return streamOf(new Uint8Array(pending))
 		const objectKey = this.#locate(manifest, ref)
-		if (ref.bytes === 0) return decodeBlobStream(ref, nothing(), objectKey)
+		if (ref.bytes === 0) return decodeBlobStream(ref, streamOf(), objectKey)
 		const pieces = await this.#store.getStream(objectKey, blobRange(ref), { signal })
 		if (pieces === undefined) throw gone(objectKey)
 		return decodeBlobStream(ref, pieces, objectKey)
@@ -101,6 +101,7 @@ function gone(key: string): IsleError {
 	return new IsleError('ISLE_NOT_FOUND', `the object of a large value is gone: key=\`${key}\``, { details: { key } })
 }
 
-async function* nothing(): AsyncGenerator<Uint8Array> {
-	// A value of 0 bytes has no frames.
+/** A stream of what is at hand. */
+export async function* streamOf(...pieces: Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
+	yield* pieces
 }

@@ -13,13 +13,14 @@ import type { Host } from '../host/host.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { KIND_BLOB } from '../sst/entry.ts'
-import type { BlobReader } from './blob-reader.ts'
+import { type BlobReader, streamOf } from './blob-reader.ts'
 import { KeyEncoder } from './key-encoder.ts'
-import { parseRange, type RangeOptions } from './key-range.ts'
+import { type KeyRange, parseRange, type RangeOptions } from './key-range.ts'
 import { type ColdKey, Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached, lookupCold } from './lookup.ts'
 import type { ReadView } from './read-view.ts'
 import { RowBatch, type RowShape } from './row-batch.ts'
 import { Scan, type ScanHost } from './scan.ts'
+import type { ScanMerge } from './scan-merge.ts'
 import { openMerge } from './scan-sources.ts'
 import { planSearch, type SearchPlan } from './search-plan.ts'
 
@@ -59,8 +60,7 @@ const NO = Promise.resolve(false)
 export class ReadCore<Key, Value> {
 	readonly #source: TableSource
 	readonly #blobs: BlobReader
-	readonly #pool: JobPool
-	readonly #host: Host
+	readonly #options: ReadCoreOptions
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<Value>
 	readonly #keyEncoder: KeyEncoder
@@ -74,8 +74,7 @@ export class ReadCore<Key, Value> {
 	constructor(options: ReadCoreOptions) {
 		this.#source = options.source
 		this.#blobs = options.blobs
-		this.#pool = options.pool
-		this.#host = options.host
+		this.#options = options
 		this.#keys = options.keys
 		// The transcoder was chosen by the encoding that `Value` is derived from.
 		this.#values = options.values as Transcoder<Value>
@@ -160,7 +159,7 @@ export class ReadCore<Key, Value> {
 			const hit = await this.#lookup(view, bytes, signal)
 			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
 			const value = hit.bytes.slice(hit.start, hit.end)
-			return hit.kind === KIND_BLOB ? await this.#blobs.stream(view.manifest, value, signal) : onePiece(value)
+			return hit.kind === KIND_BLOB ? await this.#blobs.stream(view.manifest, value, signal) : streamOf(value)
 		})
 	}
 
@@ -174,6 +173,22 @@ export class ReadCore<Key, Value> {
 
 	valuesOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<Value> {
 		return this.#scan(views, range, 'values')
+	}
+
+	/**
+	 * A merge over the entries of `view` within `range`, for who wants more of them than rows. The caller holds the view's
+	 * memtables. `remaining` says how many are still wanted; `signal` ends what is read.
+	 */
+	openMerge(
+		view: ReadView,
+		range: KeyRange,
+		nowMs: number,
+		remaining: () => number,
+		signal: AbortSignal,
+	): ScanMerge | Promise<ScanMerge> {
+		const plan = this.planOf(view.manifest)
+		const { pool } = this.#options
+		return openMerge({ source: this.#source, pool, plan, view, range, nowMs, remaining, signal })
 	}
 
 	/** Closes every iterator: their next calls reject with ISLE_CLOSED. */
@@ -300,7 +315,7 @@ export class ReadCore<Key, Value> {
 		const parsed = parseRange(range, this.#keyEncoder)
 		const view = views.view()
 		const nowMs = views.nowMs()
-		const { clock } = this.#host
+		const { clock } = this.#options.host
 		const host: ScanHost = {
 			monotonicMs: () => clock.monotonicMs(),
 			yieldToIo: () => clock.yieldToIo(),
@@ -310,22 +325,8 @@ export class ReadCore<Key, Value> {
 			renew: (gone, cause, signal) => views.renew(gone, cause, signal),
 			onHold: scan => this.#scans.add(scan),
 			onRelease: scan => this.#scans.delete(scan),
-			openMerge: (of, part, remaining, signal) =>
-				openMerge({
-					source: this.#source,
-					pool: this.#pool,
-					plan: this.planOf(of.manifest),
-					view: of,
-					range: part,
-					nowMs,
-					remaining,
-					signal,
-				}),
+			openMerge: (of, part, remaining, signal) => this.openMerge(of, part, nowMs, remaining, signal),
 		}
 		return new Scan<Row>(host, view, parsed, range.signal)
 	}
-}
-
-async function* onePiece(value: Uint8Array): AsyncGenerator<Uint8Array> {
-	yield value
 }

@@ -4,12 +4,11 @@
  * Bytes are copied when they are added, so that a buffer may be used again at once; strings need no copy.
  */
 import { integerOption } from '../arguments.ts'
+import { copyBytes } from '../bytes/encoding.ts'
 import { KEY_MAX_BYTES } from '../sst/entry.ts'
 
 /** One commit is one table in memory: 32 MiB of keys and values. */
 export const BATCH_MAX_BYTES = 33_554_432
-/** Copies of small buffers share slabs of this size. */
-const SLAB_BYTES = 65_536
 
 export interface BatchOperation {
 	readonly key: string | Uint8Array
@@ -21,8 +20,6 @@ export interface BatchOperation {
 export class WriteBatch {
 	readonly #operations: BatchOperation[] = []
 	#bytes = 0
-	#slab = new Uint8Array(0)
-	#slabUsed = 0
 
 	get operations(): readonly BatchOperation[] {
 		return this.#operations
@@ -56,22 +53,14 @@ export class WriteBatch {
 		if (this.#bytes + bytes > BATCH_MAX_BYTES) {
 			throw new RangeError(`Expected a batch to hold at most ${BATCH_MAX_BYTES} bytes, got ${this.#bytes + bytes}`)
 		}
-		this.#operations.push({ key: this.#keep(key), value: value === undefined ? undefined : this.#keep(value), ttlMs })
+		this.#operations.push({ key: keep(key), value: value === undefined ? undefined : keep(value), ttlMs })
 		this.#bytes += bytes
 	}
+}
 
-	#keep(part: string | Uint8Array): string | Uint8Array {
-		if (typeof part === 'string') return part
-		if (part.length >= SLAB_BYTES / 4) return part.slice()
-		if (this.#slabUsed + part.length > this.#slab.length) {
-			this.#slab = new Uint8Array(SLAB_BYTES)
-			this.#slabUsed = 0
-		}
-		const copy = this.#slab.subarray(this.#slabUsed, this.#slabUsed + part.length)
-		copy.set(part)
-		this.#slabUsed += part.length
-		return copy
-	}
+/** Text needs no copy; bytes of one batch share slabs. */
+function keep(part: string | Uint8Array): string | Uint8Array {
+	return typeof part === 'string' ? part : copyBytes(part, 0, part.length)
 }
 
 /** A time to live: 1 ms to a hundred years. */

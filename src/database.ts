@@ -1,0 +1,196 @@
+/**
+ * A database in the process that writes it: the writer, reads that see its own writes at once, and the tail.
+ *
+ * Composition only: the writer and the reading core meet in the views (manifest and memtables) that the writer shows and
+ * the core reads. What is opened here is closed here, in reverse order.
+ */
+import { refuseUnknownOptions } from './arguments.ts'
+import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
+import type { CacheStats } from './cache/byte-cache.ts'
+import { TableSource } from './cache/table-source.ts'
+import { corrupt, IsleError, invariant } from './errors.ts'
+import type { LoadedCommit } from './manifest/commit.ts'
+import { storedBytesOf } from './manifest/manifest.ts'
+import type { RequestSnapshot } from './object-store/counting-store.ts'
+import type { ObjectStore } from './object-store/object-store.ts'
+import { BlobReader } from './reader/blob-reader.ts'
+import { type ReaderOptions, readerSettings } from './reader/options.ts'
+import { ReadCore, type ViewProvider } from './reader/read-core.ts'
+import { ReadMethods } from './reader/read-methods.ts'
+import type { ReadView } from './reader/read-view.ts'
+import { Snapshot } from './reader/snapshot.ts'
+import type { JobPoolStats } from './runtime/job-pool.ts'
+import { blobPackKey } from './writer/blob-packer.ts'
+import {
+	type Batch,
+	DatabaseWriter,
+	OPEN_WRITER_OPTION_NAMES,
+	type OpenWriterOptions,
+	openWriterParts,
+	type WriterParts,
+} from './writer/database-writer.ts'
+import type { WriteOptions, WriterStats } from './writer/writer.ts'
+
+export interface OpenOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'>
+	extends OpenWriterOptions<KeyEncoding, ValueEncoding>,
+		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes'> {}
+
+export interface DatabaseStats extends WriterStats {
+	readonly l0Tables: number
+	readonly sortedRuns: number
+	/** Tables on the store, as stored. */
+	readonly storedBytes: number
+	readonly blockCache: CacheStats
+	readonly tableCache: CacheStats
+	readonly openIterators: number
+	readonly openSnapshots: number
+	readonly workers: JobPoolStats
+}
+
+/**
+ * Opens a database for writing and reading: the single fenced writer of a prefix. Whoever wrote it before is fenced.
+ * Where no database is yet, one is made.
+ *
+ * @throws TypeError and RangeError for options; what `openStore` throws; ISLE_STORE_UNSAFE, ISLE_FOREIGN_PREFIX,
+ * ISLE_CORRUPT, ISLE_UNAVAILABLE, ISLE_DENIED; the signal's reason.
+ */
+export async function open<const KeyEncoding extends Encoding = 'utf8', const ValueEncoding extends Encoding = 'utf8'>(
+	location: string | URL | ObjectStore,
+	options: OpenOptions<KeyEncoding, ValueEncoding> = {},
+): Promise<Database<Decoded<KeyEncoding>, Decoded<ValueEncoding>>> {
+	refuseUnknownOptions('options of open', options, [...OPEN_WRITER_OPTION_NAMES, 'blockCacheBytes', 'tableCacheBytes'])
+	const settings = readerSettings(options)
+	let source: TableSource | undefined
+	const parts = await openWriterParts(location, options, ({ store, pool }) => {
+		const { blockCacheBytes, tableCacheBytes } = settings
+		const opened = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes })
+		source = opened
+		return loaded => offerTables(opened, loaded)
+	})
+	invariant(source !== undefined, 'a writer was opened without its components')
+	return new Database(parts, source)
+}
+
+export class Database<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
+	protected readonly core: ReadCore<Key, Value>
+	protected readonly views: ViewProvider
+	readonly #parts: WriterParts
+	readonly #source: TableSource
+	readonly #writer: DatabaseWriter<Key, Value>
+	readonly #snapshots = new Set<Snapshot<Key, Value>>()
+	#closed: Promise<void> | undefined
+
+	/** Takes over `parts`: it closes them. Use `open`. */
+	constructor(parts: WriterParts, source: TableSource) {
+		super()
+		const { store, pool, host, writer, keys, values } = parts
+		this.#parts = parts
+		this.#source = source
+		this.#writer = new DatabaseWriter(parts)
+		const blobs = new BlobReader({ store, objectKeyOf: blobPackKey, pending: ref => writer.pendingBlob(ref) })
+		this.core = new ReadCore({ source, blobs, pool, host, keys, values })
+		this.views = {
+			view: () => {
+				if (this.#closed !== undefined) throw closedError()
+				return writer.view
+			},
+			nowMs: () => host.clock.nowMs(),
+			renew: (gone, cause) => this.#renew(gone, cause),
+		}
+		writer.onCommit(loaded => offerTables(source, loaded))
+	}
+
+	/** @see DatabaseWriter.put */
+	put(key: Encodable<Key>, value: Encodable<Value>, options?: WriteOptions): Promise<void> {
+		return this.#writer.put(key, value, options)
+	}
+
+	/** @see DatabaseWriter.delete */
+	delete(key: Encodable<Key>, options?: WriteOptions): Promise<void> {
+		return this.#writer.delete(key, options)
+	}
+
+	/** An empty batch, for `write`. */
+	batch(): Batch<Key, Value> {
+		return this.#writer.batch()
+	}
+
+	/** @see DatabaseWriter.write */
+	write(batch: Batch<Key, Value>, options?: WriteOptions): Promise<void> {
+		return this.#writer.write(batch, options)
+	}
+
+	/** @see DatabaseWriter.putStream */
+	putStream(key: Encodable<Key>, source: AsyncIterable<Uint8Array>, options?: WriteOptions): Promise<void> {
+		return this.#writer.putStream(key, source, options)
+	}
+
+	/** @see DatabaseWriter.flush */
+	flush(options?: { readonly signal?: AbortSignal | undefined }): Promise<string> {
+		return this.#writer.flush(options)
+	}
+
+	/** What is accepted now, pinned in memory: reads of it repeat, whatever is written later. Close it when done. */
+	snapshot(): Snapshot<Key, Value> {
+		const view = this.views.view()
+		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), gone => this.#snapshots.delete(gone))
+		this.#snapshots.add(snapshot)
+		return snapshot
+	}
+
+	stats(): DatabaseStats {
+		const { manifest } = this.#parts.writer
+		const { blocks, tables } = this.#source.stats()
+		return {
+			...this.#writer.stats(),
+			l0Tables: manifest.l0.length,
+			sortedRuns: manifest.runs.length,
+			storedBytes: storedBytesOf(manifest),
+			blockCache: blocks,
+			tableCache: tables,
+			openIterators: this.core.openScans,
+			openSnapshots: this.#snapshots.size,
+			workers: this.#parts.pool.stats(),
+		}
+	}
+
+	/** Requests, bytes and estimated cost so far, by kind. */
+	requests(): RequestSnapshot {
+		return this.#writer.requests()
+	}
+
+	/** Flushes, then closes iterators, snapshots and all that was opened. Rejects when accepted writes could not be committed. Idempotent. */
+	close(): Promise<void> {
+		this.#closed ??= this.#close()
+		return this.#closed
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	async #close(): Promise<void> {
+		await this.core.close()
+		for (const snapshot of [...this.#snapshots]) await snapshot.close()
+		await this.#writer.close()
+	}
+
+	/** An object of `gone` is missing: a commit since then may have replaced it; the newest state may not miss any. */
+	#renew(gone: ReadView, cause: unknown): Promise<ReadView> {
+		const view = this.views.view()
+		if (view.manifest !== gone.manifest) return Promise.resolve(view)
+		return Promise.reject(corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause))
+	}
+}
+
+/** Tables that are in memory anyway need no GET, as far as the caches have room. */
+function offerTables(source: TableSource, { commit, inlineTables }: LoadedCommit): void {
+	for (const table of commit.tables) {
+		const bytes = inlineTables.get(table.id)
+		if (bytes !== undefined) source.offerTable(table, bytes)
+	}
+}
+
+function closedError(): IsleError {
+	return new IsleError('ISLE_CLOSED', 'the database is closed')
+}
