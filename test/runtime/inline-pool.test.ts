@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest'
 import { systemHost } from '../../src/host/host.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
-import { describeJobPool } from './job-pool-conformance.ts'
-
-describeJobPool('the inline pool', createInlinePool)
 
 test('the inline pool runs each job in a macrotask of its own', async () => {
 	const pool = createInlinePool(systemHost)

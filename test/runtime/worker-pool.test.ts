@@ -10,13 +10,10 @@ import { systemHost } from '../../src/host/host.ts'
 import type { Job } from '../../src/runtime/job-pool.ts'
 import { acquireWorkerPool } from '../../src/runtime/worker-pool.ts'
 import { ManualClock } from '../support/manual-clock.ts'
-import { describeJobPool } from './job-pool-conformance.ts'
 
 const probe = (word: string) => (): Job<'probe'> => ({ input: { word }, transfer: [] })
 const fixture = (name: string): URL => new URL(`fixtures/${name}`, import.meta.url)
 const hostileWorker = fixture('hostile-worker.ts')
-
-describeJobPool('the worker pool', acquireWorkerPool)
 
 test('the worker pool runs jobs in threads, and keeps none for the last one who closes', async () => {
 	const first = acquireWorkerPool(systemHost)
