@@ -1,4 +1,5 @@
 /** Bodies: bytes handed to a store, as one array or as pieces. */
+import { corrupt, type IsleError } from '../errors.ts'
 import type { Body, ByteRange } from './object-store.ts'
 
 /** The pieces of a body; throws `TypeError` for anything else. */
@@ -56,4 +57,12 @@ export function checkRange(range: ByteRange): void {
 	if (!Number.isSafeInteger(bytes) || bytes < 1 || !Number.isSafeInteger(offset + bytes)) {
 		throw new RangeError(`Expected \`range.bytes\` to be a whole number from 1, got ${bytes}`)
 	}
+}
+
+/** A range that reaches past the end of its object. */
+export function shortObject(key: string, range: ByteRange, objectBytes: number): IsleError {
+	return corrupt(
+		key,
+		`range offset=\`${range.offset}\` bytes=\`${range.bytes}\` reaches past the end at \`${objectBytes}\``,
+	)
 }

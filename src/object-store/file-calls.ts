@@ -30,6 +30,10 @@ export interface FileCalls {
 	/** Of the path itself: a symbolic link is not followed. */
 	status(path: string): Promise<FileStatus>
 	statusOf(fd: number): Promise<FileStatus>
+	/** `status` without leaving the thread; undefined when there is nothing. For local file systems only. */
+	statusNow(path: string): FileStatus | undefined
+	/** True when the file system answers from this machine's memory or disks, so that `statusNow` cannot hang. */
+	isLocal(path: string): Promise<boolean>
 	link(from: string, to: string): Promise<void>
 	rename(from: string, to: string): Promise<void>
 	unlink(path: string): Promise<void>
@@ -69,6 +73,17 @@ const READ = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0)
 /** What a umask leaves of it is the mode of an object. */
 const NEW_FILE_MODE = 0o666
 
+/** f_type of statfs(2) on Linux; elsewhere other numbers come back, and nothing is taken for local. */
+const LOCAL_TYPES: ReadonlySet<number> = new Set([
+	0xef53, // ext2, ext3, ext4
+	0x58465342, // XFS
+	0x9123683e, // Btrfs
+	0xf2f52010, // F2FS
+	0x2fc12fc1, // ZFS
+	0x01021994, // tmpfs
+	0x794c7630, // overlayfs
+])
+
 export const systemFileCalls: FileCalls = {
 	openRead: path => answered(done => fs.open(path, READ, done)),
 	openNew: path => answered(done => fs.open(path, 'wx', NEW_FILE_MODE, done)),
@@ -79,6 +94,11 @@ export const systemFileCalls: FileCalls = {
 	sync: fd => finished(done => fs.fsync(fd, done)),
 	status: path => answered<fs.BigIntStats>(done => fs.lstat(path, BIGINT, done)).then(fileStatus),
 	statusOf: fd => answered<fs.BigIntStats>(done => fs.fstat(fd, BIGINT, done)).then(fileStatus),
+	statusNow: path => {
+		const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+		return stats === undefined ? undefined : fileStatus(stats)
+	},
+	isLocal: path => answered<fs.StatsFs>(done => fs.statfs(path, done)).then(({ type }) => LOCAL_TYPES.has(type)),
 	link: (from, to) => finished(done => fs.link(from, to, done)),
 	rename: (from, to) => finished(done => fs.rename(from, to, done)),
 	unlink: path => finished(done => fs.unlink(path, done)),

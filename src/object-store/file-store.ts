@@ -2,8 +2,8 @@
  * A store in a directory: one file an object, at the path that its key spells. Processes on one machine may share it
  * (and machines, where the network file system has atomic `link` and honest fsync).
  *
- * Reading: a whole object is opened, read and closed; ranges go through handles that are kept open (`read-handles.ts`).
- * Writing: `file-writer.ts`; names are durable when a call has succeeded. Listing: `file-listing.ts`.
+ * Reading: `file-reader.ts`. Writing: `file-writer.ts`; names are durable when a call has succeeded. Listing:
+ * `file-listing.ts`. Here: what is common to the calls, and deletion.
  *
  * What it cannot do, because files cannot:
  * - hold both `a` and `a/b` (`ISLE_DENIED`);
@@ -18,18 +18,18 @@
 import { realpath } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { corrupt, IsleError } from '../errors.ts'
+import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'
-import { bodyBytes, bodyPieces, checkRange, uninitialised } from './body.ts'
+import { bodyBytes, bodyPieces, checkRange } from './body.ts'
 import { type AnswerWhenOver, type CallScope, withLimits } from './deadline.ts'
 import { type FileCalls, systemFileCalls } from './file-calls.ts'
 import { directoryGone, FileDirectories, type FsyncMode } from './file-directories.ts'
 import { errnoOf, fileError } from './file-errors.ts'
 import { listFiles } from './file-listing.ts'
-import { FileTemps, openWithPatience } from './file-temps.ts'
+import { DEFAULT_DEADLINE_MS, FileReader } from './file-reader.ts'
+import { FileTemps } from './file-temps.ts'
 import { FileWriter } from './file-writer.ts'
 import { listQuery } from './list-query.ts'
-import { shortObject } from './memory-store.ts'
 import { checkObjectKey } from './object-key.ts'
 import type {
 	Body,
@@ -40,8 +40,7 @@ import type {
 	ObjectStore,
 	RequestOptions,
 } from './object-store.ts'
-import { consumePieces, PieceStream } from './piece-stream.ts'
-import { ReadHandle, ReadHandles } from './read-handles.ts'
+import { consumePieces } from './piece-stream.ts'
 
 export interface FileStoreOptions {
 	/** Path of the directory; relative to the working directory at the time of opening. */
@@ -58,12 +57,8 @@ export interface FileStoreOptions {
 	readonly calls?: FileCalls | undefined
 }
 
-/** A local disk answers or fails by itself; this is for network file systems, which hang. */
-const DEFAULT_DEADLINE_MS = 60_000
 /** One second more for each MiB that is written: the slowest disks in use write 1 MiB a second. */
 const DEADLINE_MS_PER_BYTE = 1000 / (1024 * 1024)
-/** A range of at most this is given its memory before the file is known to hold it. */
-const MAX_TRUSTED_RANGE_BYTES = 1024 * 1024
 /** Deletions in flight at once: as many as libuv has threads, twice. */
 const DELETE_BATCH = 8
 
@@ -106,9 +101,11 @@ class FileStore implements ObjectStore {
 	readonly #directories: FileDirectories
 	readonly #temps: FileTemps
 	readonly #writer: FileWriter
-	readonly #handles: ReadHandles
-	readonly #streams = new Set<PieceStream>()
-	readonly #running = new Set<Promise<unknown>>()
+	readonly #reader: FileReader
+	/** Calls at work, those included whose callers have been answered by an abort or deadline. */
+	#running = 0
+	#whenIdle: (() => void) | undefined
+	#closing: Promise<void> | undefined
 	#isClosed = false
 
 	constructor(root: string, isRootThere: boolean, calls: FileCalls, fsync: FsyncMode, host: Host) {
@@ -119,42 +116,18 @@ class FileStore implements ObjectStore {
 		this.#directories = new FileDirectories(root, calls, fsync, isRootThere)
 		this.#temps = new FileTemps(root, calls, host)
 		this.#writer = new FileWriter(calls, this.#directories, this.#temps, fsync)
-		this.#handles = new ReadHandles(calls, host.clock)
+		this.#reader = new FileReader(root, calls, host, this.#directories, this.#writer)
 	}
 
 	async get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
-		return this.#run('get', key, options, DEFAULT_DEADLINE_MS, async () => {
-			const handle = await this.#open(key)
-			if (handle === undefined) return undefined
-			try {
-				const body = uninitialised(handle.status.bytes)
-				await this.#fill(handle, key, body, 0)
-				return body
-			} finally {
-				handle.release()
-			}
-		})
+		return this.#run('get', key, options, DEFAULT_DEADLINE_MS, () => this.#reader.get(key))
 	}
 
 	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
 		checkRange(range)
-		return this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, async () => {
-			const path = this.#path(key)
-			if (range.bytes > MAX_TRUSTED_RANGE_BYTES) {
-				const objectBytes = await this.#bytesOf(path)
-				if (objectBytes !== undefined && range.offset + range.bytes > objectBytes) {
-					throw shortObject(key, range, objectBytes)
-				}
-			}
-			const target = uninitialised(range.bytes)
-			const bytesRead = await this.#handles.read(path, target, range.offset, () => this.#open(key))
-			if (bytesRead === undefined) return undefined
-			if (bytesRead < range.bytes) throw shortObject(key, range, range.offset + bytesRead)
-			if (this.#writer.isUnsettled(path)) await this.#writer.settled(path)
-			return target
-		})
+		return this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, () => this.#reader.getRange(key, range))
 	}
 
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
@@ -203,16 +176,9 @@ class FileStore implements ObjectStore {
 	): Promise<AsyncIterable<Uint8Array> | undefined> {
 		checkObjectKey(key)
 		if (range !== undefined) checkRange(range)
-		return this.#run('getStream', key, options, DEFAULT_DEADLINE_MS, async scope => {
-			const handle = await this.#open(key)
-			if (handle === undefined) return undefined
-			const begin = range?.offset ?? 0
-			const end = range === undefined ? handle.status.bytes : begin + range.bytes
-			if (scope.isOver || end > handle.status.bytes) handle.release()
-			scope.throwIfOver()
-			if (range !== undefined && end > handle.status.bytes) throw shortObject(key, range, handle.status.bytes)
-			return this.#stream(key, handle, begin, end, options)
-		})
+		return this.#run('getStream', key, options, DEFAULT_DEADLINE_MS, scope =>
+			this.#reader.getStream(key, range, options, scope),
+		)
 	}
 
 	async createFromStream(
@@ -236,11 +202,19 @@ class FileStore implements ObjectStore {
 		)
 	}
 
-	async close(): Promise<void> {
+	close(): Promise<void> {
+		this.#closing ??= this.#close()
+		return this.#closing
+	}
+
+	async #close(): Promise<void> {
 		this.#isClosed = true
-		for (const stream of this.#streams) stream.fail(this.#closedError())
-		this.#handles.close()
-		while (this.#running.size > 0) await Promise.allSettled(this.#running)
+		this.#reader.close(this.#closedError())
+		if (this.#running > 0) {
+			await new Promise<void>(resolve => {
+				this.#whenIdle = resolve
+			})
+		}
 		await this.#temps.idle()
 	}
 
@@ -254,86 +228,31 @@ class FileStore implements ObjectStore {
 		answerWhenOver?: AnswerWhenOver<T>,
 	): Promise<T> {
 		if (this.#isClosed) return Promise.reject(this.#closedError())
-		const attempt = (scope: CallScope): Promise<T> => {
-			const running = work(scope).then(
-				value => {
-					this.#running.delete(running)
-					return value
-				},
-				(error: unknown) => {
-					this.#running.delete(running)
-					throw fileError(error, operation, key)
-				},
-			)
-			this.#running.add(running)
-			return running
-		}
-		return withLimits(this.#host.clock, { operation, key }, options, defaultDeadlineMs, attempt, answerWhenOver)
+		return withLimits(
+			this.#host.clock,
+			{ operation, key },
+			options,
+			defaultDeadlineMs,
+			scope => this.#attempt(operation, key, scope, work),
+			answerWhenOver,
+		)
 	}
 
-	/** The file of a key, open, or undefined when there is none. The caller releases it. */
-	async #open(key: string): Promise<ReadHandle | undefined> {
-		const path = this.#path(key)
-		let fd: number
-		try {
-			fd = await openWithPatience(this.#host, () => this.#calls.openRead(path))
-		} catch (error) {
-			const errno = errnoOf(error)
-			if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error
-			await this.#directories.checkRoot()
-			return undefined
-		}
-		let handle: ReadHandle | undefined
-		try {
-			const status = await this.#calls.statusOf(fd)
-			// A directory stands for keys beneath it, and is no object.
-			if (!status.isFile) return undefined
-			if (this.#writer.isUnsettled(path)) await this.#writer.settled(path)
-			handle = new ReadHandle(fd, status, this.#calls)
-			return handle
-		} finally {
-			if (handle === undefined) await this.#calls.close(fd)
-		}
-	}
-
-	async #bytesOf(path: string): Promise<number | undefined> {
-		try {
-			return (await this.#calls.status(path)).bytes
-		} catch (error) {
-			if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
-			throw error
-		}
-	}
-
-	async #fill(handle: ReadHandle, key: string, target: Uint8Array, offset: number): Promise<void> {
-		const bytes = await handle.read(target, offset)
-		if (bytes < target.byteLength) throw corrupt(key, `the file ended after \`${offset + bytes}\` bytes`)
-	}
-
-	#stream(
+	async #attempt<T>(
+		operation: string,
 		key: string,
-		handle: ReadHandle,
-		begin: number,
-		end: number,
-		options: RequestOptions | undefined,
-	): AsyncIterable<Uint8Array> {
-		const read = async (offset: number, bytes: number): Promise<Uint8Array> => {
-			const piece = uninitialised(bytes)
-			try {
-				await this.#fill(handle, key, piece, offset)
-			} catch (error) {
-				throw fileError(error, 'getStream', key)
-			}
-			return piece
+		scope: CallScope,
+		work: (scope: CallScope) => Promise<T>,
+	): Promise<T> {
+		this.#running++
+		try {
+			return await work(scope)
+		} catch (error) {
+			throw fileError(error, operation, key)
+		} finally {
+			this.#running--
+			if (this.#running === 0) this.#whenIdle?.()
 		}
-		const release = (): void => {
-			this.#streams.delete(stream)
-			handle.release()
-		}
-		const source = { key, begin, end, read, release }
-		const stream: PieceStream = new PieceStream(this.#host.clock, source, options, DEFAULT_DEADLINE_MS)
-		this.#streams.add(stream)
-		return stream
 	}
 
 	async #deleteAll(operation: string, keys: readonly string[], options: RequestOptions | undefined): Promise<void> {
@@ -351,7 +270,7 @@ class FileStore implements ObjectStore {
 
 	async #deleteOne(operation: string, key: string, directories: Set<string>): Promise<void> {
 		const path = this.#path(key)
-		this.#handles.forget(path)
+		this.#reader.forget(path)
 		try {
 			await this.#calls.unlink(path)
 		} catch (error) {

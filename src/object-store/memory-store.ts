@@ -7,9 +7,9 @@
  * Invariants: stored arrays are never changed and never handed out; `#sorted` and `#fresh` hold each key once, and
  * hold every key of `#objects` and of `#dead` and no other.
  */
-import { corrupt, IsleError } from '../errors.ts'
+import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'
-import { checkRange, joinBody } from './body.ts'
+import { checkRange, joinBody, shortObject } from './body.ts'
 import { type CallName, throwIfOverBefore, withLimits } from './deadline.ts'
 import { listQuery } from './list-query.ts'
 import { checkObjectKey, compareKeys } from './object-key.ts'
@@ -228,14 +228,6 @@ export class MemoryStore implements ObjectStore {
 
 function checkWithin(object: StoredObject, range: ByteRange, key: string): void {
 	if (range.offset + range.bytes > object.bytes.byteLength) throw shortObject(key, range, object.bytes.byteLength)
-}
-
-/** A range that reaches past the end of its object. */
-export function shortObject(key: string, range: ByteRange, objectBytes: number): IsleError {
-	return corrupt(
-		key,
-		`range offset=\`${range.offset}\` bytes=\`${range.bytes}\` reaches past the end at \`${objectBytes}\``,
-	)
 }
 
 /** Index of the first key at or above `key`. */
