@@ -14,3 +14,11 @@ export interface ReadView {
 export function viewOf(manifest: Manifest): ReadView {
 	return { manifest, memtables: [], maxSeq: manifest.lastSeq }
 }
+
+/**
+ * Whether the state at `seq` can be read from `manifest`: nothing newer was merged into a run, where the versions that
+ * newer ones hide are dropped.
+ */
+export function holdsStateAt(manifest: Manifest, seq: number): boolean {
+	return manifest.lastSeq >= seq && manifest.runs.every(run => run.tables.every(table => table.meta.maxSeq <= seq))
+}

@@ -130,7 +130,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	/** The present view, pinned: close it when done. */
 	snapshot(): Snapshot<Key, Value> {
 		const view = this.views.view()
-		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), gone => this.#snapshots.delete(gone))
+		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), this.views, gone => this.#snapshots.delete(gone))
 		this.#snapshots.add(snapshot)
 		return snapshot
 	}

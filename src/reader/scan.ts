@@ -13,7 +13,7 @@ import { compareBytes } from '../bytes/compare.ts'
 import { IsleError, isIsleError } from '../errors.ts'
 import type { KeyRange } from './key-range.ts'
 import { successor } from './key-range.ts'
-import type { ReadView } from './read-view.ts'
+import { holdsStateAt, type ReadView } from './read-view.ts'
 import type { RowBatch } from './row-batch.ts'
 import type { ScanMerge } from './scan-merge.ts'
 
@@ -279,6 +279,7 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 		this.#given += batch.count
 		this.#lastKey = batch.lastKey() ?? this.#lastKey
 		this.#rows = batch.finish() as Row[]
+		batch.begin(0)
 		this.#at = 0
 		this.#isCollected = false
 		if (this.#isMergeDone || this.#remaining() <= 0) this.#exhaust()
@@ -299,11 +300,13 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 		try {
 			const view = await this.#host.renew(this.#view, error, signal)
 			if (signal.aborted) return
-			if (this.#given > 0 && view.manifest.lastSeq !== this.#view.manifest.lastSeq) {
+			const { maxSeq } = this.#view
+			if (this.#given > 0 && !holdsStateAt(view.manifest, maxSeq)) {
 				throw new IsleError('ISLE_EXPIRED', 'the scan outlived the objects of its view', { cause: error })
 			}
 			this.#letGo()
-			this.#view = view
+			// Rows were given already: what follows must be of the same state.
+			this.#view = this.#given > 0 ? { ...view, maxSeq } : view
 			this.#hold()
 			this.#merge = undefined
 			this.#batch.begin(0)

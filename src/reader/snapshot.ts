@@ -2,23 +2,25 @@
 import { IsleError } from '../errors.ts'
 import type { ReadCore, ViewProvider } from './read-core.ts'
 import { ReadMethods } from './read-methods.ts'
-import type { ReadView } from './read-view.ts'
+import { holdsStateAt, type ReadView } from './read-view.ts'
 
 export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements AsyncDisposable {
 	protected readonly core: ReadCore<Key, Value>
 	protected readonly views: ViewProvider
-	readonly #view: ReadView
+	/** Another manifest may come to stand for the first one, with the same entries. */
+	#view: ReadView
 	readonly #onClose: (snapshot: Snapshot<Key, Value>) => void
 	#isClosed = false
 
 	/**
 	 * Use `snapshot()`. Memtables of `view` are held until `close`. `nowMs` is the time by which entries have expired, for
-	 * good: what is visible at first stays so.
+	 * good: what is visible at first stays so. `live` is asked for another view when objects of this one are gone.
 	 */
 	constructor(
 		core: ReadCore<Key, Value>,
 		view: ReadView,
 		nowMs: number,
+		live: ViewProvider,
 		onClose: (snapshot: Snapshot<Key, Value>) => void,
 	) {
 		super()
@@ -29,15 +31,10 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 		this.views = {
 			view: () => {
 				if (this.#isClosed) throw new IsleError('ISLE_CLOSED', 'the snapshot is closed')
-				return view
+				return this.#view
 			},
 			nowMs: () => nowMs,
-			renew: (_gone, cause) =>
-				Promise.reject(
-					new IsleError('ISLE_EXPIRED', 'objects of the snapshot are gone from the store: it was kept too long', {
-						cause,
-					}),
-				),
+			renew: (gone, cause, signal) => this.#renew(live, gone, cause, signal),
 		}
 	}
 
@@ -58,5 +55,18 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.close()
+	}
+
+	/** The same state in a newer manifest, where that still holds it. */
+	async #renew(live: ViewProvider, gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView> {
+		if (this.#view.manifest !== gone.manifest) return this.#view
+		const { manifest } = await live.renew(gone, cause, signal)
+		if (!holdsStateAt(manifest, gone.maxSeq)) {
+			throw new IsleError('ISLE_EXPIRED', 'objects of the snapshot are gone from the store: it was kept too long', {
+				cause,
+			})
+		}
+		this.#view = { ...this.#view, manifest }
+		return this.#view
 	}
 }
