@@ -116,7 +116,8 @@ export const STREAM_CLAUSES: readonly Clause[] = [
 	{
 		name: 'a source that fails rejects with its error, creates nothing, and leaves the key free',
 		run: async store => {
-			const failure = new Error('the source broke')
+			// With a code, as errors of sockets have: it is the source's, and no store may take it for one of its own.
+			const failure = Object.assign(new Error('the source broke'), { code: 'ECONNRESET' })
 			async function* broken(): AsyncGenerator<Uint8Array> {
 				yield sampleBytes(100_000)
 				throw failure

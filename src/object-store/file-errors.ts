@@ -52,6 +52,8 @@ export function fileError(error: unknown, operation: string, key: string): unkno
 
 /** True when `error` says that no call of the kind took effect: link() did not make the name. */
 export function isDefiniteRefusal(error: unknown): boolean {
+	// Ours are thrown before a name is given, never by the call that gives it.
+	if (error instanceof IsleError) return true
 	const errno = errnoOf(error)
 	return errno !== undefined && (errno in CODES || errno === 'ENOENT' || errno === 'EMLINK')
 }

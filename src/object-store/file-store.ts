@@ -40,7 +40,7 @@ import type {
 	ObjectStore,
 	RequestOptions,
 } from './object-store.ts'
-import { consumePieces } from './piece-stream.ts'
+import { consumePieces, SourceFailure } from './piece-stream.ts'
 
 export interface FileStoreOptions {
 	/** Path of the directory; relative to the working directory at the time of opening. */
@@ -188,18 +188,22 @@ class FileStore implements ObjectStore {
 	): Promise<CreateOutcome> {
 		checkObjectKey(key)
 		let isBodyWhole = false
-		return this.#run<CreateOutcome>(
-			'createFromStream',
-			key,
-			options,
-			Infinity,
-			scope =>
-				this.#writer.create(this.#path(key), key, scope, async write => {
-					await consumePieces(body, scope, piece => write([piece]))
-					isBodyWhole = true
-				}),
-			cause => (isBodyWhole ? { kind: 'unknown', cause } : undefined),
-		)
+		try {
+			return await this.#run<CreateOutcome>(
+				'createFromStream',
+				key,
+				options,
+				Infinity,
+				scope =>
+					this.#writer.create(this.#path(key), key, scope, async write => {
+						await consumePieces(body, scope, piece => write([piece]))
+						isBodyWhole = true
+					}),
+				cause => (isBodyWhole ? { kind: 'unknown', cause } : undefined),
+			)
+		} catch (error) {
+			throw error instanceof SourceFailure ? error.cause : error
+		}
 	}
 
 	close(): Promise<void> {

@@ -23,7 +23,7 @@ import type {
 	ObjectStore,
 	RequestOptions,
 } from './object-store.ts'
-import { consumePieces, PieceStream } from './piece-stream.ts'
+import { consumePieces, PieceStream, SourceFailure } from './piece-stream.ts'
 
 interface StoredObject {
 	readonly bytes: Uint8Array
@@ -186,15 +186,19 @@ export class MemoryStore implements ObjectStore {
 	): Promise<CreateOutcome> {
 		this.#check(key)
 		const name: CallName = { operation: 'createFromStream', key }
-		return withLimits<CreateOutcome>(this.#host.clock, name, options, Infinity, async scope => {
-			const pieces: Uint8Array[] = []
-			await consumePieces(body, scope, piece => {
-				pieces.push(joinBody(piece))
+		try {
+			return await withLimits<CreateOutcome>(this.#host.clock, name, options, Infinity, async scope => {
+				const pieces: Uint8Array[] = []
+				await consumePieces(body, scope, piece => {
+					pieces.push(joinBody(piece))
+				})
+				scope.throwIfOver()
+				this.#throwIfClosed()
+				return this.#create(key, joinBody(pieces))
 			})
-			scope.throwIfOver()
-			this.#throwIfClosed()
-			return this.#create(key, joinBody(pieces))
-		})
+		} catch (error) {
+			throw error instanceof SourceFailure ? error.cause : error
+		}
 	}
 
 	async close(): Promise<void> {

@@ -42,7 +42,6 @@ export class PieceStream implements AsyncIterableIterator<Uint8Array> {
 		this.#defaultDeadlineMs = defaultDeadlineMs
 		this.#offset = source.begin
 		this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-		if (this.#options.signal?.aborted) this.#onAbort()
 	}
 
 	[Symbol.asyncIterator](): this {
@@ -97,9 +96,18 @@ export class PieceStream implements AsyncIterableIterator<Uint8Array> {
 	}
 }
 
+/** Carries what a source threw past the adapter, which would take a code of its own for an errno. */
+export class SourceFailure {
+	readonly cause: unknown
+
+	constructor(cause: unknown) {
+		this.cause = cause
+	}
+}
+
 /**
- * Feeds every piece of `body` to `consume`, one after another. Rejects with the error of the source, or at once when
- * the call is over, and then tells the source to end without waiting for it.
+ * Feeds every piece of `body` to `consume`, one after another. Throws `SourceFailure` when the source fails; rejects at
+ * once when the call is over, and then tells the source to end without waiting for it.
  */
 export async function consumePieces(
 	body: AsyncIterable<Uint8Array>,
@@ -115,7 +123,7 @@ export async function consumePieces(
 	try {
 		for (;;) {
 			scope.throwIfOver()
-			const step = await untilAborted(signal, iterator.next())
+			const step = await untilAborted(signal, nextPiece(iterator))
 			if (step.done) {
 				isFinished = true
 				return
@@ -125,6 +133,14 @@ export async function consumePieces(
 		}
 	} finally {
 		if (!isFinished) void endSource(iterator)
+	}
+}
+
+async function nextPiece(iterator: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+	try {
+		return await iterator.next()
+	} catch (cause) {
+		throw new SourceFailure(cause)
 	}
 }
 
