@@ -21,9 +21,15 @@ export class Scheduler {
 	readonly #late: [string, Uint8Array][] = []
 	readonly #crashed = new Set<string>()
 	#running = 0
+	#steps = 0
 
 	constructor(seed: number) {
 		this.random = seededRandom(seed)
+	}
+
+	/** Virtual time: one millisecond a step. */
+	get elapsedMs(): number {
+		return this.#steps
 	}
 
 	chance(probability: number): boolean {
@@ -66,6 +72,7 @@ export class Scheduler {
 		for (let step = 0; step < maxSteps; step++) {
 			await macrotask()
 			if (this.#running === 0) return
+			this.#steps++
 			if (this.#late.length > 0 && this.chance(0.05)) {
 				const [late] = this.#late.splice(this.pick(this.#late.length), 1)
 				if (late !== undefined && !this.objects.has(late[0])) this.objects.set(late[0], late[1])
@@ -85,11 +92,11 @@ export class Scheduler {
 		return scheduledStore(this, process, faults)
 	}
 
-	/** A host whose timers fire as soon as the process has its turn, and whose clock stands still. */
-	hostOf(process: string): Host {
+	/** A host whose timers fire as soon as the process has its turn, and whose clock runs at `rate`: 0 stands still. */
+	hostOf(process: string, rate = 0): Host {
 		const clock: Clock = {
-			nowMs: () => 0,
-			monotonicMs: () => 0,
+			nowMs: () => this.#steps * rate,
+			monotonicMs: () => this.#steps * rate,
 			schedule: (_delayMs, fire) => {
 				let isCancelled = false
 				void this.turn(process).then(() => {
