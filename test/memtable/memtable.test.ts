@@ -162,6 +162,8 @@ describe('memory', () => {
 		const second = newMemtable(pool)
 		for (let i = 0; i < 3_000; i++) second.put(`new ${i}`, `${i}`, 1, 0)
 		for (let i = 0; i < 3_000; i += 11) expect(get(second, `old ${i}`)).toBeUndefined()
+		// Keys end within a word, and the rest of that word held something else before.
+		for (let i = 0; i < 3_000; i++) expect(get(second, `new ${i}`)).toBe(`${i}`)
 		const [run] = await second.sortedRuns(sortPool())
 		expect(run && contentsOf(run).every(entry => textOf(entry.key)?.startsWith('new '))).toBe(true)
 	})
