@@ -96,7 +96,7 @@ export class ReadCore<Key, Value> {
 			const hit = this.#hit
 			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
 			if (status === LOOKUP_COLD) return this.#getCold(views, view, new Uint8Array(bytes), signal)
-			if (status === LOOKUP_ABSENT || !hit.isVisible(views.nowMs())) return NOTHING
+			if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return NOTHING
 			if (hit.kind === KIND_BLOB) return this.#getBlob(views, view, new Uint8Array(bytes), signal)
 			return Promise.resolve(this.#values.decode(hit.bytes, hit.start, hit.end))
 		} catch (error) {
@@ -111,7 +111,7 @@ export class ReadCore<Key, Value> {
 		const hit = this.#hit
 		const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
 		if (status === LOOKUP_COLD) return ifCold
-		if (status === LOOKUP_ABSENT || !hit.isVisible(views.nowMs())) return undefined
+		if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return undefined
 		return hit.kind === KIND_BLOB ? ifCold : this.#values.decode(hit.bytes, hit.start, hit.end)
 	}
 
@@ -125,7 +125,7 @@ export class ReadCore<Key, Value> {
 			const hit = this.#hit
 			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
 			if (status === LOOKUP_COLD) return this.#hasCold(views, view, new Uint8Array(bytes), signal)
-			return status === LOOKUP_FOUND && hit.isVisible(views.nowMs()) ? YES : NO
+			return status === LOOKUP_FOUND && isVisible(hit, views) ? YES : NO
 		} catch (error) {
 			return Promise.reject(error)
 		}
@@ -329,4 +329,9 @@ export class ReadCore<Key, Value> {
 		}
 		return new Scan<Row>(host, view, parsed, range.signal)
 	}
+}
+
+/** The clock is asked only where an entry can expire: it costs as much as a filter does. */
+function isVisible(hit: Hit, views: ViewProvider): boolean {
+	return hit.isVisible(hit.expiresAtMs === 0 ? 0 : views.nowMs())
 }
