@@ -52,3 +52,38 @@ test('finds keys whose home slots are the last ones, before and after it grows',
 	})
 	expect(index.bytes).toBe(2_048 * 8)
 })
+
+test('splits full segments and finds every key, whichever bits of the hashes differ', () => {
+	const count = 120_000
+	const keys = Array.from({ length: count }, (_, i) => Uint8Array.of(i & 0xff, (i >> 8) & 0xff, i >> 16))
+	const chunks = Array.from({ length: 16 }, (_, c) => chunkOf(keys.slice(c * 7_500, (c + 1) * 7_500)))
+	const hashings: ((i: number) => number)[] = [
+		i => Math.imul(i, 0x9e3779b1) >>> 0,
+		// Few of the top bits differ: the directory deepens on one side only.
+		i => (0xfffe0000 ^ i) >>> 0,
+		i => i,
+	]
+	for (const hashOf of hashings) {
+		const pool = new ArenaPool()
+		const index = new KeyIndex(pool, chunks)
+		const visit = (i: number, use: (hash: number, ref: number, words: Int32Array, keyAt: number) => void): void => {
+			const chunk = Math.floor(i / 7_500)
+			const at = atOf(i % 7_500)
+			use(hashOf(i), (chunk << 16) | at, chunks[chunk] ?? new Int32Array(0), at + HEADER_WORDS)
+		}
+		for (let i = 0; i < count; i++) {
+			visit(i, (hash, ref, words, keyAt) => {
+				if (index.replace(hash, ref, words, keyAt, 3) !== 0) throw new Error(`key ${i} was found before it was put`)
+			})
+		}
+		for (let i = 0; i < count; i++) {
+			visit(i, (hash, ref, words, keyAt) => {
+				if (index.find(hash, words, keyAt, 3) !== ref) throw new Error(`key ${i} is lost`)
+			})
+		}
+		expect(index.keyCount).toBe(count)
+		expect(index.bytes).toBeGreaterThanOrEqual(count * 8)
+		index.release()
+		expect(index.bytes).toBe(0)
+	}
+})
