@@ -9,10 +9,8 @@
  * - hold both `a` and `a/b` (`ISLE_DENIED`);
  * - tell `A` from `a` on a file system that does not (the engine's own keys are lower case);
  * - run on Windows, which has no fsync of directories (`ISLE_UNSUPPORTED`).
- * The root may be a symbolic link (it is resolved once, when opening). Beneath it links are not followed at the last
- * component of a key, nor made use of when writing, nor listed. Whoever may create links inside the directory may
- * change its files as well: this is order, not protection.
- *
+ * The root may be a symbolic link (resolved once, when opening). Beneath it links are neither followed at the last
+ * component of a key, nor written through, nor listed: order, not protection, for who may make links may change files.
  * Directories are never removed, not even empty ones: another process may hold one for durable.
  */
 import { realpath } from 'node:fs/promises'

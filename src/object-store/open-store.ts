@@ -1,4 +1,7 @@
-/** A store from its URL. */
+/**
+ * A store from its URL: the scheme picks the adapter, `prefix` the part of the store. Opening writes nothing. A store
+ * that is handed in as an object becomes a view, so that whoever opens may always close what it got.
+ */
 import { fileURLToPath } from 'node:url'
 import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'

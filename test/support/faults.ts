@@ -1,5 +1,6 @@
-/** What can go wrong with one call of `FaultyStore`, as data, and what it does to bodies. */
+/** What can go wrong with which call of `FaultyStore`, as data, and what it does to bodies. */
 import { IsleError } from '../../src/errors.ts'
+import type { RequestKind } from '../../src/object-store/prices.ts'
 
 /** What becomes of a call. Faults of bodies leave calls alone that hand none out. */
 export type Fault =
@@ -25,6 +26,59 @@ export const duplicateLater = (): Fault => ({ kind: 'duplicate-later' })
 export const refuse = (cause: unknown): Fault => ({ kind: 'refuse', cause })
 export const cutBody = (bytes: number): Fault => ({ kind: 'cut-body', bytes })
 export const flipBit = (bit: number): Fault => ({ kind: 'flip-bit', bit })
+
+/** One call, as hooks and `calls` show it. */
+export interface FaultyCall {
+	/** From 0, over all operations. */
+	readonly index: number
+	readonly operation: RequestKind
+	/** The key, the prefix of a listing, the first key of a batch. */
+	readonly key: string
+	/** Settled before the call touches the store in it. */
+	fault: Fault | undefined
+}
+
+/** Which calls. `key`: a prefix of the key, or an expression. `times`: how many of them, the next one by default. */
+export interface CallMatch {
+	readonly operation?: RequestKind | undefined
+	readonly key?: string | RegExp | undefined
+	readonly times?: number | undefined
+}
+
+export function matches(match: CallMatch, call: FaultyCall): boolean {
+	if (match.operation !== undefined && match.operation !== call.operation) return false
+	if (match.key === undefined) return true
+	return typeof match.key === 'string' ? call.key.startsWith(match.key) : match.key.test(call.key)
+}
+
+/** A call that stands still. */
+export interface Held {
+	/** Resolves when the call has come to where it is held. */
+	readonly reached: Promise<FaultyCall>
+	/** Lets it go on. One that was aborted meanwhile ends there, without effect when it was held before that. */
+	release(): void
+}
+
+export type HoldPoint = 'before-effect' | 'after-effect'
+
+export interface Rule {
+	readonly match: CallMatch
+	readonly fault: Fault
+	left: number
+}
+
+export interface HoldRule {
+	readonly match: CallMatch
+	readonly point: HoldPoint
+	readonly reach: (call: FaultyCall) => void
+	readonly gate: Promise<void>
+	isUsed: boolean
+}
+
+export interface Crash {
+	readonly index: number
+	readonly point: HoldPoint
+}
 
 export function outage(what: string): IsleError {
 	return new IsleError('ISLE_UNAVAILABLE', `injected fault: ${what}`)
@@ -72,4 +126,13 @@ async function* flippedStream(pieces: AsyncIterable<Uint8Array>, bit: number): A
 		}
 		yield piece
 	}
+}
+
+/** A promise, and what resolves it. */
+export function settlement<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+	let resolve: (value: T) => void = () => {}
+	const promise = new Promise<T>(done => {
+		resolve = done
+	})
+	return { promise, resolve }
 }

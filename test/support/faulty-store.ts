@@ -29,56 +29,36 @@ import type {
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
 import type { RequestKind } from '../../src/object-store/prices.ts'
-import { damageBody, damageStream, type Fault, outage } from './faults.ts'
+import {
+	type CallMatch,
+	type Crash,
+	damageBody,
+	damageStream,
+	type Fault,
+	type FaultyCall,
+	type Held,
+	type HoldPoint,
+	type HoldRule,
+	matches,
+	outage,
+	type Rule,
+	settlement,
+} from './faults.ts'
 
-export { cutBody, deliverLater, duplicateLater, type Fault, failBefore, flipBit, loseReply, refuse } from './faults.ts'
-
-/** One call, as hooks and `calls` show it. */
-export interface FaultyCall {
-	/** From 0, over all operations. */
-	readonly index: number
-	readonly operation: RequestKind
-	/** The key, the prefix of a listing, the first key of a batch. */
-	readonly key: string
-	/** Settled before the call touches the store in it. */
-	fault: Fault | undefined
-}
-
-/** Which calls. `key`: a prefix of the key, or an expression. `times`: how many of them, the next one by default. */
-export interface CallMatch {
-	readonly operation?: RequestKind | undefined
-	readonly key?: string | RegExp | undefined
-	readonly times?: number | undefined
-}
-
-/** A call that stands still. */
-export interface Held {
-	/** Resolves when the call has come to where it is held. */
-	readonly reached: Promise<FaultyCall>
-	/** Lets it go on. One that was aborted meanwhile ends there, without effect when it was held before that. */
-	release(): void
-}
-
-export type HoldPoint = 'before-effect' | 'after-effect'
-
-interface Rule {
-	readonly match: CallMatch
-	readonly fault: Fault
-	left: number
-}
-
-interface HoldRule {
-	readonly match: CallMatch
-	readonly point: HoldPoint
-	readonly reach: (call: FaultyCall) => void
-	readonly gate: Promise<void>
-	isUsed: boolean
-}
-
-interface Crash {
-	readonly index: number
-	readonly point: HoldPoint
-}
+export {
+	type CallMatch,
+	cutBody,
+	deliverLater,
+	duplicateLater,
+	type Fault,
+	type FaultyCall,
+	failBefore,
+	flipBit,
+	type Held,
+	type HoldPoint,
+	loseReply,
+	refuse,
+} from './faults.ts'
 
 /** How one operation is carried out. */
 interface Operation<T> {
@@ -310,18 +290,4 @@ export class FaultyStore implements ObjectStore {
 
 function unknown(cause: unknown): CreateOutcome {
 	return { kind: 'unknown', cause }
-}
-
-function matches(match: CallMatch, call: FaultyCall): boolean {
-	if (match.operation !== undefined && match.operation !== call.operation) return false
-	if (match.key === undefined) return true
-	return typeof match.key === 'string' ? call.key.startsWith(match.key) : match.key.test(call.key)
-}
-
-function settlement<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-	let resolve: (value: T) => void = () => {}
-	const promise = new Promise<T>(done => {
-		resolve = done
-	})
-	return { promise, resolve }
 }
