@@ -1,0 +1,183 @@
+/**
+ * Follows the commits and makes batches of changes of them, in the order of their sequence numbers.
+ *
+ * Steps: take the next commit of the feed (waiting for it only while the batch is empty); put each of its tables that
+ * may hold wanted keys in order; add its entries until the batch is full; go on there next time.
+ *
+ * Invariants: every sequence number follows the one before: a gap is ISLE_EXPIRED and never skipped; at the most one
+ * table is held; what was read before an error is given before the error is.
+ */
+import { IsleError } from '../errors.ts'
+import { comparePositions, type LogPosition } from '../log/log-position.ts'
+import type { LoadedCommit } from '../manifest/commit.ts'
+import type { ChangeSlice, LargeValues } from './change.ts'
+import type { ChangeBatch } from './change-batch.ts'
+import type { CommitFeed } from './commit-feed.ts'
+import { CursorMaker, encodeCursor } from './cursor.ts'
+import type { KeyFilter } from './key-filter.ts'
+import { settleLargeValue } from './large-value.ts'
+import type { OrderedTable } from './ordered-table.ts'
+import type { OrderedTables } from './ordered-tables.ts'
+
+export interface ChangeReaderOptions {
+	readonly feed: CommitFeed
+	readonly tables: OrderedTables
+	readonly largeValues: LargeValues
+	readonly batch: ChangeBatch
+	readonly filter: KeyFilter
+	/** The first commit to read, or the seal or free slot where it will stand. */
+	readonly position: LogPosition
+	/** Changes up to this number are known already; undefined: whatever the first commit holds is new. */
+	readonly afterSeq: number | undefined
+	/** Commits before this time are passed over, in milliseconds since the Unix epoch. */
+	readonly fromMs: number
+	readonly pollIntervalMs: number
+	readonly signal: AbortSignal
+}
+
+export class ChangeReader {
+	readonly #options: ChangeReaderOptions
+	#position: LogPosition
+	/** Everything up to here was given or passed over. */
+	#lastSeq: number | undefined
+	#isFirst = true
+	#loaded: LoadedCommit | undefined
+	#tableIndex = 0
+	#table: OrderedTable | undefined
+	#place = 0
+	#failure: { readonly error: unknown } | undefined
+
+	constructor(options: ChangeReaderOptions) {
+		this.#options = options
+		this.#position = options.position
+		this.#lastSeq = options.afterSeq
+	}
+
+	/** What to resume from; undefined before the first commit of a tail that began at a time. */
+	get cursor(): string | undefined {
+		if (this.#lastSeq === undefined) return undefined
+		return encodeCursor({ kind: 'change', seq: this.#lastSeq, position: this.#position })
+	}
+
+	/** At least one change, as soon as there is one. Not to be called while a call is under way. */
+	async next(): Promise<ChangeSlice> {
+		if (this.#failure !== undefined) throw this.#failure.error
+		const { batch, signal } = this.#options
+		batch.begin()
+		try {
+			await this.#fill()
+		} catch (error) {
+			this.#failure = { error }
+			if (batch.count === 0 || signal.aborted) throw error
+		}
+		const changes = batch.finish()
+		return { changes, cursor: this.cursor ?? '' }
+	}
+
+	async #fill(): Promise<void> {
+		const { batch, feed, signal } = this.#options
+		for (;;) {
+			if (this.#loaded === undefined) {
+				const taken = feed.take(this.#position, signal)
+				if (taken === undefined && batch.count > 0) return
+				this.#enter(taken ?? (await feed.next(this.#position, this.#options)))
+			}
+			await this.#drain()
+			if (batch.isFull) return
+		}
+	}
+
+	#enter(loaded: LoadedCommit): void {
+		const { commit } = loaded
+		const expected = this.#lastSeq === undefined ? commit.firstSeq : this.#lastSeq + 1
+		// Only a cursor may point into the middle of a commit.
+		const isWithin = this.#isFirst && commit.firstSeq < expected && expected <= commit.lastSeq + 1
+		if (commit.firstSeq !== expected && !isWithin) throw this.#gap(loaded, expected)
+		this.#isFirst = false
+		this.#loaded = loaded
+		this.#position = commit.position
+		this.#lastSeq = expected - 1
+		this.#tableIndex = 0
+		this.#table = undefined
+		this.#options.batch.enterCommit(commit.committedAtMs, new CursorMaker(commit.position, commit.lastSeq))
+	}
+
+	#gap({ commit }: LoadedCommit, expected: number): IsleError {
+		const { epoch, slot } = commit.position
+		const facts = `epoch=\`${epoch}\` slot=\`${slot}\` seq=\`${commit.firstSeq}\` expected=\`${expected}\``
+		if (this.#isFirst && comparePositions(commit.position, this.#options.position) === 0) {
+			return new IsleError('ISLE_CONFLICT', `the cursor is of another history than this database's: ${facts}`)
+		}
+		return new IsleError('ISLE_EXPIRED', `commits between the last one and this one were collected: ${facts}`)
+	}
+
+	/** Adds what is left of the commit at hand, until the batch is full. */
+	async #drain(): Promise<void> {
+		const loaded = this.#loaded
+		if (loaded === undefined) return
+		const { batch, filter, fromMs } = this.#options
+		const { commit } = loaded
+		const isWanted = commit.committedAtMs >= fromMs
+		while (isWanted && this.#tableIndex < commit.tables.length) {
+			const ref = commit.tables[this.#tableIndex]
+			if (ref !== undefined && ref.meta.maxSeq > (this.#lastSeq ?? 0) && filter.touchesTable(ref)) {
+				if (this.#table === undefined) {
+					this.#table = await this.#options.tables.get(loaded, ref, filter, this.#options.signal)
+					this.#place = firstPlaceAfter(this.#table, this.#lastSeq ?? 0)
+				}
+				await this.#addEntries(this.#table)
+				if (this.#place < this.#table.count) return
+			}
+			this.#table = undefined
+			this.#tableIndex++
+			if (batch.isFull && this.#tableIndex < commit.tables.length) return
+		}
+		this.#loaded = undefined
+		this.#lastSeq = commit.lastSeq
+		this.#position = { epoch: commit.position.epoch, slot: commit.position.slot + 1 }
+	}
+
+	async #addEntries(table: OrderedTable): Promise<void> {
+		const { batch } = this.#options
+		const { blocks, blockOf, entryOf, count } = table
+		while (!batch.isFull && this.#place < count) {
+			let place = this.#place
+			try {
+				for (; place < count && !batch.isFull; place++) {
+					// Both arrays hold what orderTable put there: places within `blocks` and its entries.
+					const block = blocks[blockOf[place] as number] as (typeof blocks)[number]
+					const index = entryOf[place] as number
+					batch.addEntry(block, index, block.kindAt(index))
+				}
+				if (batch.pending !== undefined) await settleLargeValue(batch, this.#options.largeValues, this.#options)
+			} catch (error) {
+				// The entry at `place` was not added, or the last one was taken back.
+				if (batch.pending !== undefined) {
+					batch.dropPending()
+					place--
+				}
+				throw error
+			} finally {
+				this.#place = place
+				if (place > 0) this.#lastSeq = Math.max(this.#lastSeq ?? 0, seqAt(table, place - 1))
+			}
+		}
+	}
+}
+
+function seqAt(table: OrderedTable, place: number): number {
+	const block = table.blocks[table.blockOf[place] as number]
+	return block === undefined ? 0 : block.seqAt(table.entryOf[place] as number)
+}
+
+/** By binary search: places ascend with sequence numbers. */
+function firstPlaceAfter(table: OrderedTable, seq: number): number {
+	let low = 0
+	let high = table.count
+	while (low < high) {
+		const middle = (low + high) >>> 1
+		if (seqAt(table, middle) <= seq) low = middle + 1
+		else high = middle
+	}
+	return low
+}
