@@ -1,0 +1,62 @@
+/**
+ * Finds engines, stores and scenarios by the files in their folders: adding one is adding a file.
+ *
+ * An engine whose package is not installed is reported as missing, by the name to install; any other failure to load is
+ * an error.
+ */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { UsageError } from './arguments.ts'
+import type { Engine } from './engine.ts'
+import type { Scenario } from './scenario.ts'
+import type { BenchStore } from './store.ts'
+
+export function namesIn(folder: 'engines' | 'scenarios' | 'stores'): string[] {
+	const files = readdirSync(join(import.meta.dirname, folder)).filter(file => file.endsWith('.ts'))
+	return files.map(file => file.slice(0, -'.ts'.length)).sort()
+}
+
+export async function loadEngine(name: string): Promise<Engine> {
+	return (await load<{ engine: Engine }>('engines', name)).engine
+}
+
+export async function loadScenario(name: string): Promise<Scenario> {
+	return (await load<{ scenario: Scenario }>('scenarios', name)).scenario
+}
+
+export async function loadStore(name: string): Promise<BenchStore> {
+	return (await load<{ store: BenchStore }>('stores', name)).store
+}
+
+/** Those of `names` that can run here, and what the others lack. */
+export async function loadEngines(
+	names: readonly string[],
+): Promise<{ readonly engines: readonly Engine[]; readonly missing: readonly string[] }> {
+	const engines: Engine[] = []
+	const missing: string[] = []
+	for (const name of names) {
+		const engine = await loadEngine(name)
+		if (engine.packageName === undefined || isInstalled(engine.packageName)) engines.push(engine)
+		else
+			missing.push(
+				`${name} does not run: ${engine.packageName} is not installed (npm install --save-dev ${engine.packageName})`,
+			)
+	}
+	return { engines, missing }
+}
+
+function isInstalled(packageName: string): boolean {
+	try {
+		import.meta.resolve(packageName)
+		return true
+	} catch {
+		return false
+	}
+}
+
+async function load<Module>(folder: 'engines' | 'scenarios' | 'stores', name: string): Promise<Module> {
+	const known = namesIn(folder)
+	if (!known.includes(name)) throw new UsageError(`there is no ${name} among the ${folder}: ${known.join(', ')}`)
+	return (await import(pathToFileURL(join(import.meta.dirname, folder, `${name}.ts`)).href)) as Module
+}

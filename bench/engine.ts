@@ -1,0 +1,60 @@
+/**
+ * What a scenario asks of an engine. One file in `engines/` makes one engine and is the only one to import its package;
+ * a package that is not installed is said by name, and the others run without it.
+ */
+import type { BenchCodec } from './arguments.ts'
+
+export interface EngineOptions {
+	/** Empty, and the engine's own. */
+	readonly directory: string
+	readonly store: string
+	readonly codec: BenchCodec
+	/** What keys and values are: `get` and scans give the same back. */
+	readonly form: 'text' | 'bytes'
+	/** Memory for blocks that are read. Default: the engine's own. */
+	readonly cacheBytes?: number | undefined
+	/** Tables that what is loaded will come to lie in, each over the whole range of keys, where the engine lets one say. */
+	readonly isBulkLoad?: boolean | undefined
+}
+
+export interface Requests {
+	readonly requests: number
+	readonly sentBytes: number
+	readonly receivedBytes: number
+	readonly estimatedUsd: number
+}
+
+/** An open database. Keys and values are of the form that it was opened with. */
+export interface Session {
+	/** One record; resolves when it may be relied upon within the process. Bytes may change afterwards. */
+	put(key: Uint8Array, value: Uint8Array): Promise<void>
+	/** All of them, or none. `isDurable`: on the disk (or store) when it resolves. */
+	writeBatch(keys: readonly Uint8Array[], values: readonly Uint8Array[], isDurable: boolean): Promise<void>
+	/** One record, on the disk (or store) when it resolves. */
+	putDurably(key: Uint8Array, value: Uint8Array): Promise<void>
+	/** Everything accepted so far is on the disk (or store) when it resolves. */
+	commit(): Promise<void>
+	get(key: string): Promise<unknown>
+	getMany(keys: readonly string[]): Promise<readonly unknown[]>
+	/** A get without a promise, when the engine has one; `undefined` for what is absent. */
+	getSync?(key: string): unknown
+	rows(): AsyncIterable<unknown>
+	batches(): AsyncIterable<{ readonly length: number }>
+	requests?(): Requests
+	/** One bare PUT of that many bytes, under a new name, to the store beneath. */
+	barePut?(bytes: number): Promise<void>
+	close(): Promise<void>
+}
+
+export interface Engine {
+	readonly name: string
+	/** What must be installed, as `npm install` takes it; undefined for this project itself. */
+	readonly packageName: string | undefined
+	/** Puts in flight at which it is fastest. */
+	readonly putsInFlight: number
+	/** What `codec` is there. */
+	codecName(codec: BenchCodec): string
+	/** The settings that differ from its defaults, for the report. */
+	settings(codec: BenchCodec): string
+	open(options: EngineOptions): Promise<Session>
+}

@@ -1,0 +1,53 @@
+/** This project, through its public API. */
+
+import { open } from '../../src/database.ts'
+import { openStore } from '../../src/index.ts'
+import { loadStore } from '../discover.ts'
+import type { Engine } from '../engine.ts'
+
+/** 256 MiB: a bulk load becomes one table at each commit. */
+const BULK_MEMTABLE_BYTES = 268_435_456
+
+export const engine: Engine = {
+	name: 'isledb',
+	packageName: undefined,
+	putsInFlight: 1,
+	codecName: codec => codec,
+	settings: codec => `defaults, codec ${codec}`,
+	async open({ directory, store, codec, form, cacheBytes, isBulkLoad }) {
+		const encoding = form === 'bytes' ? 'buffer' : 'utf8'
+		const url = (await loadStore(store)).url(directory)
+		const db = await open(url, {
+			prefix: 'db',
+			keyEncoding: encoding,
+			valueEncoding: encoding,
+			codec,
+			blockCacheBytes: cacheBytes,
+			...(isBulkLoad ? { memtableMaxBytes: BULK_MEMTABLE_BYTES, flushIntervalMs: 0 } : {}),
+		})
+		const bare = await openStore(url, { prefix: 'bare' })
+		let barePuts = 0
+		const batchOf = (keys: readonly Uint8Array[], values: readonly Uint8Array[]) => {
+			const batch = db.batch()
+			for (let i = 0; i < keys.length; i++) batch.put(keys[i] as Uint8Array, values[i] as Uint8Array)
+			return batch
+		}
+		return {
+			put: (key, value) => db.put(key, value),
+			writeBatch: (keys, values, durable) => db.write(batchOf(keys, values), durable ? { durable } : undefined),
+			putDurably: (key, value) => db.put(key, value, { durable: true }),
+			commit: async () => void (await db.flush()),
+			get: key => db.get(key),
+			getMany: keys => db.getMany(keys),
+			getSync: key => db.getCached(key, undefined),
+			rows: () => db.entries(),
+			batches: () => db.entries().batches(),
+			requests: () => db.requests().total,
+			barePut: async bytes => void (await bare.createIfAbsent(`object-${barePuts++}`, new Uint8Array(bytes))),
+			async close() {
+				await db.close()
+				await bare.close()
+			},
+		}
+	},
+}
