@@ -4,6 +4,8 @@
  * Composition only: the writer and the reading core meet in the views (manifest and memtables) that the writer shows and
  * the core reads. What is opened here is closed here, in reverse order.
  */
+import type { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
 import { refuseUnknownOptions } from './arguments.ts'
 import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
 import type { CacheStats } from './cache/byte-cache.ts'
@@ -11,6 +13,7 @@ import { TableSource } from './cache/table-source.ts'
 import { corrupt, IsleError, invariant } from './errors.ts'
 import type { LoadedCommit } from './manifest/commit.ts'
 import { storedBytesOf } from './manifest/manifest.ts'
+import { openWriterLog } from './manifest/manifest-replay.ts'
 import type { RequestSnapshot } from './object-store/counting-store.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { BlobReader } from './reader/blob-reader.ts'
@@ -20,6 +23,13 @@ import { ReadMethods } from './reader/read-methods.ts'
 import type { ReadView } from './reader/read-view.ts'
 import { Snapshot } from './reader/snapshot.ts'
 import type { JobPoolStats } from './runtime/job-pool.ts'
+import type { Change } from './tail/change.ts'
+import type { Changes } from './tail/change-iterator.ts'
+import type { Consumption } from './tail/consume.ts'
+import type { Observable } from './tail/observable.ts'
+import { RecentCommits } from './tail/recent-commits.ts'
+import type { TailOptions } from './tail/tail-options.ts'
+import { createTails, type TailConsumeOptions, type Tails } from './tail/tails.ts'
 import { blobPackKey } from './writer/blob-packer.ts'
 import {
 	type Batch,
@@ -44,7 +54,7 @@ export interface DatabaseStats extends WriterStats {
 	readonly tableCache: CacheStats
 	readonly openIterators: number
 	readonly openSnapshots: number
-	readonly workers: JobPoolStats
+	readonly pool: JobPoolStats
 }
 
 /**
@@ -77,6 +87,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	readonly #parts: WriterParts
 	readonly #source: TableSource
 	readonly #writer: DatabaseWriter<Key, Value>
+	readonly #tails: Tails<Key, Value>
 	readonly #snapshots = new Set<Snapshot<Key, Value>>()
 	#closed: Promise<void> | undefined
 
@@ -97,7 +108,22 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			nowMs: () => host.clock.nowMs(),
 			renew: (gone, cause) => this.#renew(gone, cause),
 		}
-		writer.onCommit(loaded => offerTables(source, loaded))
+		this.#tails = createTails<Key, Value>({
+			log: openWriterLog(store),
+			source: writer,
+			recent: new RecentCommits(),
+			tables: source,
+			blobs,
+			pool,
+			host,
+			keys,
+			values,
+		})
+		writer.onCommit(loaded => {
+			offerTables(source, loaded)
+			this.#tails.push(loaded)
+		})
+		writer.onFailure(failure => this.#tails.fail(failure))
 	}
 
 	/** @see DatabaseWriter.put */
@@ -133,9 +159,37 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** What is accepted now, pinned in memory: reads of it repeat, whatever is written later. Close it when done. */
 	snapshot(): Snapshot<Key, Value> {
 		const view = this.views.view()
-		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), gone => this.#snapshots.delete(gone))
+		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), this.views, gone => this.#snapshots.delete(gone))
 		this.#snapshots.add(snapshot)
 		return snapshot
+	}
+
+	/**
+	 * Every committed change, once and in commit order, as a cold Observable. Needs `rxjs`.
+	 * @throws TypeError, RangeError for options; ISLE_UNSUPPORTED without rxjs. Its errors carry `details.cursor`.
+	 */
+	tail(options?: TailOptions<Encodable<Key>>): Observable<Change<Key, Value>> {
+		return this.#tails.tail(options)
+	}
+
+	/** The same in batches, as an async iterable with full back-pressure; each iteration is a tail of its own. */
+	changes(options?: TailOptions<Encodable<Key>>): Changes<Key, Value> {
+		return this.#tails.changes(options)
+	}
+
+	/** The same as a Node stream of single changes, in object mode. */
+	tailReadable(options?: TailOptions<Encodable<Key>>): Readable {
+		return this.#tails.readable(options)
+	}
+
+	/** The same as a web stream of single changes. */
+	tailWebStream(options?: TailOptions<Encodable<Key>>): ReadableStream<Change<Key, Value>> {
+		return this.#tails.webStream(options)
+	}
+
+	/** Handles every change at least once, and resumes from the cursor that the checkpoint saved. */
+	consume(options: TailConsumeOptions<Key, Value>): Consumption<Key, Value> {
+		return this.#tails.consume(options)
 	}
 
 	stats(): DatabaseStats {
@@ -150,7 +204,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			tableCache: tables,
 			openIterators: this.core.openScans,
 			openSnapshots: this.#snapshots.size,
-			workers: this.#parts.pool.stats(),
+			pool: this.#parts.pool.stats(),
 		}
 	}
 
@@ -170,8 +224,9 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	}
 
 	async #close(): Promise<void> {
+		this.#tails.close()
 		await this.core.close()
-		for (const snapshot of [...this.#snapshots]) await snapshot.close()
+		for (const snapshot of this.#snapshots) await snapshot.close()
 		await this.#writer.close()
 	}
 

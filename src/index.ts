@@ -1,4 +1,41 @@
 /** The public API, by name. */
-export type { CustomEncoding, Encoding, EncodingName } from './bytes/encoding.ts'
+export type { CustomEncoding, Decoded, Encodable, Encoding, EncodingName } from './bytes/encoding.ts'
 export { Database, type DatabaseStats, type OpenOptions, open } from './database.ts'
+export { DatabaseReader, openReader } from './database-reader.ts'
 export { IsleError, type IsleErrorCode, isIsleError } from './errors.ts'
+export type { Clock, Timer } from './host/clock.ts'
+export type { Host } from './host/host.ts'
+export type { Random } from './host/random.ts'
+export type { RequestCount, RequestSnapshot } from './object-store/counting-store.ts'
+export type {
+	Body,
+	ByteRange,
+	CreateOutcome,
+	ListOptions,
+	ListPage,
+	ObjectInfo,
+	ObjectStore,
+	RequestOptions,
+} from './object-store/object-store.ts'
+export { type OpenStoreOptions, openStore } from './object-store/open-store.ts'
+export { probeStore } from './object-store/store-probe.ts'
+export type { RangeOptions } from './reader/key-range.ts'
+export type { ReadOptions } from './reader/read-core.ts'
+export type { FreshReadOptions, ReaderStats } from './reader/reader.ts'
+export type { OpenReaderOptions } from './reader/reader-parts.ts'
+export type { Scan } from './reader/scan.ts'
+export type { Snapshot } from './reader/snapshot.ts'
+export { createInlinePool } from './runtime/inline-pool.ts'
+export type { JobPool, JobPoolStats } from './runtime/job-pool.ts'
+export { acquireWorkerPool, type WorkerPoolOptions } from './runtime/worker-pool.ts'
+export type { CodecName } from './sst/sst-meta.ts'
+export type { Change, DeleteChange, LargePutChange, PutChange } from './tail/change.ts'
+export type { Changes } from './tail/change-iterator.ts'
+export type { CheckpointStore, ConsumeOptions, Consumption } from './tail/consume.ts'
+export { fileCheckpoint } from './tail/file-checkpoint.ts'
+export { type MapAsyncOptions, mapAsync } from './tail/observable.ts'
+export type { TailFrom, TailOptions } from './tail/tail-options.ts'
+export type { TailConsumeOptions } from './tail/tails.ts'
+export { type Batch, type DatabaseWriter, type OpenWriterOptions, openWriter } from './writer/database-writer.ts'
+export type { Durability, WriterOptions } from './writer/options.ts'
+export type { WriteOptions, WriterStats } from './writer/writer.ts'

@@ -131,8 +131,12 @@ function readDeclarations(path: string, text: string): Declarations {
 		}
 		if (statement.type === 'ExportAllDeclaration' && from !== undefined) stars.push(from)
 		for (const specifier of specifiers(statement)) {
-			if (isExport)
-				exported.set(nameOf(specifier, 'exported'), { path: from ?? path, name: nameOf(specifier, 'local') })
+			const exportedName = nameOf(specifier, 'exported')
+			if (isExport && from === undefined && child(statement, 'source') !== undefined) {
+				// Of another package: the statement is all that there is to see.
+				own.set(exportedName, [statement])
+				exported.set(exportedName, { path, name: exportedName })
+			} else if (isExport) exported.set(exportedName, { path: from ?? path, name: nameOf(specifier, 'local') })
 			else if (from !== undefined)
 				imported.set(nameOf(specifier, 'local'), { path: from, name: nameOf(specifier, 'imported') })
 		}

@@ -92,6 +92,7 @@ export class Writer {
 	readonly #buffer: WriteBuffer
 	readonly #groupCommit: GroupCommit
 	readonly #listeners = new Set<(loaded: LoadedCommit) => void>()
+	readonly #failureListeners = new Set<(failure: IsleError) => void>()
 	#manifest: Manifest
 	/** Something was accepted since the last freeze. */
 	#isDirty = false
@@ -171,6 +172,11 @@ export class Writer {
 	onCommit(listener: (loaded: LoadedCommit) => void): () => void {
 		this.#listeners.add(listener)
 		return () => this.#listeners.delete(listener)
+	}
+
+	/** Calls `listener` once, when the writer fails. */
+	onFailure(listener: (failure: IsleError) => void): void {
+		this.#failureListeners.add(listener)
 	}
 
 	/** A value of this process that waits in a blob pack, or `undefined` once it is on the store. */
@@ -379,6 +385,7 @@ export class Writer {
 				})
 		this.#becomeClean()
 		this.#buffer.fail(this.#failure)
+		for (const listener of this.#failureListeners) listener(this.#failure)
 	}
 
 	#assertUsable(): void {

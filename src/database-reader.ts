@@ -1,0 +1,114 @@
+/**
+ * A database in a process that only reads: gets, scans, snapshots, and the tail. It writes nothing to the store.
+ *
+ * Composition only: the tail and the reads share one follower of the log, so that however many tails there are, one GET a
+ * poll serves them all and moves the view on too.
+ */
+import type { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import { refuseUnknownOptions } from './arguments.ts'
+import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
+import type { ObjectStore } from './object-store/object-store.ts'
+import { BlobReader } from './reader/blob-reader.ts'
+import { Reader } from './reader/reader.ts'
+import { type OpenReaderOptions, openReaderParts, type ReaderParts } from './reader/reader-parts.ts'
+import type { Change } from './tail/change.ts'
+import type { Changes } from './tail/change-iterator.ts'
+import type { Consumption } from './tail/consume.ts'
+import type { Observable } from './tail/observable.ts'
+import { RecentCommits } from './tail/recent-commits.ts'
+import type { TailOptions } from './tail/tail-options.ts'
+import { createTails, type TailConsumeOptions, type Tails } from './tail/tails.ts'
+
+const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
+	'prefix',
+	'keyEncoding',
+	'valueEncoding',
+	'refreshIntervalMs',
+	'blockCacheBytes',
+	'tableCacheBytes',
+	'gracePeriodMs',
+	'signal',
+	'host',
+	'pool',
+	'onLoaded',
+]
+
+/**
+ * Opens a database for reading. Where none is yet, the reader is empty and sees it once a writer has come.
+ *
+ * @throws TypeError and RangeError for options, what `openStore` throws, ISLE_FOREIGN_PREFIX where something else lies,
+ * ISLE_CORRUPT, ISLE_UNAVAILABLE when the store does not answer, the signal's reason.
+ */
+export async function openReader<
+	const KeyEncoding extends Encoding = 'utf8',
+	const ValueEncoding extends Encoding = 'utf8',
+>(
+	location: string | URL | ObjectStore,
+	options: OpenReaderOptions<KeyEncoding, ValueEncoding> = {},
+): Promise<DatabaseReader<Decoded<KeyEncoding>, Decoded<ValueEncoding>>> {
+	refuseUnknownOptions('options of openReader', options, OPEN_READER_OPTION_NAMES)
+	const recent = new RecentCommits()
+	const parts = await openReaderParts(location, {
+		...options,
+		onLoaded: loaded => {
+			recent.add(loaded)
+			options.onLoaded?.(loaded)
+		},
+	})
+	return new DatabaseReader(parts, recent)
+}
+
+export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Value> {
+	readonly #tails: Tails<Key, Value>
+
+	/** Takes over `parts`: it closes them. Use `openReader`. */
+	constructor(parts: ReaderParts, recent: RecentCommits) {
+		super(parts)
+		const { follower, store, source, pool, host, settings } = parts
+		this.#tails = createTails<Key, Value>({
+			log: follower.log,
+			source: follower,
+			recent,
+			tables: source,
+			blobs: new BlobReader({ store }),
+			pool,
+			host,
+			keys: settings.keys,
+			values: settings.values,
+		})
+	}
+
+	/**
+	 * Every committed change, once and in commit order, as a cold Observable. Needs `rxjs`.
+	 * @throws TypeError, RangeError for options; ISLE_UNSUPPORTED without rxjs. Its errors carry `details.cursor`.
+	 */
+	tail(options?: TailOptions<Encodable<Key>>): Observable<Change<Key, Value>> {
+		return this.#tails.tail(options)
+	}
+
+	/** The same in batches, as an async iterable with full back-pressure; each iteration is a tail of its own. */
+	changes(options?: TailOptions<Encodable<Key>>): Changes<Key, Value> {
+		return this.#tails.changes(options)
+	}
+
+	/** The same as a Node stream of single changes, in object mode. */
+	tailReadable(options?: TailOptions<Encodable<Key>>): Readable {
+		return this.#tails.readable(options)
+	}
+
+	/** The same as a web stream of single changes. */
+	tailWebStream(options?: TailOptions<Encodable<Key>>): ReadableStream<Change<Key, Value>> {
+		return this.#tails.webStream(options)
+	}
+
+	/** Handles every change at least once, and resumes from the cursor that the checkpoint saved. */
+	consume(options: TailConsumeOptions<Key, Value>): Consumption<Key, Value> {
+		return this.#tails.consume(options)
+	}
+
+	override close(): Promise<void> {
+		this.#tails.close()
+		return super.close()
+	}
+}
