@@ -63,7 +63,7 @@ describe('checkObjectKey', () => {
 	})
 
 	test('refuses what is no string with TypeError', () => {
-		// @ts-expect-error passes a number is what JavaScript callers may pass
+		// @ts-expect-error passes a number, as JavaScript callers may
 		expect(() => checkObjectKey(5)).toThrow(TypeError)
 	})
 })
