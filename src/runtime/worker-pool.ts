@@ -10,6 +10,10 @@
  * is ready; an explicit `undefined` among its options hangs it; it kills the thread of a job whose signal aborts (so it
  * is given no signals); it keeps no thread with `minThreads: 0` unless `idleTimeout` says so; threads inherit flags.
  * An idle pool keeps no process alive; one with a job does.
+ *
+ * One job a thread at a time: a second one waiting in the thread saves the main thread 3 of 23 µs, and would die of its
+ * neighbour's faults. One thread for two processors: with two, threads and the writing main thread take turns (0.70
+ * against 1.1 M entries a second).
  */
 import { availableParallelism } from 'node:os'
 import type { Piscina } from 'piscina'
