@@ -52,6 +52,10 @@ class Queue<Value> {
 	#tail: CacheEntry<Value> | undefined
 	bytes = 0
 
+	get hasSeveral(): boolean {
+		return this.#head !== this.#tail
+	}
+
 	push(entry: CacheEntry<Value>): void {
 		entry.next = undefined
 		if (this.#tail === undefined) this.#head = entry
@@ -163,7 +167,9 @@ export class ByteCache<Value> {
 
 	/** Each call takes an entry out or lowers a frequency, so that `put` comes to an end. */
 	#evictOne(): void {
-		const takeSmall = this.#small.bytes * SMALL_DIVISOR >= this.#maxBytes || this.#main.bytes === 0
+		// The newest entry alone is no reason to throw it out again, however large it is.
+		const isSmallOver = this.#small.bytes * SMALL_DIVISOR > this.#maxBytes && this.#small.hasSeveral
+		const takeSmall = isSmallOver || this.#main.bytes === 0
 		const entry = takeSmall ? this.#small.shift() : this.#main.shift()
 		if (entry === undefined) return
 		if (entry.value === undefined) {
