@@ -97,7 +97,12 @@ describe('durability', () => {
 		for (const key of ['a/1', 'a/2', 'b/1']) await store.put(key, BODY)
 		faulty.log.length = 0
 		await store.deleteMany(['a/1', 'b/1', 'a/2', 'a/3'])
-		expect(faulty.log.filter(line => line.startsWith('sync')).map(line => line.slice(-2))).toEqual(['/a', '/b'])
+		expect(
+			faulty.log
+				.filter(line => line.startsWith('sync'))
+				.map(line => line.slice(-2))
+				.toSorted(),
+		).toEqual(['/a', '/b'])
 	})
 
 	test('fsync: never makes no fsync', async () => {
