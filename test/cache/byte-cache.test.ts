@@ -18,13 +18,15 @@ describe('a cache bounded in bytes', () => {
 				),
 				(maxBytes, actions) => {
 					const cache = new ByteCache<{ readonly bytes: number }>(maxBytes)
-					const shelves = [new Shelf<{ readonly bytes: number }>(), new Shelf(), new Shelf()]
+					const shelves = [1, 2, 3].map(() => new Shelf<{ readonly bytes: number }>())
 					for (const { shelf: which, index, bytes, action } of actions) {
 						const shelf = shelves[which] as Shelf<{ readonly bytes: number }>
 						if (action === 'put') cache.put(shelf, index, { bytes }, bytes)
 						else if (action === 'get') cache.get(shelf, index)
 						else if (index === 0) cache.deleteShelf(shelf)
-						const held = shelves.flatMap(({ entries }) => entries.flatMap(entry => entry?.value ?? []))
+						const held = shelves.flatMap(({ entries }) =>
+							entries.flatMap(entry => (entry?.value === undefined ? [] : [entry.value])),
+						)
 						expect(cache.bytes).toBe(held.reduce((sum, value) => sum + value.bytes, 0))
 						expect(cache.bytes).toBeLessThanOrEqual(maxBytes)
 						expect(cache.stats().entries).toBe(held.length)
