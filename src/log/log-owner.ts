@@ -39,6 +39,8 @@ export class LogOwner {
 	readonly #options: LogOwnerOptions
 	#nextSlot = 0
 	#tail: Promise<void> = Promise.resolve()
+	/** Ends with every append that was begun. */
+	#writing: Promise<unknown> = Promise.resolve()
 	#failure: Error | undefined
 
 	constructor(options: LogOwnerOptions) {
@@ -79,13 +81,18 @@ export class LogOwner {
 		const earlier = this.#tail
 		const written = this.#failure ? Promise.reject(this.#failure) : this.#write(content, encoded)
 		// The verdict of a later append may arrive first: it waits for the earlier ones.
-		written.catch(() => undefined)
+		this.#writing = Promise.allSettled([this.#writing, written]).then(() => undefined)
 		const committed = earlier.then(() => written)
 		this.#tail = committed
 		committed.catch((error: Error) => {
 			this.#failure ??= error
 		})
 		return { position, sectionOffsets: encoded.sectionOffsets, committed }
+	}
+
+	/** Resolves when no append sends anything any more: `committed` of one rejects as soon as an earlier one has failed. */
+	async settled(): Promise<void> {
+		await this.#writing
 	}
 
 	async #write(content: RecordContent, encoded: EncodedRecord): Promise<void> {
