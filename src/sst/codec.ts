@@ -42,12 +42,15 @@ function isCodecName(name: string): name is CodecName {
 	return Object.hasOwn(CODECS, name)
 }
 
+/** `name`, known to be that of a codec. @throws ISLE_UNSUPPORTED for one that is not known. */
+export function checkCodecName(name: string): CodecName {
+	if (isCodecName(name)) return name
+	throw new IsleError('ISLE_UNSUPPORTED', `unknown codec \`${name}\`: this version knows ${CODEC_NAMES.join(', ')}`)
+}
+
 /** The codec of that name; `undefined` for `none`. @throws ISLE_UNSUPPORTED for a name that is not known. */
 export function codecByName(name: string): Codec | undefined {
-	if (!isCodecName(name)) {
-		throw new IsleError('ISLE_UNSUPPORTED', `unknown codec \`${name}\`: this version knows ${CODEC_NAMES.join(', ')}`)
-	}
-	return CODECS[name]
+	return CODECS[checkCodecName(name)]
 }
 
 /** The codec with that number; `undefined` for `none`. @throws ISLE_UNSUPPORTED for a number that is not known. */

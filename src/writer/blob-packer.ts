@@ -1,32 +1,45 @@
 /**
  * Large values on their way to the store.
  *
- * Values given as bytes are copied into the open pack; their reference is known at once, so that they take their place in
- * the order of writes before any I/O. A memtable's pack is closed with it, uploaded, and named in its commit; until the
- * upload stands the values are read from here. A stream is uploaded at once as a pack of its own.
+ * Values given as bytes go into the open pack; their reference is known at once, so that they take their place in the
+ * order of writes before any I/O. A memtable's pack is closed with it, uploaded, and named in its commit; until the upload
+ * stands the values are read from here. A stream is uploaded at once as a pack of its own, and ends with the writer.
  *
  * Ids: `w<epoch>-<n>` are minted and committed in one order. A stream may take hours, so its pack is `s<epoch>-<n>`: such
  * an id says nothing about order, and an unreferenced one is garbage only once its epoch is sealed.
  */
+import { describe } from '../arguments.ts'
 import { type BlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
 import { PackEncoder, packFromStream } from '../blob/pack-encoder.ts'
-import { IsleError } from '../errors.ts'
+import { corrupt, IsleError } from '../errors.ts'
 import type { BlobPackRef } from '../manifest/manifest.ts'
-import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
 
 /** A pack of this size is closed, and its memtable frozen: 32 MiB are one good upload. */
 const PACK_TARGET_BYTES = 33_554_432
+/** An open pack may take this part of the write buffer, as a memtable may. */
+const PACK_BUFFER_PART = 1 / 8
+
+export interface BlobPackerOptions {
+	/** Retries what is idempotent. */
+	readonly store: ObjectStore
+	readonly epoch: number
+	readonly writeBufferMaxBytes: number
+	/** Aborts when the writer has failed: uploads end. */
+	readonly failing: AbortSignal
+}
 
 export interface StoredBlob {
 	readonly pack: BlobPackRef
 	readonly encodedRef: Uint8Array
 }
 
-export interface ClosedPack {
-	/** None, or one. */
-	readonly uploads: readonly Promise<BlobPackRef>[]
-	/** Memory that the upload holds. */
+/** What a commit refers to besides its table. */
+export interface ClosedPacks {
+	/** Memory that is held until then. */
 	readonly bytes: number
+	/** Uploads what is not on the store yet. To be called once. */
+	upload(): Promise<readonly BlobPackRef[]>
 }
 
 /** Values of one pack in memory, by their offset. */
@@ -36,22 +49,28 @@ interface PendingPack {
 	readonly values: Map<number, Uint8Array>
 }
 
+/** A stream on its way. */
+interface Running {
+	readonly abort: AbortController
+	readonly done: Promise<unknown>
+}
+
 export class BlobPacker {
-	readonly #store: ObjectStore
-	readonly #epoch: number
+	readonly #options: BlobPackerOptions
+	readonly #targetBytes: number
 	/** Packs that are open or being uploaded, by id. */
 	readonly #pending = new Map<string, PendingPack>()
 	/** Packs of streams whose entries are in the active memtable. */
 	#attached: BlobPackRef[] = []
+	readonly #streams = new Set<Running>()
 	#open: PendingPack | undefined
 	#packsMinted = 0
 	#streamsMinted = 0
 	#pendingBytes = 0
 
-	/** `store` retries what is idempotent. */
-	constructor(options: { readonly store: ObjectStore; readonly epoch: number }) {
-		this.#store = options.store
-		this.#epoch = options.epoch
+	constructor(options: BlobPackerOptions) {
+		this.#options = options
+		this.#targetBytes = Math.min(PACK_TARGET_BYTES, options.writeBufferMaxBytes * PACK_BUFFER_PART)
 	}
 
 	/** Bytes of the pack that is open. */
@@ -65,17 +84,16 @@ export class BlobPacker {
 	}
 
 	get isFull(): boolean {
-		return this.openBytes >= PACK_TARGET_BYTES
+		return this.openBytes >= this.#targetBytes
 	}
 
-	/** Copies `value` into the open pack. Answers its encoded `BlobRef`. */
+	/** Puts `value`, which is never changed again, into the open pack. Answers its encoded `BlobRef`. */
 	add(value: Uint8Array): Uint8Array {
 		const pack = this.#open ?? this.#begin()
-		const copy = new Uint8Array(value)
 		const before = pack.encoder.bytes
-		const { ref, pieces } = pack.encoder.value(copy)
+		const { ref, pieces } = pack.encoder.value(value)
 		pack.pieces.push(...pieces)
-		pack.values.set(ref.offset, copy)
+		pack.values.set(ref.offset, value)
 		this.#pendingBytes += pack.encoder.bytes - before
 		return encodeBlobRef(ref)
 	}
@@ -85,35 +103,40 @@ export class BlobPacker {
 		return this.#pending.get(ref.packId)?.values.get(ref.offset)
 	}
 
-	/** Ends the open pack, because its memtable is frozen, and begins its upload. */
-	close(): ClosedPack {
-		const streams = this.#attached.map(pack => Promise.resolve(pack))
-		this.#attached = []
+	/** Ends the open pack, because its memtable is frozen. */
+	close(): ClosedPacks {
+		const streams = this.#attached
 		const pack = this.#open
+		this.#attached = []
 		this.#open = undefined
-		if (pack === undefined) return { uploads: streams, bytes: 0 }
-		const upload = this.#upload(pack)
-		// Told by the commit that waits for it; until then it must not count as unhandled.
-		upload.catch(() => undefined)
-		return { uploads: [upload, ...streams], bytes: pack.encoder.bytes }
+		if (pack === undefined) return { bytes: 0, upload: () => Promise.resolve(streams) }
+		return { bytes: pack.encoder.bytes, upload: async () => [await this.#upload(pack), ...streams] }
 	}
 
-	/** Uploads a value of unknown length. Nothing refers to it until its reference is written. */
-	async store(source: AsyncIterable<Uint8Array>, options: RequestOptions): Promise<StoredBlob> {
-		const id = `s${this.#epoch}-${this.#streamsMinted++}`
-		const objectKey = blobPackKey(id)
-		const pack = packFromStream(id, source)
-		const outcome = await this.#store.createFromStream(objectKey, pack.body, options)
-		options.signal?.throwIfAborted()
-		if (outcome.kind === 'exists') {
-			throw new IsleError(
-				'ISLE_CORRUPT',
-				`a blob pack of another writer where only this one may write: key=\`${objectKey}\``,
-			)
+	/**
+	 * Uploads a value of unknown length. Nothing refers to it until its reference is written. Errors of `source` pass
+	 * through; so does the reason of `endStreams`.
+	 */
+	async store(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<StoredBlob> {
+		const abort = new AbortController()
+		const onAbort = (): void => abort.abort(signal?.reason)
+		signal?.addEventListener('abort', onAbort, { once: true })
+		const done = this.#store(source, abort.signal)
+		const running: Running = { abort, done }
+		this.#streams.add(running)
+		try {
+			return await done
+		} finally {
+			this.#streams.delete(running)
+			signal?.removeEventListener('abort', onAbort)
 		}
-		const { ref, packBytes } = pack.result()
-		if (outcome.kind === 'unknown') await this.#settle(objectKey, packBytes, outcome.cause, options)
-		return { pack: { id, objectKey, bytes: packBytes, valueCount: 1 }, encodedRef: encodeBlobRef(ref) }
+	}
+
+	/** Streams on their way reject with `reason`. Resolves when they have ended. */
+	async endStreams(reason: unknown): Promise<void> {
+		const running = [...this.#streams]
+		for (const { abort } of running) abort.abort(reason)
+		await Promise.allSettled(running.map(({ done }) => done))
 	}
 
 	/** The next commit names `pack`: its entry goes into the active memtable now. */
@@ -122,7 +145,7 @@ export class BlobPacker {
 	}
 
 	#begin(): PendingPack {
-		const encoder = new PackEncoder(`w${this.#epoch}-${this.#packsMinted++}`)
+		const encoder = new PackEncoder(`w${this.#options.epoch}-${this.#packsMinted++}`)
 		const pack: PendingPack = { encoder, pieces: [encoder.header()], values: new Map() }
 		this.#pending.set(encoder.packId, pack)
 		this.#pendingBytes += encoder.bytes
@@ -134,18 +157,41 @@ export class BlobPacker {
 		const { packId: id, bytes } = encoder
 		const objectKey = blobPackKey(id)
 		// The name is ours alone and the bytes are the same at each attempt: a retry changes nothing.
-		await this.#store.put(objectKey, pieces)
+		await this.#options.store.put(objectKey, pieces, { signal: this.#options.failing })
 		this.#pending.delete(id)
 		this.#pendingBytes -= bytes
 		return { id, objectKey, bytes, valueCount: values.size }
 	}
 
+	async #store(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StoredBlob> {
+		const id = `s${this.#options.epoch}-${this.#streamsMinted++}`
+		const objectKey = blobPackKey(id)
+		const pack = packFromStream(id, checkedPieces(source))
+		const outcome = await this.#options.store.createFromStream(objectKey, pack.body, { signal })
+		signal.throwIfAborted()
+		if (outcome.kind === 'exists')
+			throw corrupt(objectKey, 'a blob pack of another writer where only this one may write,')
+		const { ref, packBytes } = pack.result()
+		if (outcome.kind === 'unknown') await this.#settle(objectKey, packBytes, outcome.cause, signal)
+		return { pack: { id, objectKey, bytes: packBytes, valueCount: 1 }, encodedRef: encodeBlobRef(ref) }
+	}
+
 	/** A store shows an object whole or not at all: one of the right size under this name is the one that was sent. */
-	async #settle(objectKey: string, bytes: number, cause: unknown, options: RequestOptions): Promise<void> {
-		const page = await this.#store.list({ ...options, prefix: objectKey, limit: 1 })
+	async #settle(objectKey: string, bytes: number, cause: unknown, signal: AbortSignal): Promise<void> {
+		const page = await this.#options.store.list({ signal, prefix: objectKey, limit: 1 })
 		const [found] = page.objects
 		if (found?.key === objectKey && found.bytes === bytes) return
 		throw new IsleError('ISLE_UNAVAILABLE', `a stream could not be stored: key=\`${objectKey}\``, { cause })
+	}
+}
+
+/** A piece that is no bytes would otherwise be taken for an empty one. */
+async function* checkedPieces(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+	for await (const piece of source) {
+		if (!(piece instanceof Uint8Array)) {
+			throw new TypeError(`Expected \`source\` to give Uint8Arrays, got ${describe(piece)}`)
+		}
+		yield piece
 	}
 }
 

@@ -2,13 +2,14 @@
  * Turns frozen memtables into commits, in order.
  *
  * Steps, for each memtable: encode it (in the pool; a tiny one here), upload its blob packs, upload the table unless it
- * rides in the record; append the record; publish. The first steps run for several memtables at once; records are
- * appended in the order of sequence numbers, several in flight, and published in that order too.
+ * rides in the record; append the record; publish. The first steps run for several memtables at once, a bounded number;
+ * records are appended in the order of sequence numbers, several in flight, and published in that order too.
  * The first failure fails all that follow: what is not committed stays in memory and nothing is skipped.
  */
 import { encodeTableJob } from '../../workers/encode-table.ts'
 import type { Host } from '../host/host.ts'
 import type { LogOwner } from '../log/log-owner.ts'
+import type { LogPosition } from '../log/log-position.ts'
 import { type CommitBody, encodeCommitBody, type LoadedCommit } from '../manifest/commit.ts'
 import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
 import type { ArenaPool } from '../memtable/arena-pool.ts'
@@ -24,6 +25,8 @@ import type { WriterSettings } from './options.ts'
  */
 const INLINE_ENCODE_MAX_ENTRIES = 512
 const INLINE_ENCODE_MAX_BYTES = 65_536
+/** Memtables may be encoded and uploaded this many times `maxCommitsInFlight` ahead of the append: more would only queue. */
+const PREPARED_AHEAD = 2
 
 export interface CommitterComponents {
 	readonly owner: LogOwner
@@ -33,6 +36,8 @@ export interface CommitterComponents {
 	/** Where the buffers of finished jobs go back to. */
 	readonly arenas: ArenaPool
 	readonly host: Host
+	/** Aborts when the writer has failed: uploads end, and what waits does not begin. */
+	readonly failing: AbortSignal
 }
 
 /** A memtable that takes no more writes, with what must be on the store before its commit. */
@@ -41,11 +46,17 @@ export interface FrozenMemtable {
 	/** When its first entry was put and when it was frozen, by the writer's clock. */
 	readonly firstWriteMs: number
 	readonly frozenMs: number
-	/** Uploads that have begun; a commit refers only to packs that are there. */
-	readonly packs: readonly Promise<BlobPackRef>[]
+	/** Uploads its large values; a commit refers only to packs that are there. */
+	uploadPacks(): Promise<readonly BlobPackRef[]>
 }
 
-interface EncodedTable {
+/** All that a record refers to. */
+interface Prepared {
+	readonly table: StoredTable
+	readonly blobPacks: readonly BlobPackRef[]
+}
+
+interface StoredTable {
 	readonly id: string
 	readonly bytes: Uint8Array
 	readonly meta: SstMeta
@@ -55,20 +66,27 @@ interface EncodedTable {
 export class Committer {
 	readonly #components: CommitterComponents
 	readonly #settings: WriterSettings
-	readonly #publish: (loaded: LoadedCommit) => void
+	readonly #publish: (loaded: LoadedCommit) => LogPosition
 	#tablesMinted = 0
 	#lastCommitMs: number
 	#issued: Promise<unknown> = Promise.resolve()
 	#published: Promise<unknown> = Promise.resolve()
 	/** The latest commits, oldest first: at most as many as may be in flight. */
 	readonly #inFlight: Promise<unknown>[] = []
+	/** The latest appends to be issued, oldest first: at most as many as may be prepared. */
+	readonly #ahead: Promise<unknown>[] = []
+	/** Ends with everything that was begun. */
+	#work: Promise<void> = Promise.resolve()
 
-	/** `publish` is called once for each commit, in order, as soon as it is durable and acknowledged. */
+	/**
+	 * `publish` is called once for each commit, in order, as soon as it is durable and acknowledged; it answers the position
+	 * behind the commit.
+	 */
 	constructor(
 		components: CommitterComponents,
 		settings: WriterSettings,
 		lastCommitMs: number,
-		publish: (loaded: LoadedCommit) => void,
+		publish: (loaded: LoadedCommit) => LogPosition,
 	) {
 		this.#components = components
 		this.#settings = settings
@@ -76,29 +94,52 @@ export class Committer {
 		this.#publish = publish
 	}
 
-	/** Resolves when the commit is durable and published. Call in the order of sequence numbers. */
-	commit(frozen: FrozenMemtable): Promise<void> {
+	/**
+	 * Resolves when the commit is durable and published, with the position behind it. Call in the order of sequence numbers.
+	 */
+	commit(frozen: FrozenMemtable): Promise<LogPosition> {
 		// Minted and committed in one order: an id that is missing below a committed one will never be referenced.
 		const id = `w${this.#components.owner.epoch}-${this.#tablesMinted++}`
-		const encoded = this.#prepare(frozen, id)
-		// Its failure is told by the append that waits for it; until then it must not count as unhandled.
-		encoded.catch(() => undefined)
-		const issued = this.#issued.then(() => this.#append(frozen, encoded))
+		const isFull = this.#ahead.length >= PREPARED_AHEAD * this.#settings.maxCommitsInFlight
+		const prepared = this.#prepare(frozen, id, isFull ? this.#ahead.shift() : undefined)
+		const issued = this.#issued.then(() => this.#append(frozen, prepared))
 		this.#issued = issued
-		issued.catch(() => undefined)
+		this.#ahead.push(issued.catch(() => undefined))
 		const published = this.#published
 			.then(() => issued)
 			.then(async ({ committed, loaded }) => {
 				await committed
-				this.#publish(loaded)
+				return this.#publish(loaded)
 			})
 		this.#published = published
-		published.catch(() => undefined)
+		// A failure is told by `published`; until somebody looks, none of these may count as unhandled.
+		this.#work = Promise.allSettled([this.#work, prepared, published]).then(() => undefined)
 		return published
 	}
 
-	async #prepare(frozen: FrozenMemtable, id: string): Promise<EncodedTable> {
+	/** Resolves when nothing that was begun runs any more, whatever became of it. */
+	async settled(): Promise<void> {
+		await this.#work
+		await this.#components.owner.settled()
+	}
+
+	async #prepare(frozen: FrozenMemtable, id: string, turn: Promise<unknown> | undefined): Promise<Prepared> {
+		if (turn !== undefined) {
+			await turn
+			this.#components.failing.throwIfAborted()
+		}
+		const table = this.#storeTable(frozen, id)
+		const blobPacks = frozen.uploadPacks()
+		const [stored, packs] = await Promise.allSettled([table, blobPacks])
+		if (stored.status === 'rejected') throw stored.reason
+		if (packs.status === 'rejected') throw packs.reason
+		return { table: stored.value, blobPacks: packs.value }
+	}
+
+	/** Encodes the table, and uploads it unless it rides in the record. */
+	async #storeTable(frozen: FrozenMemtable, id: string): Promise<StoredTable> {
 		const { memtable } = frozen
+		const { arenas, failing, pool, store } = this.#components
 		const tableOptions = {
 			codec: this.#settings.codec,
 			minWriteMs: frozen.firstWriteMs,
@@ -107,19 +148,19 @@ export class Committer {
 		const isTiny = memtable.entryCount <= INLINE_ENCODE_MAX_ENTRIES && memtable.entryBytes <= INLINE_ENCODE_MAX_BYTES
 		const { bytes, meta, buffers } = isTiny
 			? encodeTableJob(memtable.makeEncodeJob(tableOptions).input).output
-			: await this.#components.pool.run('encode-table', () => memtable.makeEncodeJob(tableOptions))
-		for (const buffer of buffers) this.#components.arenas.give(buffer)
+			: await pool.run('encode-table', () => memtable.makeEncodeJob(tableOptions))
+		for (const buffer of buffers) arenas.give(buffer)
 		if (bytes.length <= this.#settings.inlineMaxBytes) return { id, bytes, meta, objectKey: undefined }
 		const objectKey = `sst/${id}`
-		await this.#components.store.put(objectKey, bytes)
+		await store.put(objectKey, bytes, { signal: failing })
 		return { id, bytes, meta, objectKey }
 	}
 
 	async #append(
 		frozen: FrozenMemtable,
-		encoded: Promise<EncodedTable>,
+		prepared: Promise<Prepared>,
 	): Promise<{ committed: Promise<void>; loaded: LoadedCommit }> {
-		const [table, ...blobPacks] = await Promise.all([encoded, ...frozen.packs])
+		const { table, blobPacks } = await prepared
 		// Commits end in order: when the one that began that many before has ended, one more may begin.
 		if (this.#inFlight.length >= this.#settings.maxCommitsInFlight) await this.#inFlight.shift()
 		const { owner, host } = this.#components

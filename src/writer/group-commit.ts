@@ -1,6 +1,7 @@
 /**
- * When durable writes are committed: at once while fewer than `maxCommitsInFlight` commits are on their way, otherwise with
- * the next one; never more than `maxCommitsPerSecond`. Whoever asks before the commit begins rides along.
+ * When durable writes are committed: at once while fewer than `maxCommitsInFlight` commits are on their way, otherwise when
+ * the oldest of them has ended; on average never more than `maxCommitsPerSecond`. Whoever asks before the commit begins
+ * rides along.
  */
 import { type Clock, sleep } from '../host/clock.ts'
 import type { LogPosition } from '../log/log-position.ts'
@@ -16,10 +17,16 @@ export interface GroupCommitOptions {
 	flush(): Promise<LogPosition>
 }
 
+/** Timers are good to a millisecond: what is due sooner begins at once, and the next one waits the longer for it. */
+const SHORTEST_SLEEP_MS = 1
+
 export class GroupCommit {
 	readonly #options: GroupCommitOptions
+	readonly #ending = new AbortController()
+	/** The commit that has not begun: still to be joined. */
 	#next: Promise<LogPosition> | undefined
-	#lastStartMs = Number.NEGATIVE_INFINITY
+	/** When the schedule of `maxCommitsPerSecond` lets it begin. */
+	#nextStartMs = Number.NEGATIVE_INFINITY
 
 	constructor(options: GroupCommitOptions) {
 		this.#options = options
@@ -31,18 +38,32 @@ export class GroupCommit {
 		return this.#next
 	}
 
+	/** The commit that waits for its turn begins now. Resolves when it has ended, in whatever way. */
+	async end(): Promise<void> {
+		this.#ending.abort()
+		await this.#next?.catch(() => undefined)
+	}
+
 	async #commit(): Promise<LogPosition> {
 		const { clock, maxCommitsInFlight, maxCommitsPerSecond } = this.#options
 		try {
 			// Whoever writes in the same turn of the event loop rides along.
 			await clock.yieldToIo()
-			while (this.#options.inFlight() >= maxCommitsInFlight) await this.#options.oldestCommit()
-			const waitMs = this.#lastStartMs + 1000 / maxCommitsPerSecond - clock.monotonicMs()
-			if (waitMs >= 1) await sleep(clock, waitMs)
+			// Once is enough: each commit that begins here has seen another one end. Meanwhile others may freeze what we are
+			// to commit; waiting for fewer commits on their way might then never end.
+			if (this.#options.inFlight() >= maxCommitsInFlight) await this.#options.oldestCommit()
+			await this.#untilDue()
 		} finally {
 			this.#next = undefined
 		}
-		this.#lastStartMs = clock.monotonicMs()
+		this.#nextStartMs = Math.max(this.#nextStartMs, clock.monotonicMs()) + 1000 / maxCommitsPerSecond
 		return await this.#options.flush()
+	}
+
+	async #untilDue(): Promise<void> {
+		const { clock } = this.#options
+		const waitMs = this.#nextStartMs - clock.monotonicMs()
+		if (waitMs < SHORTEST_SLEEP_MS || this.#ending.signal.aborted) return
+		await sleep(clock, waitMs, this.#ending.signal).catch(() => undefined)
 	}
 }

@@ -1,5 +1,6 @@
-/** Settings of a writer: their defaults and bounds. */
-import { choiceOption, integerOption } from '../arguments.ts'
+/** Settings of a writer, and options of one write: their defaults and bounds. */
+import { choiceOption, describe, integerOption } from '../arguments.ts'
+import { checkCodecName } from '../sst/codec.ts'
 import type { CodecName } from '../sst/sst-meta.ts'
 
 /** When a mutation resolves: once it is accepted in memory and in order, or once it is on the store. */
@@ -11,8 +12,9 @@ export interface WriterOptions {
 	/** Entries that a memtable holds before it is frozen and flushed. Default 16 MiB; 64 KiB to 256 MiB. */
 	readonly memtableMaxBytes?: number | undefined
 	/**
-	 * Memory of all memtables and of large values that wait for their upload. Mutations wait from one half of it on; a
-	 * caller that does not await is refused at the whole (`ISLE_BACKPRESSURE`). Default 256 MiB; at least 8 × `memtableMaxBytes`.
+	 * Memory of all memtables and of large values that wait for their commit. While commits on their way hold more than half
+	 * of it mutations wait; a caller that does not await is refused at the whole (`ISLE_BACKPRESSURE`). One value or batch may
+	 * stand above it. Default 256 MiB, and at least 8 × `memtableMaxBytes`.
 	 */
 	readonly writeBufferMaxBytes?: number | undefined
 	/**
@@ -24,12 +26,21 @@ export interface WriterOptions {
 	readonly inlineMaxBytes?: number | undefined
 	/** Values from this size on are stored apart, in blob packs. Default 256 KiB; 1 KiB to 16 MiB. */
 	readonly blobThresholdBytes?: number | undefined
-	/** Compression of tables. Default 'lz4'. */
+	/** Compression of tables. Default 'lz4'. A name that is not known is `ISLE_UNSUPPORTED`. */
 	readonly codec?: CodecName | undefined
 	/** Commits on their way at once. Default 4; 1 to 64. */
 	readonly maxCommitsInFlight?: number | undefined
-	/** Durable writes start at most this many commits a second. Default 1000; 1 to 100,000. */
+	/** Durable writes start at most this many commits a second, on average. Default 1000; 1 to 100,000. */
 	readonly maxCommitsPerSecond?: number | undefined
+}
+
+export interface WriteOptions {
+	/** The entry is gone this long after it was accepted, in milliseconds. Only for puts. Default: it stays. */
+	readonly ttlMs?: number | undefined
+	/** Resolve once the mutation is on the store. Default: the writer's `durability`. */
+	readonly durable?: boolean | undefined
+	/** Ends the wait; what was accepted stays accepted. Aborted before the call: nothing is written. */
+	readonly signal?: AbortSignal | undefined
 }
 
 export interface WriterSettings {
@@ -64,7 +75,7 @@ export function writerSettings(options: WriterOptions): WriterSettings {
 		flushIntervalMs: integerOption('flushIntervalMs', options.flushIntervalMs, 1000, 0, 86_400_000),
 		inlineMaxBytes: integerOption('inlineMaxBytes', options.inlineMaxBytes, MIB, 0, 16 * MIB),
 		blobThresholdBytes: integerOption('blobThresholdBytes', options.blobThresholdBytes, 256 * KIB, KIB, 16 * MIB),
-		codec: choiceOption('codec', options.codec, 'lz4', ['none', 'deflate', 'lz4', 'zstd']),
+		codec: codecOption(options.codec),
 		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 4, 1, 64),
 		maxCommitsPerSecond: integerOption('maxCommitsPerSecond', options.maxCommitsPerSecond, 1000, 1, 100_000),
 	}
@@ -81,3 +92,26 @@ export const WRITER_OPTION_NAMES: readonly (keyof WriterOptions)[] = [
 	'maxCommitsInFlight',
 	'maxCommitsPerSecond',
 ]
+
+/** Before anything is changed: an option that is misspelt, or that this call does not have, must not silently mean nothing. */
+export function checkWriteOptions(options: WriteOptions, takesTtl: boolean): void {
+	if (typeof options !== 'object' || options === null) {
+		throw new TypeError(`Expected \`options\` to be an object, got ${describe(options)}`)
+	}
+	for (const name in options) {
+		if (name === 'durable' || name === 'signal' || (name === 'ttlMs' && takesTtl)) continue
+		if (name === 'ttlMs' && options.ttlMs === undefined) continue
+		throw new TypeError(`Expected \`options\` to have only options of this call, got \`${name}\``)
+	}
+	const { durable } = options
+	if (durable !== undefined && typeof durable !== 'boolean') {
+		throw new TypeError(`Expected \`durable\` to be a boolean, got ${describe(durable)}`)
+	}
+	options.signal?.throwIfAborted()
+}
+
+function codecOption(codec: unknown): CodecName {
+	if (codec === undefined) return 'lz4'
+	if (typeof codec !== 'string') throw new TypeError(`Expected \`codec\` to be a string, got ${describe(codec)}`)
+	return checkCodecName(codec)
+}

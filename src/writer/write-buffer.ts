@@ -1,8 +1,9 @@
 /**
  * The memory of a writer: the active memtable, the frozen ones whose commits are on their way, and the bound of both.
  *
- * From half of `maxBytes` on `room` is a promise to wait for; at the whole `assertBelowHardLimit` refuses. Memory counts
- * until the commit is durable, copies that travel to workers and large values that wait for their upload included.
+ * While the frozen ones hold more than half of `writeBufferMaxBytes`, `room` is a promise to wait for; at the whole
+ * `assertBelowHardLimit` refuses. Memory counts until the commit is durable, copies that travel to workers and large values
+ * included.
  */
 import { IsleError, invariant } from '../errors.ts'
 import type { LogPosition } from '../log/log-position.ts'

@@ -10,11 +10,9 @@
  * - Memory is bounded: from half of `writeBufferMaxBytes` on mutations wait, at the whole they are refused.
  * - The first failure is final: every later call rejects with its code, and it as the cause.
  */
-import { describe } from '../arguments.ts'
 import type { BlobRef } from '../blob/blob-ref.ts'
-import { IsleError, isIsleError } from '../errors.ts'
+import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
-import type { Timer } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
 import { claimLog } from '../log/claim.ts'
 import type { LogOwner } from '../log/log-owner.ts'
@@ -28,22 +26,18 @@ import type { Memtable } from '../memtable/memtable.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { probeStore } from '../object-store/store-probe.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
-import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../sst/entry.ts'
+import { KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../sst/entry.ts'
 import { BlobPacker } from './blob-packer.ts'
-import { Committer, type FrozenMemtable } from './committer.ts'
+import { Committer } from './committer.ts'
+import { FlushTimer } from './flush-timer.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { WriterSettings } from './options.ts'
-import { checkKey, ttlOption, type WriteBatch } from './write-batch.ts'
+import { Liveness } from './liveness.ts'
+import { checkWriteOptions, type WriteOptions, type WriterSettings } from './options.ts'
+import { TurnYield } from './turn-yield.ts'
+import { checkKey, checkValue, ttlOption, WriteBatch } from './write-batch.ts'
 import { WriteBuffer } from './write-buffer.ts'
 
-export interface WriteOptions {
-	/** The entry is gone this long after the call, in milliseconds. Default: it stays. */
-	readonly ttlMs?: number | undefined
-	/** Resolve once the mutation is on the store. Default: the writer's `durability`. */
-	readonly durable?: boolean | undefined
-	/** Ends the wait; what was accepted stays accepted. Aborted before the call: nothing is written. */
-	readonly signal?: AbortSignal | undefined
-}
+export type { WriteOptions } from './options.ts'
 
 export interface WriterComponents {
 	/** Of the database (its prefix taken off), with retries for what is idempotent. */
@@ -78,53 +72,53 @@ interface Claimed {
 
 const ACCEPTED: Promise<void> = Promise.resolve()
 const EMPTY: Uint8Array = new Uint8Array(0)
-/** A loop that only awaits resolved promises starves the worker's replies: it must let go this often. */
-const YIELD_INTERVAL_MS = 1.5
-/** The clock is read once in this many mutations (30 ns each time). */
-const YIELD_CHECK_MASK = 63
 
 export class Writer {
 	readonly #components: WriterComponents
 	readonly #settings: WriterSettings
-	readonly #committer: Committer
-	readonly #packer: BlobPacker
 	readonly #epoch: number
+	readonly #liveness = new Liveness()
+	/** Aborts with the failure. */
+	readonly #failing = new AbortController()
 	readonly #buffer: WriteBuffer
+	readonly #packer: BlobPacker
+	readonly #committer: Committer
 	readonly #groupCommit: GroupCommit
+	readonly #flushTimer: FlushTimer
+	readonly #turnYield: TurnYield
 	readonly #listeners = new Set<(loaded: LoadedCommit) => void>()
-	readonly #failureListeners = new Set<(failure: IsleError) => void>()
 	#manifest: Manifest
-	/** Something was accepted since the last freeze. */
-	#isDirty = false
-	#firstWriteMs = 0
-	#flushTimer: Timer | undefined
-	#failure: IsleError | undefined
 	#closing: Promise<void> | undefined
-	#mutations = 0
-	#lastYieldMs: number
 	#commits = 0
 
 	private constructor(components: WriterComponents, settings: WriterSettings, claimed: Claimed) {
+		const { store, host } = components
+		const { owner, manifest } = claimed
+		const failing = this.#failing.signal
 		this.#components = components
 		this.#settings = settings
-		this.#manifest = claimed.manifest
-		this.#epoch = claimed.owner.epoch
-		this.#buffer = new WriteBuffer(settings, claimed.manifest.lastSeq)
+		this.#manifest = manifest
+		this.#epoch = owner.epoch
+		this.#buffer = new WriteBuffer(settings, manifest.lastSeq)
 		this.#committer = new Committer(
-			{ ...components, arenas: this.#buffer.arenas, owner: claimed.owner },
+			{ ...components, arenas: this.#buffer.arenas, owner, failing },
 			settings,
-			claimed.manifest.lastCommitMs,
+			manifest.lastCommitMs,
 			loaded => this.#publish(loaded),
 		)
-		this.#packer = new BlobPacker({ store: components.store, epoch: claimed.owner.epoch })
+		const { writeBufferMaxBytes } = settings
+		this.#packer = new BlobPacker({ store, epoch: owner.epoch, writeBufferMaxBytes, failing })
 		this.#groupCommit = new GroupCommit({
 			...settings,
-			clock: components.host.clock,
+			clock: host.clock,
 			inFlight: () => this.#buffer.frozenCount,
 			oldestCommit: () => this.#buffer.oldestCommit,
 			flush: () => this.#freezeAndFlush(),
 		})
-		this.#lastYieldMs = components.host.clock.monotonicMs()
+		this.#flushTimer = new FlushTimer(host.clock, settings.flushIntervalMs, () => {
+			if (this.#buffer.active.entryCount > 0) this.#freeze()
+		})
+		this.#turnYield = new TurnYield(host.clock)
 	}
 
 	/**
@@ -138,18 +132,14 @@ export class Writer {
 		options: RequestOptions & { onLoaded?(loaded: LoadedCommit): void } = {},
 	): Promise<Writer> {
 		const { store, host } = components
+		const { signal } = options
 		const log = openWriterLog(store)
 		const replay = new ManifestReplay(log, loaded => options.onLoaded?.(loaded))
-		const owner = await claimLog({
-			log,
-			host,
-			replay,
-			signal: options.signal,
-			beforeFirstUse: async () => {
-				await assertPrefixIsFree(store, { signal: options.signal })
-				await probeStore(store, host)
-			},
-		})
+		const beforeFirstUse = async (): Promise<void> => {
+			await assertPrefixIsFree(store, { signal })
+			await probeStore(store, host, { signal })
+		}
+		const owner = await claimLog({ log, host, replay, signal, beforeFirstUse })
 		const manifest = replay.manifestAt(owner.nextPosition)
 		return new Writer(components, settings, { owner, manifest })
 	}
@@ -165,7 +155,7 @@ export class Writer {
 	}
 
 	get failure(): IsleError | undefined {
-		return this.#failure
+		return this.#liveness.failure
 	}
 
 	/** Calls `listener` with each commit, in order, once it is durable and part of `manifest`. Answers how to stop. */
@@ -176,7 +166,7 @@ export class Writer {
 
 	/** Calls `listener` once, when the writer fails. */
 	onFailure(listener: (failure: IsleError) => void): void {
-		this.#failureListeners.add(listener)
+		this.#liveness.onFailure(listener)
 	}
 
 	/** A value of this process that waits in a blob pack, or `undefined` once it is on the store. */
@@ -186,56 +176,63 @@ export class Writer {
 
 	/** @throws RangeError, TypeError for what cannot be stored; nothing is changed. Codes: as `flush`, and `ISLE_BACKPRESSURE`. */
 	put(key: string | Uint8Array, value: string | Uint8Array, options?: WriteOptions): Promise<void> {
+		let isLarge: boolean
 		try {
-			const expiresAtMs = this.#begin(options)
-			if (!(typeof value === 'string' || value instanceof Uint8Array)) {
-				throw new TypeError(`Expected \`value\` to be a string or a Uint8Array, got ${describe(value)}`)
-			}
-			this.#insert(key, value, expiresAtMs)
+			this.#begin(options, true)
+			isLarge = this.#insert(key, value, options?.ttlMs)
 		} catch (error) {
 			return Promise.reject(error)
 		}
-		return this.#accepted(options)
+		return this.#accepted(options, isLarge)
 	}
 
 	delete(key: string | Uint8Array, options?: WriteOptions): Promise<void> {
 		try {
-			this.#begin(options)
-			this.#insertEntry(key, EMPTY, KIND_TOMBSTONE, 0)
+			this.#begin(options, false)
+			this.#insertTombstone(key)
 		} catch (error) {
 			return Promise.reject(error)
 		}
-		return this.#accepted(options)
+		return this.#accepted(options, false)
 	}
 
 	/** All of the batch becomes one commit, with sequence numbers that follow one another, or none of it. */
 	write(batch: WriteBatch, options?: WriteOptions): Promise<void> {
+		const { lastSeq } = this.#buffer.active
 		try {
-			this.#begin(options)
-			const nowMs = this.#components.host.clock.nowMs()
+			this.#begin(options, false)
+			if (!(batch instanceof WriteBatch)) throw new TypeError('Expected `batch` to be a batch of this package')
+			// What is in a batch was checked when it was added.
 			for (const { key, value, ttlMs } of batch.operations) {
-				const expiresAtMs = ttlMs === undefined ? 0 : nowMs + ttlMs
-				if (value === undefined) this.#insertEntry(key, EMPTY, KIND_TOMBSTONE, 0)
-				else this.#insert(key, value, expiresAtMs)
+				if (value === undefined) this.#insertTombstone(key)
+				else this.#insert(key, value, ttlMs)
 			}
 		} catch (error) {
-			return Promise.reject(error)
+			// Not even a bug, or memory that runs out, makes a commit of half a batch.
+			return Promise.reject(this.#buffer.active.lastSeq === lastSeq ? error : this.#fail(error))
 		}
-		return batch.operations.length === 0 ? ACCEPTED : this.#accepted(options)
+		return batch.operations.length === 0 ? ACCEPTED : this.#accepted(options, true)
 	}
 
 	/**
 	 * Stores a value of any length without ever holding it whole. It is ordered, and seen, when the last piece has been
-	 * stored. If `source` fails nothing is written and the call rejects with its error.
+	 * stored. If `source` fails nothing is written and the call rejects with its error. Pieces are not to be changed after
+	 * they were handed over.
 	 */
 	async putStream(key: string | Uint8Array, source: AsyncIterable<Uint8Array>, options?: WriteOptions): Promise<void> {
-		this.#begin(options)
+		this.#begin(options, true)
 		checkKey(key)
-		const stored = await this.#packer.store(source, { signal: options?.signal })
-		const expiresAtMs = this.#begin(options)
+		if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
+			throw new TypeError('Expected `source` to be an AsyncIterable of Uint8Arrays')
+		}
+		const ownKey = typeof key === 'string' ? key : new Uint8Array(key)
+		const stored = await this.#packer.store(source, options?.signal)
+		// It has waited long enough not to be refused for what others wrote meanwhile.
+		while (this.#buffer.room !== undefined) await abortable(this.#buffer.room, options?.signal)
+		this.#begin(options, true)
+		this.#buffer.active.put(ownKey, stored.encodedRef, KIND_BLOB, this.#expiresAtMs(options?.ttlMs))
 		this.#packer.attach(stored.pack)
-		this.#insertEntry(key, stored.encodedRef, KIND_BLOB, expiresAtMs)
-		await this.#accepted(options)
+		await this.#accepted(options, false)
 	}
 
 	/**
@@ -244,13 +241,17 @@ export class Writer {
 	 * `ISLE_FULL`, `ISLE_CLOSED`. Nothing accepted: no request.
 	 */
 	async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<LogPosition> {
-		this.#assertUsable()
+		this.#liveness.assertUsable()
 		options.signal?.throwIfAborted()
 		return await abortable(this.#freezeAndFlush(), options.signal)
 	}
 
-	/** Flushes and ends the writer. Rejects, after everything is freed, when accepted writes could not be committed. */
+	/**
+	 * Flushes and ends the writer; streams on their way are refused. Rejects, after everything has ended and is freed, when
+	 * accepted writes could not be committed.
+	 */
 	close(): Promise<void> {
+		this.#liveness.beginClosing()
 		this.#closing ??= this.#close()
 		return this.#closing
 	}
@@ -264,148 +265,117 @@ export class Writer {
 			frozenMemtables: this.#buffer.frozenCount,
 			pendingBlobBytes: this.#packer.pendingBytes,
 			commits: this.#commits,
-			failure: this.#failure?.code,
+			failure: this.#liveness.failure?.code,
 		}
 	}
 
-	/** Checks before anything is changed; answers when the entry expires. */
-	#begin(options: WriteOptions | undefined): number {
-		if (this.#failure !== undefined || this.#closing !== undefined) this.#assertUsable()
+	/** What is refused is refused here, or by the checks of key, value and ttl, before anything is changed. */
+	#begin(options: WriteOptions | undefined, takesTtl: boolean): void {
+		if (!this.#liveness.isUsable) this.#liveness.assertUsable()
+		if (options !== undefined) checkWriteOptions(options, takesTtl)
 		if (this.#buffer.room !== undefined) this.#buffer.assertBelowHardLimit(this.#packer.openBytes)
-		if (options === undefined) return 0
-		options.signal?.throwIfAborted()
-		return options.ttlMs === undefined ? 0 : this.#components.host.clock.nowMs() + ttlOption(options.ttlMs)
 	}
 
-	#insert(key: string | Uint8Array, value: string | Uint8Array, expiresAtMs: number): void {
+	/** True when the value was large enough to take as long as many small ones. */
+	#insert(key: string | Uint8Array, value: string | Uint8Array, ttlMs: number | undefined): boolean {
+		const expiresAtMs = this.#expiresAtMs(ttlMs)
+		checkValue(value)
 		const { blobThresholdBytes } = this.#settings
-		if (value.length >= blobThresholdBytes / 3) {
-			const bytes = typeof value === 'string' ? Buffer.from(value) : value
-			if (bytes.length >= blobThresholdBytes) {
-				checkKey(key)
-				this.#insertEntry(key, this.#packer.add(bytes), KIND_BLOB, expiresAtMs)
-				return
-			}
+		const mayBeLarge = value.length >= blobThresholdBytes / 3
+		if (mayBeLarge && (typeof value === 'string' ? Buffer.byteLength(value) : value.length) >= blobThresholdBytes) {
+			checkKey(key)
+			const own = typeof value === 'string' ? Buffer.from(value) : new Uint8Array(value)
+			this.#buffer.active.put(key, this.#packer.add(own), KIND_BLOB, expiresAtMs)
+		} else {
+			checkKey(key)
+			this.#buffer.active.put(key, value, KIND_VALUE, expiresAtMs)
 		}
-		this.#insertEntry(key, value, KIND_VALUE, expiresAtMs)
+		return mayBeLarge
 	}
 
-	#insertEntry(key: string | Uint8Array, value: string | Uint8Array, kind: EntryKind, expiresAtMs: number): void {
-		if (!(typeof key === 'string' || key instanceof Uint8Array)) {
-			throw new TypeError(`Expected \`key\` to be a string or a Uint8Array, got ${describe(key)}`)
-		}
-		this.#buffer.active.put(key, value, kind, expiresAtMs)
+	#insertTombstone(key: string | Uint8Array): void {
+		checkKey(key)
+		this.#buffer.active.put(key, EMPTY, KIND_TOMBSTONE, 0)
+	}
+
+	#expiresAtMs(ttlMs: number | undefined): number {
+		return ttlMs === undefined ? 0 : this.#components.host.clock.nowMs() + ttlOption(ttlMs)
 	}
 
 	/** What follows an accepted mutation: rotation, the flush timer, waiting. */
-	#accepted(options: WriteOptions | undefined): Promise<void> {
-		if (!this.#isDirty) this.#becomeDirty()
+	#accepted(options: WriteOptions | undefined, isLong: boolean): Promise<void> {
+		if (!this.#flushTimer.isRunning) this.#flushTimer.start()
+		const buffer = this.#buffer
+		if (!buffer.active.hasRoom(1) || this.#packer.isFull) this.#freeze()
 		if (options?.durable ?? this.#settings.durability === 'committed') {
 			return abortable(this.#groupCommit.join(), options?.signal).then(() => undefined)
 		}
-		const buffer = this.#buffer
-		if (!buffer.active.hasRoom(1) || this.#packer.isFull) this.#freeze()
 		if (buffer.room !== undefined) return abortable(buffer.room, options?.signal)
-		if ((++this.#mutations & YIELD_CHECK_MASK) === 0 && this.#mustYield()) return this.#yield()
-		return ACCEPTED
-	}
-
-	#mustYield(): boolean {
-		return this.#components.host.clock.monotonicMs() - this.#lastYieldMs >= YIELD_INTERVAL_MS
-	}
-
-	async #yield(): Promise<void> {
-		await this.#components.host.clock.yieldToIo()
-		this.#lastYieldMs = this.#components.host.clock.monotonicMs()
+		return this.#turnYield.afterMutation(isLong) ?? ACCEPTED
 	}
 
 	async #freezeAndFlush(): Promise<LogPosition> {
+		if (this.#liveness.failure !== undefined) throw this.#liveness.failure
 		if (this.#buffer.active.entryCount > 0) this.#freeze()
-		const newest = this.#buffer.newestCommit
-		if (newest !== undefined) return await newest
-		if (this.#failure !== undefined) throw this.#failure
-		return this.#manifest.writerPosition
+		return (await this.#buffer.newestCommit) ?? this.#manifest.writerPosition
 	}
 
 	/** The active memtable goes to the committer; an empty one takes its place. */
 	#freeze(): void {
-		this.#becomeClean()
-		const pack = this.#packer.close()
-		this.#buffer.freeze(pack.bytes, memtable => {
-			const frozen: FrozenMemtable = {
-				memtable,
-				firstWriteMs: this.#firstWriteMs,
-				frozenMs: Math.max(this.#firstWriteMs, this.#components.host.clock.nowMs()),
-				packs: pack.uploads,
-			}
-			const done = this.#committer.commit(frozen).then(() => this.#manifest.writerPosition)
-			done.catch(error => this.#fail(error))
+		const firstWriteMs = this.#flushTimer.startedMs
+		this.#flushTimer.stop()
+		const packs = this.#packer.close()
+		this.#buffer.freeze(packs.bytes, memtable => {
+			const frozenMs = Math.max(firstWriteMs, this.#components.host.clock.nowMs())
+			const committed = this.#committer.commit({ memtable, firstWriteMs, frozenMs, uploadPacks: () => packs.upload() })
+			const done = committed.catch((error: unknown) => {
+				throw this.#fail(error)
+			})
+			// Told to whoever waits, and to every later call.
+			done.catch(() => undefined)
 			return done
 		})
 	}
 
 	/** One commit stands: reads find it in the manifest, and its memtable is no longer needed. */
-	#publish(loaded: LoadedCommit): void {
-		this.#manifest = applyCommits(this.#manifest, [loaded.commit])
+	#publish(loaded: LoadedCommit): LogPosition {
+		const manifest = applyCommits(this.#manifest, [loaded.commit])
+		this.#manifest = manifest
 		const memtable = this.#buffer.retire(loaded.commit.lastSeq)
 		this.#commits++
 		for (const listener of this.#listeners) listener(loaded)
 		memtable.recycle()
+		return manifest.writerPosition
 	}
 
-	/** The first mutation after a freeze: from now on something waits for its commit. */
-	#becomeDirty(): void {
-		const { clock } = this.#components.host
-		const { flushIntervalMs } = this.#settings
-		this.#isDirty = true
-		this.#firstWriteMs = clock.nowMs()
-		if (flushIntervalMs === 0) return
-		this.#flushTimer = clock.schedule(
-			flushIntervalMs,
-			() => {
-				if (this.#failure === undefined && this.#buffer.active.entryCount > 0) this.#freeze()
-			},
-			{ background: true },
-		)
-	}
-
-	#becomeClean(): void {
-		this.#isDirty = false
-		this.#flushTimer?.cancel()
-		this.#flushTimer = undefined
-	}
-
-	/** Final: what is not committed stays readable here and is told to every later call. */
-	#fail(error: unknown): void {
-		if (this.#failure !== undefined) return
-		this.#failure = isIsleError(error)
-			? error
-			: new IsleError('ISLE_CLOSED', `the writer failed: ${error instanceof Error ? error.message : String(error)}`, {
-					cause: error,
-				})
-		this.#becomeClean()
-		this.#buffer.fail(this.#failure)
-		for (const listener of this.#failureListeners) listener(this.#failure)
-	}
-
-	#assertUsable(): void {
-		if (this.#failure !== undefined) {
-			throw new IsleError(this.#failure.code, `the writer has failed: ${this.#failure.message}`, {
-				cause: this.#failure,
-				details: this.#failure.details,
-			})
+	/** Final: what is not committed stays readable here and is told to every later call. Answers the first failure. */
+	#fail(error: unknown): IsleError {
+		const isFirst = this.#liveness.failure === undefined
+		const failure = this.#liveness.fail(error)
+		if (isFirst) {
+			this.#flushTimer.stop()
+			this.#failing.abort(failure)
+			this.#buffer.fail(failure)
+			void this.#packer.endStreams(failure)
+			void this.#groupCommit.end()
 		}
-		if (this.#closing !== undefined) throw new IsleError('ISLE_CLOSED', 'the writer is closed')
+		return failure
 	}
 
 	async #close(): Promise<void> {
+		const ended = [
+			this.#packer.endStreams(new IsleError('ISLE_CLOSED', 'the writer is closed')),
+			this.#groupCommit.end(),
+		]
 		try {
-			if (this.#failure === undefined) await this.#freezeAndFlush()
-			if (this.#failure !== undefined) throw this.#failure
+			// The failure, if there is one, is told below.
+			await this.#freezeAndFlush().catch(() => undefined)
+			await Promise.all([...ended, this.#committer.settled()])
 		} finally {
-			this.#becomeClean()
+			this.#flushTimer.stop()
 			this.#listeners.clear()
 			this.#buffer.arenas.clear()
 		}
+		this.#liveness.throwIfFailed()
 	}
 }
