@@ -23,7 +23,7 @@ import type { LogPosition } from './log-position.ts'
 
 const MAGIC = 0x524c_5349 // 'ISLR', read as a little-endian u32. Persisted: never renumber.
 /** Persisted. A reader refuses what is newer. */
-export const RECORD_FORMAT_VERSION = 1
+const RECORD_FORMAT_VERSION = 1
 const KIND_COMMIT = 1 // Persisted: never renumber.
 const KIND_SEAL = 2 // Persisted: never renumber.
 const PREAMBLE_BYTES = 16

@@ -33,7 +33,7 @@ import {
 
 const MAGIC = 0x434c_5349 // 'ISLC', read as a little-endian u32. Persisted: never renumber.
 /** Persisted. A reader refuses what is newer. */
-export const CHECKPOINT_FORMAT_VERSION = 1
+const CHECKPOINT_FORMAT_VERSION = 1
 const PREAMBLE_BYTES = 12
 const FOLDER = 'checkpoints/'
 const NAME = /^checkpoints\/(\d{16})-(\d{16})_(\d{16})-(\d{16})$/

@@ -10,7 +10,7 @@ import { type Commit, decodeCommit, type LoadedCommit } from './commit.ts'
 import { applyCommits, EMPTY_MANIFEST } from './fold.ts'
 import type { Manifest } from './manifest.ts'
 
-export const WRITER_LOG_FOLDER = 'log'
+const WRITER_LOG_FOLDER = 'log'
 /** A checkpoint is deleted only after a newer one exists; each attempt that misses it sees that one. */
 const CHECKPOINT_MAX_ATTEMPTS = 20
 

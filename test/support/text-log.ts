@@ -20,7 +20,7 @@ export function textCheckpointKey(position: LogPosition): string {
 	return `checkpoint/${digits(position.epoch)}/${digits(position.slot)}`
 }
 
-export async function newestTextCheckpoint(
+async function newestTextCheckpoint(
 	store: ObjectStore,
 	options: RequestOptions = {},
 ): Promise<LogPosition | undefined> {
