@@ -183,6 +183,11 @@ export class Block {
 		return key
 	}
 
+	/** False: `expiresAtMsAt` is 0 for every entry. */
+	get hasExpiry(): boolean {
+		return this.#expiryWidth > 0
+	}
+
 	kindAt(i: number): EntryKind {
 		return (this.#kindStart < 0 ? this.#kind : this.bytes[this.#kindStart + i]) as EntryKind
 	}

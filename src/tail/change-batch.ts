@@ -10,6 +10,7 @@
  */
 import { isAscii } from 'node:buffer'
 import { decodeBlobRef } from '../blob/blob-ref.ts'
+import { copyRange } from '../bytes/copy.ts'
 import { copyBytes, decodeText, type Transcoder } from '../bytes/encoding.ts'
 import { invariant } from '../errors.ts'
 import type { RowSink } from '../reader/scan-merge.ts'
@@ -18,11 +19,18 @@ import type { Block } from '../sst/block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from '../sst/entry.ts'
 import type { Change, LargeValues } from './change.ts'
 import type { CursorMaker } from './cursor.ts'
+import { BLOCK_MASK, KIND_SHIFT, type OrderedTable, PLACE_WIDTH } from './ordered-table.ts'
 
 /** Changes of a batch: enough that the work per batch is about 1 % of that of its changes. */
 export const BATCH_ROWS = 1024
 /** Bytes of keys and values of a batch, as stored. */
 export const BATCH_BYTES = 1_048_576
+
+/**
+ * Entries lie all over their table: what stands so many places ahead is touched, so that it is in the processor's cache
+ * when its turn comes.
+ */
+const TOUCH_AHEAD = 24
 
 /** The same as `Change`, while it is being made. */
 interface Draft {
@@ -64,6 +72,9 @@ export class ChangeBatch implements RowSink {
 	#maxRows = BATCH_ROWS
 	#pending: PendingValue | undefined
 	#committedAtMs = 0
+	#nextPlace = 0
+	/** Only so that looking ahead is not optimised away. */
+	#touched = 0
 	#cursors: CursorMaker | undefined
 	#rowStem: string | undefined
 
@@ -109,43 +120,96 @@ export class ChangeBatch implements RowSink {
 		this.#rowStem = stem
 	}
 
-	/** For merges, which know entries by their pages. */
+	/** For merges, which know entries by their pages. @throws as `addPlaces`. */
 	add(page: ScanPage, index: number, kind: EntryKind): void {
-		this.addEntry(page.block, index, kind)
+		const { block } = page
+		this.#add(
+			block,
+			block.suffixStartAt(index),
+			block.valueStartAt(index),
+			block.valueEndAt(index),
+			kind,
+			block.seqAt(index),
+			block.expiresAtMsAt(index),
+		)
 	}
 
-	/** Adds entry `index` of `block`. @throws what an encoding of the application's own throws; the batch is as it was. */
-	addEntry(block: Block, index: number, kind: EntryKind): void {
-		const at = this.#drafts.length
-		const start = block.valueStartAt(index)
-		const end = block.valueEndAt(index)
-		const keyBytes = block.keyBytesAt(index)
-		const keyEnd = this.#slabBytes + keyBytes
+	/**
+	 * Adds entries from `place` on until the batch is full; answers the place that follows.
+	 * @throws what an encoding of the application's own throws: then what came before `nextPlace` was added.
+	 */
+	addPlaces(table: OrderedTable, place: number): number {
+		const { blocks, places, count, seqs, minSeq, expiries } = table
+		let at = place * PLACE_WIDTH
+		let touched = 0
+		for (let next = place; next < count && !this.isFull; next++) {
+			this.#nextPlace = next
+			const ahead = at + TOUCH_AHEAD * PLACE_WIDTH
+			if (ahead < places.length) {
+				const { bytes } = blocks[(places[ahead] as number) & BLOCK_MASK] as Block
+				touched ^= (bytes[places[ahead + 1] as number] as number) ^ (bytes[(places[ahead + 3] as number) - 1] as number)
+			}
+			const first = places[at] as number
+			this.#add(
+				// What `orderTable` wrote there lies within `blocks`.
+				blocks[first & BLOCK_MASK] as Block,
+				places[at + 1] as number,
+				places[at + 2] as number,
+				places[at + 3] as number,
+				(first >>> KIND_SHIFT) as EntryKind,
+				seqs === undefined ? minSeq + next : (seqs[next] as number),
+				expiries === undefined ? 0 : (expiries[next] as number),
+			)
+			at += PLACE_WIDTH
+			this.#nextPlace = next + 1
+		}
+		this.#touched = touched
+		return this.#nextPlace
+	}
+
+	/** Where `addPlaces` has got to. */
+	get nextPlace(): number {
+		return this.#nextPlace
+	}
+
+	#add(
+		block: Block,
+		suffixStart: number,
+		valueStart: number,
+		valueEnd: number,
+		kind: EntryKind,
+		seq: number,
+		expiresAtMs: number,
+	): void {
+		const bytes = block.bytes
+		const start = this.#slabBytes
+		const suffixAt = start + block.prefixBytes
+		const keyEnd = suffixAt + valueStart - suffixStart
 		if (keyEnd > this.#slab.length) this.#growSlab(keyEnd)
-		block.copyKeyAt(index, this.#slab, this.#slabBytes)
-		const seq = block.seqAt(index)
+		copyRange(bytes, block.prefixStart, block.prefixBytes, this.#slab, start)
+		copyRange(bytes, suffixStart, valueStart - suffixStart, this.#slab, suffixAt)
 		const draft: Draft = {
 			kind: kind === KIND_TOMBSTONE ? 'delete' : 'put',
-			key: this.#keys.kind === 'custom' ? this.#keys.decode(this.#slab, this.#slabBytes, keyEnd) : undefined,
+			key: this.#keys.kind === 'custom' ? this.#keys.decode(this.#slab, start, keyEnd) : undefined,
 			value: undefined,
 			seq,
 			cursor: this.#cursors === undefined ? '' : this.#cursors.make(seq),
 			committedAtMs: this.#committedAtMs,
-			expiresAtMs: block.expiresAtMsAt(index),
+			expiresAtMs,
 		}
-		if (kind === KIND_BLOB) this.#addLarge(draft, block.bytes.slice(start, end))
+		if (kind === KIND_BLOB) this.#addLarge(draft, bytes.slice(valueStart, valueEnd))
 		else if (kind !== KIND_TOMBSTONE) {
 			draft.value = this.#areValuesText
-				? decodeText(block.bytes, start, end)
-				: this.#values.decode(block.bytes, start, end)
+				? decodeText(bytes, valueStart, valueEnd)
+				: this.#values.decode(bytes, valueStart, valueEnd)
 		}
+		this.#keyEnds[this.#drafts.length] = keyEnd
 		this.#drafts.push(draft)
 		this.#slabBytes = keyEnd
-		this.#keyEnds[at] = keyEnd
-		this.#bytes += keyBytes + end - start
+		this.#bytes += keyEnd - start + valueEnd - valueStart
 	}
 
-	/** Puts the pending value in place. @throws as `addEntry`; then `dropPending` is due. */
+	/** Puts the pending value in place. @throws as `addPlaces`; then `dropPending` is due. */
 	settle(value: Uint8Array): void {
 		const last = this.#drafts.at(-1)
 		invariant(last !== undefined && this.#pending !== undefined, 'a pending value belongs to the last row')
@@ -154,11 +218,13 @@ export class ChangeBatch implements RowSink {
 		this.#pending = undefined
 	}
 
-	/** Takes the row with the pending value back: its value is not to be had. */
-	dropPending(): void {
+	/** Takes the row with the pending value back, if there is one: its value is not to be had. */
+	dropPending(): boolean {
+		if (this.#pending === undefined) return false
 		this.#drafts.pop()
 		this.#slabBytes = this.#drafts.length === 0 ? 0 : (this.#keyEnds[this.#drafts.length - 1] as number)
 		this.#pending = undefined
+		return true
 	}
 
 	/** A copy of the key of the last row. */

@@ -16,7 +16,7 @@ import type { CommitFeed } from './commit-feed.ts'
 import { CursorMaker, encodeCursor } from './cursor.ts'
 import type { KeyFilter } from './key-filter.ts'
 import { settleLargeValue } from './large-value.ts'
-import type { OrderedTable } from './ordered-table.ts'
+import { type OrderedTable, seqAtPlace } from './ordered-table.ts'
 import type { OrderedTables } from './ordered-tables.ts'
 
 export interface ChangeReaderOptions {
@@ -139,35 +139,19 @@ export class ChangeReader {
 
 	async #addEntries(table: OrderedTable): Promise<void> {
 		const { batch } = this.#options
-		const { blocks, blockOf, entryOf, count } = table
-		while (!batch.isFull && this.#place < count) {
-			let place = this.#place
+		while (!batch.isFull && this.#place < table.count) {
 			try {
-				for (; place < count && !batch.isFull; place++) {
-					// Both arrays hold what orderTable put there: places within `blocks` and its entries.
-					const block = blocks[blockOf[place] as number] as (typeof blocks)[number]
-					const index = entryOf[place] as number
-					batch.addEntry(block, index, block.kindAt(index))
-				}
+				this.#place = batch.addPlaces(table, this.#place)
 				if (batch.pending !== undefined) await settleLargeValue(batch, this.#options.largeValues, this.#options)
 			} catch (error) {
-				// The entry at `place` was not added, or the last one was taken back.
-				if (batch.pending !== undefined) {
-					batch.dropPending()
-					place--
-				}
+				// The entry at hand was not added, or is taken back.
+				this.#place = batch.dropPending() ? this.#place - 1 : batch.nextPlace
 				throw error
 			} finally {
-				this.#place = place
-				if (place > 0) this.#lastSeq = Math.max(this.#lastSeq ?? 0, seqAt(table, place - 1))
+				if (this.#place > 0) this.#lastSeq = Math.max(this.#lastSeq ?? 0, seqAtPlace(table, this.#place - 1))
 			}
 		}
 	}
-}
-
-function seqAt(table: OrderedTable, place: number): number {
-	const block = table.blocks[table.blockOf[place] as number]
-	return block === undefined ? 0 : block.seqAt(table.entryOf[place] as number)
 }
 
 /** By binary search: places ascend with sequence numbers. */
@@ -176,7 +160,7 @@ function firstPlaceAfter(table: OrderedTable, seq: number): number {
 	let high = table.count
 	while (low < high) {
 		const middle = (low + high) >>> 1
-		if (seqAt(table, middle) <= seq) low = middle + 1
+		if (seqAtPlace(table, middle) <= seq) low = middle + 1
 		else high = middle
 	}
 	return low

@@ -21,15 +21,31 @@ const READ_MAX_BYTES = 1_048_576
 const READS_IN_FLIGHT = 4
 /** The longest time that decoding and sorting hold the event loop, in milliseconds. */
 const SLICE_MS = 1.5
-/** Entries between two looks at the clock. */
-const SLICE_ENTRIES = 4096
+
+/** Numbers of `places` for one entry: block and kind, suffix start, value start, value end. */
+export const PLACE_WIDTH = 4
+/** The kind of an entry stands above the number of its block: a table of 4 GiB has fewer than 2^28 blocks. */
+export const KIND_SHIFT = 28
+export const BLOCK_MASK: number = 2 ** KIND_SHIFT - 1
 
 export interface OrderedTable {
 	readonly blocks: readonly Block[]
-	/** Of the entries within the range, in ascending order of sequence numbers: the block, and the entry in it. */
-	readonly blockOf: Uint32Array
-	readonly entryOf: Uint32Array
+	/** Entries within the range, in ascending order of sequence numbers. */
 	readonly count: number
+	/**
+	 * Where each entry lies, side by side: to emit them in order then reads this in order, and only the entries' own bytes
+	 * here and there.
+	 */
+	readonly places: Uint32Array
+	/** Of each place; undefined when they follow one another from `minSeq`. */
+	readonly seqs: Float64Array | undefined
+	readonly minSeq: number
+	/** Of each place; undefined when no entry expires. */
+	readonly expiries: Float64Array | undefined
+}
+
+export function seqAtPlace(table: OrderedTable, place: number): number {
+	return table.seqs === undefined ? table.minSeq + place : (table.seqs[place] as number)
 }
 
 export interface TableRequest {
@@ -124,78 +140,75 @@ async function orderWhole(request: TableRequest, blocks: readonly Block[], slice
 	const { minSeq, maxSeq } = ref.meta
 	const count = blocks.reduce((sum, block) => sum + block.count, 0)
 	const wrong = (): Error =>
-		corrupt(
-			`${ref.objectKey} (table ${ref.id})`,
-			'a table of a commit that does not hold each of its sequence numbers once',
-		)
+		corrupt(`${ref.objectKey} (table ${ref.id})`, 'a table of a commit that lacks some of its sequence numbers,')
 	if (count !== maxSeq - minSeq + 1) throw wrong()
-	const blockOf = new Uint32Array(count)
-	const entryOf = new Uint32Array(count)
-	const isTaken = new Uint8Array(count)
+	const places = new Uint32Array(count * PLACE_WIDTH)
+	const expiries = blocks.some(block => block.hasExpiry) ? new Float64Array(count) : undefined
 	for (const [number, block] of blocks.entries()) {
 		for (let i = 0; i < block.count; i++) {
 			const place = block.seqAt(i) - minSeq
-			// Written once each, `count` places hold every number.
-			if (isTaken[place] !== 0) throw wrong()
-			isTaken[place] = 1
-			blockOf[place] = number
-			entryOf[place] = i
-			if (i % SLICE_ENTRIES === 0 && slicer.isOver) {
-				await slicer.yield()
-				signal?.throwIfAborted()
-			}
+			// A value ends behind the header of its block, so 0 there means that the place is free; outside it is undefined.
+			if (places[place * PLACE_WIDTH + 3] !== 0) throw wrong()
+			putPlace(places, place, block, number, i)
+			if (expiries !== undefined) expiries[place] = block.expiresAtMsAt(i)
+		}
+		if (slicer.isOver) {
+			await slicer.yield()
+			signal?.throwIfAborted()
 		}
 	}
-	return { blocks, blockOf, entryOf, count }
+	return { blocks, count, places, seqs: undefined, minSeq, expiries }
+}
+
+function putPlace(places: Uint32Array, place: number, block: Block, number: number, entry: number): void {
+	const at = place * PLACE_WIDTH
+	places[at] = number | (block.kindAt(entry) << KIND_SHIFT)
+	places[at + 1] = block.suffixStartAt(entry)
+	places[at + 2] = block.valueStartAt(entry)
+	places[at + 3] = block.valueEndAt(entry)
 }
 
 /** The entries within the range only: sorted by number and index packed into one float. */
 async function orderPart(request: TableRequest, blocks: readonly Block[], slicer: Slicer): Promise<OrderedTable> {
 	const { ref, filter, signal } = request
 	const { minSeq, maxSeq } = ref.meta
-	const found: number[] = []
-	const foundSeqs: number[] = []
-	const total = blocks.reduce((sum, block) => sum + block.count, 0)
-	// number × total + index is exact below 2^53: a table of 2^26 entries has numbers below 2^26.
-	if ((maxSeq - minSeq + 1) * total > Number.MAX_SAFE_INTEGER) {
-		throw corrupt(`${ref.objectKey} (table ${ref.id})`, `a table of ${total} entries that claims more sequence numbers`)
+	const { lower, upper } = filter
+	const spans = blocks.map(block => ({
+		first: lower === undefined ? 0 : block.seek(lower),
+		end: upper === undefined ? block.count : block.seek(upper),
+	}))
+	const count = spans.reduce((sum, { first, end }) => sum + end - first, 0)
+	// number × count + index is exact below 2^53: a table of 2^26 entries has numbers below 2^26.
+	if ((maxSeq - minSeq + 1) * Math.max(1, count) > Number.MAX_SAFE_INTEGER) {
+		throw corrupt(`${ref.objectKey} (table ${ref.id})`, `a table that claims sequence numbers up to ${maxSeq}`)
 	}
-	let base = 0
-	for (const block of blocks) {
-		const first = filter.lower === undefined ? 0 : block.seek(filter.lower)
-		const end = filter.upper === undefined ? block.count : block.seek(filter.upper)
-		for (let i = first; i < end; i++) {
-			found.push(base + i)
-			foundSeqs.push(block.seqAt(i) - minSeq)
-			if (i % SLICE_ENTRIES === 0 && slicer.isOver) {
-				await slicer.yield()
-				signal?.throwIfAborted()
-			}
+	const order = new Float64Array(count)
+	const blockOf = new Uint32Array(count)
+	const entryOf = new Uint32Array(count)
+	let found = 0
+	for (const [number, block] of blocks.entries()) {
+		const { first, end } = spans[number] as { first: number; end: number }
+		for (let i = first; i < end; i++, found++) {
+			blockOf[found] = number
+			entryOf[found] = i
+			order[found] = (block.seqAt(i) - minSeq) * count + found
 		}
-		base += block.count
+		if (slicer.isOver) {
+			await slicer.yield()
+			signal?.throwIfAborted()
+		}
 	}
-	const order = new Float64Array(found.length)
-	for (let i = 0; i < order.length; i++) order[i] = (foundSeqs[i] as number) * total + (found[i] as number)
 	order.sort()
-	return placeEntries(blocks, order, total)
-}
-
-function placeEntries(blocks: readonly Block[], order: Float64Array, total: number): OrderedTable {
-	const starts = new Float64Array(blocks.length + 1)
-	for (const [number, block] of blocks.entries()) starts[number + 1] = (starts[number] as number) + block.count
-	const blockOf = new Uint32Array(order.length)
-	const entryOf = new Uint32Array(order.length)
-	for (let place = 0; place < order.length; place++) {
-		const index = (order[place] as number) % total
-		let low = 0
-		let high = blocks.length
-		while (high - low > 1) {
-			const middle = (low + high) >>> 1
-			if ((starts[middle] as number) <= index) low = middle
-			else high = middle
-		}
-		blockOf[place] = low
-		entryOf[place] = index - (starts[low] as number)
+	const places = new Uint32Array(count * PLACE_WIDTH)
+	const seqs = new Float64Array(count)
+	const expiries = blocks.some(block => block.hasExpiry) ? new Float64Array(count) : undefined
+	for (let place = 0; place < count; place++) {
+		const index = (order[place] as number) % count
+		const block = blocks[blockOf[index] as number] as Block
+		const entry = entryOf[index] as number
+		putPlace(places, place, block, blockOf[index] as number, entry)
+		seqs[place] = block.seqAt(entry)
+		if (expiries !== undefined) expiries[place] = block.expiresAtMsAt(entry)
 	}
-	return { blocks, blockOf, entryOf, count: order.length }
+	return { blocks, count, places, seqs, minSeq, expiries }
 }
