@@ -279,4 +279,25 @@ describe('an owner', () => {
 		expect(await failureOf(appendText(owner, 'a'))).toMatchObject({ code: 'ISLE_FENCED' })
 		expect((await claimText(store.inner)).texts).toEqual([])
 	})
+
+	test('has settled once none of its requests is on its way, also those behind a failed append', async () => {
+		const store = new ScriptedStore()
+		const { owner } = await claimText(store)
+		const held = gate()
+		store.onCreate = async (key, run) => {
+			if (key.endsWith('0')) throw new IsleError('ISLE_DENIED', 'no')
+			await held.opened
+			return run()
+		}
+		const verdicts = await Promise.allSettled(['a', 'b'].map(text => appendText(owner, text)))
+		expect(verdicts.map(verdict => verdict.status)).toEqual(['rejected', 'rejected'])
+		let hasSettled = false
+		const settled = owner.settled().then(() => {
+			hasSettled = true
+		})
+		await settle()
+		expect(hasSettled).toBe(false)
+		held.open()
+		await settled
+	})
 })
