@@ -8,18 +8,21 @@
  */
 import type { Encodable, Transcoder } from '../bytes/encoding.ts'
 import type { TableSource } from '../cache/table-source.ts'
-import { isIsleError } from '../errors.ts'
+import { IsleError, isIsleError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { KIND_BLOB } from '../sst/entry.ts'
 import { type BlobReader, streamOf } from './blob-reader.ts'
+import { type ColdKey, lookupCold } from './cold-lookup.ts'
+import { getMany } from './get-many.ts'
 import { KeyEncoder } from './key-encoder.ts'
 import { type KeyRange, parseRange, type RangeOptions } from './key-range.ts'
-import { type ColdKey, Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached, lookupCold } from './lookup.ts'
+import { Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached } from './lookup.ts'
 import type { ReadView } from './read-view.ts'
 import { RowBatch, type RowShape } from './row-batch.ts'
-import { Scan, type ScanHost } from './scan.ts'
+import { Scan } from './scan.ts'
+import type { ScanHost } from './scan-feed.ts'
 import type { ScanMerge } from './scan-merge.ts'
 import { openMerge } from './scan-sources.ts'
 import { planSearch, type SearchPlan } from './search-plan.ts'
@@ -67,6 +70,7 @@ export class ReadCore<Key, Value> {
 	/** Written by lookups from memory, read before anything else runs. */
 	readonly #hit = new Hit()
 	readonly #scans = new Set<{ close(): Promise<void> }>()
+	#isClosed = false
 	#planned: Manifest | undefined
 	#plan: SearchPlan | undefined
 	readonly #plans = new WeakMap<Manifest, SearchPlan>()
@@ -97,7 +101,7 @@ export class ReadCore<Key, Value> {
 			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
 			if (status === LOOKUP_COLD) return this.#getCold(views, view, new Uint8Array(bytes), signal)
 			if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return NOTHING
-			if (hit.kind === KIND_BLOB) return this.#getBlob(views, view, new Uint8Array(bytes), signal)
+			if (hit.kind === KIND_BLOB) return this.#getCold(views, view, new Uint8Array(bytes), signal)
 			return Promise.resolve(this.#values.decode(hit.bytes, hit.start, hit.end))
 		} catch (error) {
 			return Promise.reject(error)
@@ -143,7 +147,18 @@ export class ReadCore<Key, Value> {
 		if (!Array.isArray(keys)) throw new TypeError('Expected `keys` to be an array')
 		const signal = options?.signal
 		signal?.throwIfAborted()
-		return await this.#withRenewal(views, views.view(), signal, view => this.#getManyOf(views, view, keys, signal))
+		return await this.#withRenewal(views, views.view(), signal, view =>
+			getMany(keys, {
+				source: this.#source,
+				plan: this.planOf(view.manifest),
+				view,
+				nowMs: views.nowMs(),
+				keyEncoder: this.#keyEncoder,
+				values: this.#values,
+				blobs: this.#blobs,
+				signal,
+			}),
+		)
 	}
 
 	/** The value of `key` in pieces that the caller owns: for values too large to hold. Undefined when there is none. */
@@ -186,6 +201,7 @@ export class ReadCore<Key, Value> {
 		remaining: () => number,
 		signal: AbortSignal,
 	): ScanMerge | Promise<ScanMerge> {
+		if (this.#isClosed) throw new IsleError('ISLE_CLOSED', 'the database is closed')
 		const plan = this.planOf(view.manifest)
 		const { pool } = this.#options
 		return openMerge({ source: this.#source, pool, plan, view, range, nowMs, remaining, signal })
@@ -193,6 +209,7 @@ export class ReadCore<Key, Value> {
 
 	/** Closes every iterator: their next calls reject with ISLE_CLOSED. */
 	async close(): Promise<void> {
+		this.#isClosed = true
 		for (const scan of this.#scans) await scan.close()
 	}
 
@@ -249,66 +266,11 @@ export class ReadCore<Key, Value> {
 		})
 	}
 
-	/** A large value, whose reference is in memory. */
-	#getBlob(
-		views: ViewProvider,
-		view: ReadView,
-		key: Uint8Array,
-		signal: AbortSignal | undefined,
-	): Promise<Value | undefined> {
-		return this.#getCold(views, view, key, signal)
-	}
-
 	#hasCold(views: ViewProvider, first: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
 		return this.#withRenewal(views, first, signal, async view => {
 			const hit = await this.#lookup(view, key, signal)
 			return hit?.isVisible(views.nowMs()) ?? false
 		})
-	}
-
-	async #getManyOf(
-		views: ViewProvider,
-		view: ReadView,
-		keys: readonly Encodable<Key>[],
-		signal: AbortSignal | undefined,
-	): Promise<(Value | undefined)[]> {
-		const plan = this.planOf(view.manifest)
-		const nowMs = views.nowMs()
-		const results: (Value | undefined)[] = Array.from({ length: keys.length }, () => undefined)
-		const hit = this.#hit
-		/** Keys to fetch, once each, with where their values go. */
-		const colds = new Map<string, { readonly cold: ColdKey; readonly positions: number[] }>()
-		for (let i = 0; i < keys.length; i++) {
-			const bytes = this.#keyEncoder.encode(keys[i])
-			const status = lookupCached(this.#source, plan, view, bytes, hit)
-			if (status === LOOKUP_FOUND && hit.kind !== KIND_BLOB) {
-				if (hit.isVisible(nowMs)) results[i] = this.#values.decode(hit.bytes, hit.start, hit.end)
-			} else if (status !== LOOKUP_ABSENT) {
-				const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-				const known = colds.get(name)
-				if (known !== undefined) known.positions.push(i)
-				else {
-					const cold: ColdKey = { key: new Uint8Array(bytes), hit: new Hit(), status: LOOKUP_COLD }
-					colds.set(name, { cold, positions: [i] })
-				}
-			}
-		}
-		if (colds.size === 0) return results
-		const wanted = [...colds.values()]
-		const coldKeys = wanted.map(({ cold }) => cold)
-		await lookupCold(this.#source, plan, view, coldKeys, signal)
-		for (const { cold, positions } of wanted) {
-			const found = cold.hit
-			if (cold.status !== LOOKUP_FOUND || !found.isVisible(nowMs)) continue
-			let { bytes, start, end } = found
-			if (found.kind === KIND_BLOB) {
-				bytes = await this.#blobs.read(view.manifest, bytes.slice(start, end), signal)
-				start = 0
-				end = bytes.length
-			}
-			for (const position of positions) results[position] = this.#values.decode(bytes, start, end)
-		}
-		return results
 	}
 
 	#scan<Row>(views: ViewProvider, range: RangeOptions<Encodable<Key>>, shape: RowShape): Scan<Row> {

@@ -204,7 +204,7 @@ describe('memory', () => {
 				tableCacheBytes: 4000,
 			})
 			await collect(reads.keys())
-			for (let i = 0; i < COUNT; i += 7) await reads.get(keyOf(i))
+			for (let i = 0; i < COUNT; i += 250) await reads.get(keyOf(i))
 			const { blocks, tables } = reads.source.stats()
 			expect(blocks.bytes).toBeLessThanOrEqual(20_000)
 			expect(blocks.entries).toBeGreaterThan(3)

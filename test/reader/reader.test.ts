@@ -204,29 +204,31 @@ describe('large values', () => {
 	test('come back whole by every way of reading, and as a stream', async () => {
 		const store = new MemoryStore()
 		const writer = await writerOf(store, { blobThresholdBytes: 1024 })
-		const value = (seed: number): Uint8Array => new Uint8Array(600_000).map((_, i) => i * seed)
+		const value = (seed: number): Buffer => Buffer.alloc(600_000, `${seed} and so on `)
 		await writer.put('a', 'small')
 		await writer.put('b', value(3))
 		await writer.put('c', value(5))
 		await writer.put('d', new Uint8Array(1024))
 		await writer.flush()
 		const reader = owned(await openReader(store, { ...still, valueEncoding: 'buffer' }))
-		expect(await reader.get('b')).toEqual(value(3))
+		const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString('latin1')
+		const [b, c, d] = [text(value(3)), text(value(5)), text(new Uint8Array(1024))]
+		expect(text(await reader.get('b'))).toBe(b)
 		expect(reader.getCached('b', 'cold')).toBe('cold')
 		expect(await reader.has('c')).toBe(true)
-		const small = new TextEncoder().encode('small')
-		expect(await reader.getMany(['c', 'a', 'c', 'x'])).toEqual([value(5), small, value(5), undefined])
+		expect((await reader.getMany(['c', 'a', 'c', 'x'])).map(text)).toEqual([c, 'small', c, undefined])
+		const rows = (all: [string, Uint8Array][]): unknown[] => all.map(([key, bytes]) => [key, text(bytes)])
 		const wanted = [
-			['a', small] as const,
-			['b', value(3)] as const,
-			['c', value(5)] as const,
-			['d', new Uint8Array(1024)],
+			['a', 'small'],
+			['b', b],
+			['c', c],
+			['d', d],
 		]
-		expect(await collect(reader.entries())).toEqual(wanted)
-		expect(await collect(reader.entries({ reverse: true }))).toEqual([...wanted].reverse())
+		expect(rows(await collect(reader.entries()))).toEqual(wanted)
+		expect(rows(await collect(reader.entries({ reverse: true })))).toEqual([...wanted].reverse())
 		expect(await collect(reader.keys())).toEqual(['a', 'b', 'c', 'd'])
 		const pieces = await reader.getStream('c')
-		expect(Buffer.concat(await collect(pieces ?? fail()))).toEqual(Buffer.from(value(5)))
+		expect(text(Buffer.concat(await collect(pieces ?? fail())))).toBe(c)
 		expect(Buffer.concat(await collect((await reader.getStream('a')) ?? fail())).toString()).toBe('small')
 		expect(await reader.getStream('x')).toBeUndefined()
 	})
