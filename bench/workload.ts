@@ -2,15 +2,16 @@
  * The records of a benchmark: keys of 16 characters in random order, each once, and JSON-like values.
  *
  * Record i has a key that is a bijection of i (so keys differ, and their order is random) written as 16 hexadecimal
- * digits, and one of 65,536 prepared values. So that making records costs little beside storing them, keys are written
- * into a ring of views that the caller must have done with `RING` records later, and values are views that are shared.
+ * digits, and one of 8,192 prepared values. So that making records costs little beside storing them, and leaves little to
+ * the garbage collector, keys are written into a ring of views, and values are views that are shared.
  */
 import { seededRandom } from '../src/host/random.ts'
 
 export const KEY_BYTES = 16
-/** Records until a key view is used again: more than any caller here has in flight. */
-export const RING = 131_072
-const PREPARED_VALUES = 65_536
+/** 800 KB of values of 100 bytes; a block of 16 KiB holds 140 records, so that few are twice in one. */
+const PREPARED_VALUES = 8_192
+/** Puts that may be in flight at once, whatever the batch. */
+const RING_MIN = 4_096
 
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 /** The two hexadecimal digits of each byte, as they stand in memory. */
@@ -28,22 +29,27 @@ function mix(value: number): number {
 }
 
 export class Workload {
+	/** Records until a key view is used again, a power of two. */
+	readonly ring: number
 	readonly #seed: number
-	readonly #keyUnits = new Uint16Array((RING * KEY_BYTES) / 2)
+	readonly #keyUnits: Uint16Array
 	readonly #keys: Uint8Array[]
 	readonly #values: Uint8Array[]
 
-	constructor(seed: number, valueBytes: number) {
+	/** `inFlight` records are used at once at the most. */
+	constructor(seed: number, valueBytes: number, inFlight: number) {
+		this.ring = 2 ** Math.ceil(Math.log2(Math.max(RING_MIN, inFlight)))
 		this.#seed = mix(seed)
+		this.#keyUnits = new Uint16Array((this.ring * KEY_BYTES) / 2)
 		const keyBytes = new Uint8Array(this.#keyUnits.buffer)
-		this.#keys = Array.from({ length: RING }, (_, i) => keyBytes.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES))
+		this.#keys = Array.from({ length: this.ring }, (_, i) => keyBytes.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES))
 		this.#values = prepareValues(seed, valueBytes)
 	}
 
-	/** The key of record `i`, in a view that changes `RING` records later. */
+	/** The key of record `i`, in a view that changes `ring` records later. */
 	key(i: number): Uint8Array {
 		const units = this.#keyUnits
-		const slot = i % RING
+		const slot = i & (this.ring - 1)
 		const at = (slot * KEY_BYTES) / 2
 		const high = mix(i ^ this.#seed)
 		const low = mix(high ^ 0x5bd1e995)

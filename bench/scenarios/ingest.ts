@@ -56,7 +56,7 @@ export function labelOf(engine: Pick<Engine, 'putsInFlight'>, mode: Mode, codec:
 async function measure(task: Task): Promise<Figures> {
 	const { engine, directory, plan, settings } = task
 	const codec = settings['codec'] === 'none' ? 'none' : 'lz4'
-	const workload = new Workload(plan.seed, plan.valueBytes)
+	const workload = new Workload(plan.seed, plan.valueBytes, plan.batch)
 	const session = await engine.open({ directory, store: plan.store, codec, form: 'bytes' })
 	return settings['mode'] === 'durable'
 		? measureDurable(session, workload, task)
