@@ -59,12 +59,12 @@ export function lookupCached(
 	const number = numberInPlan(plan, key)
 	if (number < 0) return LOOKUP_ABSENT
 	const hash = hashKey(key, 0, key.length)
-	const { maxSeqs, lowest, highest, count } = plan
+	const { maxSeqs, lowest, highest, singles, count } = plan
 	let foundSeq = -1
 	for (let level = 0; level < count; level++) {
 		if (foundSeq >= (maxSeqs[level] as number)) break
 		if (number < (lowest[level] as number) || number > (highest[level] as number)) continue
-		const slot = slotForKey(plan, level, key, number)
+		const slot = singles[level] ?? slotForKey(plan, level, key, number)
 		if (slot === undefined) continue
 		const table = source.cachedTable(slot)
 		if (table === undefined) return LOOKUP_COLD

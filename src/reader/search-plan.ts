@@ -24,6 +24,8 @@ export interface SearchPlan {
 	/** Levels with entries; the arrays run in parallel, newest first. */
 	readonly count: number
 	readonly levels: readonly Level[]
+	/** The table of each level that has only one, as those of L0 do. */
+	readonly singles: readonly (TableSlot | undefined)[]
 	/** Newest sequence number of each level, descending. */
 	readonly maxSeqs: Float64Array
 	/** `keyNumber`s between which the keys of each level lie, both inclusive. */
@@ -54,6 +56,7 @@ export function planSearch(manifest: Manifest, source: TableSource): SearchPlan 
 		prefix,
 		count: drafts.length,
 		levels,
+		singles: levels.map(({ slots }) => (slots.length === 1 ? slots[0] : undefined)),
 		maxSeqs: Float64Array.from(drafts, draft => draft.maxSeq),
 		lowest: Float64Array.from(drafts, smallestOf),
 		highest: Float64Array.from(levels, level => level.largest[level.largest.length - 1] as number),
