@@ -4,6 +4,8 @@
  * `await using program = startProgram(…)` ends a program that is still there when the test is over, however it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 export interface ProgramEnd {
@@ -27,12 +29,15 @@ export interface Program extends AsyncDisposable {
 	kill(signal: NodeJS.Signals): void
 }
 
+/** Where Node.js itself would keep them: compiled sources take a third of the time to start. */
+const COMPILE_CACHE = join(tmpdir(), 'node-compile-cache')
+
 /** Starts `file` with `args`; the environment says that nobody looks at colours. */
 export function startProgram(file: string, args: readonly string[] = [], cwd?: string): Program {
 	const child = spawn(process.execPath, [file, ...args], {
 		cwd,
 		stdio: ['pipe', 'pipe', 'pipe'],
-		env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '' },
+		env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '', NODE_COMPILE_CACHE: COMPILE_CACHE },
 	})
 	// One that was killed does not read any more.
 	child.stdin.on('error', () => undefined)
