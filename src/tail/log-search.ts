@@ -4,7 +4,7 @@
  * Commit times never go back in commit order, so the first commit at or after a time is found by two binary searches:
  * over epochs by their first record, then over the slots of one epoch. Cost: log2(epochs) + log2(slots) GETs of whole
  * records in sequence (17 for 100,000 commits of one writer); when the place lies in an epoch that is sealed, also its
- * seal must be found: 1 LIST for an epoch of up to 1,000 records, 2 × log2(records / 1,000) more for longer ones.
+ * seal must be found: 2 LISTs for an epoch of up to 1,000 records, 2 × log2(records / 1,000) and up to 8 more for longer ones.
  *
  * Collected records count as older than any time. That may lead astray only past a gap, and the record before the one
  * that was found then is missing: `ISLE_EXPIRED`, never a silent skip.
@@ -13,19 +13,22 @@ import { corrupt, IsleError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { FencedLog } from '../log/fenced-log.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
+import { isBarrier } from '../log/record.ts'
 import { type Commit, decodeCommit } from '../manifest/commit.ts'
 import type { RequestOptions } from '../object-store/object-store.ts'
 import { encodeCursor } from './cursor.ts'
 import { retryEndlessly } from './endless-retry.ts'
 
-/** A writer has at the most 64 commits in flight: behind its seal no more of them can have arrived. */
-const BEHIND_SEAL_MAX_SLOTS = 1024
+/** A writer has at the most 64 commits in flight: behind its seal no more of them can have arrived. Twice that. */
+const BEHIND_SEAL_MAX_RECORDS = 128
+/** Barriers stand at most 4,096 slots ahead of the end. */
+const BARRIER_MAX_SLOTS = 8_192
 /** Records that are looked at for the first commit behind a gap. */
 const BEHIND_GAP_MAX_RECORDS = 16
 const LIST_PAGE_MAX = 1000
 const KEY = /^[^/]+\/(\d{16})\/(\d{16})$/
 
-type Found = Commit | 'seal' | undefined
+type Found = Commit | 'seal' | 'barrier' | undefined
 
 /** The cursor before the first commit that is left behind `position` and before `end`; `undefined` when none is. */
 export async function firstCommitBehind(
@@ -80,7 +83,7 @@ export async function findByTime(search: TimeSearch, timeMs: number): Promise<Lo
 async function beginsBefore(search: TimeSearch, epoch: number, timeMs: number): Promise<boolean> {
 	for (let at = epoch; comparePositions({ epoch: at, slot: 0 }, search.end) < 0; at++) {
 		const found = await read(search, { epoch: at, slot: 0 })
-		if (found !== 'seal') return isBefore(found, timeMs)
+		if (found !== 'seal' && found !== 'barrier') return isBefore(found, timeMs)
 	}
 	return false
 }
@@ -110,13 +113,34 @@ function isBefore(found: Found, timeMs: number): boolean {
 	return typeof found !== 'object' || found.committedAtMs < timeMs
 }
 
-/** The slot that closes an earlier epoch: its last seal. Commits behind it came too late and belong to nobody. */
+/**
+ * The slot that closes an earlier epoch: its last seal. Commits behind it came too late and belong to nobody; so does a
+ * barrier, unless no seal of an owner is there: then the lowest barrier was reached.
+ */
 async function sealSlot(search: TimeSearch, epoch: number): Promise<number> {
-	const last = await lastSlot(search, epoch)
-	for (let slot = last; slot >= Math.max(0, last - BEHIND_SEAL_MAX_SLOTS); slot--) {
-		if ((await read(search, { epoch, slot })) === 'seal') return slot
+	let barrier: number | undefined
+	let commits = 0
+	for (const slot of await lastSlots(search, epoch)) {
+		const found = await read(search, { epoch, slot })
+		if (found === 'seal') return slot
+		if (found === 'barrier') barrier = slot
+		else if (++commits > BEHIND_SEAL_MAX_RECORDS) break
 	}
+	if (barrier !== undefined) return barrier
 	throw corrupt(folderOf(search.log.key({ epoch, slot: 0 })), 'no seal at the end of an epoch that has a successor')
+}
+
+/** The slots that hold records at the end of `epoch`, the greatest first: as many as barriers and late commits can fill. */
+async function lastSlots(search: TimeSearch, epoch: number): Promise<number[]> {
+	const last = await lastSlot(search, epoch)
+	const slots: number[] = []
+	for (let from = Math.max(-1, last - BARRIER_MAX_SLOTS); from < last; ) {
+		const { keys } = await listBehind(search, epoch, from)
+		if (keys.length === 0) break
+		for (const key of keys) slots.push(parseKey(key).slot)
+		from = slots.at(-1) ?? last
+	}
+	return slots.reverse()
 }
 
 /** The greatest slot of `epoch` that holds a record: a page that is not full ends with it. */
@@ -157,7 +181,8 @@ function read(search: TimeSearch, position: LogPosition): Promise<Found> {
 async function readRecord(log: FencedLog, position: LogPosition, request: RequestOptions): Promise<Found> {
 	const record = await log.readSlot(position, request)
 	if (record === undefined) return undefined
-	return record.kind === 'seal' ? 'seal' : decodeCommit(record, log.key(position)).commit
+	if (record.kind === 'commit') return decodeCommit(record, log.key(position)).commit
+	return isBarrier(record) ? 'barrier' : 'seal'
 }
 
 /** `log/<epoch>/` of `log/<epoch>/<slot>`. */

@@ -23,7 +23,7 @@ import { TableBuilder, type TableOptions } from '../../src/sst/table-builder.ts'
 import { RecentCommits } from '../../src/tail/recent-commits.ts'
 import { createTails, type Tails } from '../../src/tail/tails.ts'
 import { type ManualHost, manualHost } from './manual-clock.ts'
-import { ScriptedStore } from './scripted-store.ts'
+import { lostReply, ScriptedStore } from './scripted-store.ts'
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -80,6 +80,31 @@ export class CommitFixture {
 	/** Requests so far, then forgets them. */
 	takeCalls(): string[] {
 		return this.store.calls.splice(0)
+	}
+
+	/** From now on one in `count` reads of the store fails for a transient reason, by the seed of the fixture. */
+	failOneIn(count: number): void {
+		const fate = async <Value>(run: () => Promise<Value>): Promise<Value> => {
+			if (this.host.random.next() * count < 1) throw lostReply()
+			return await run()
+		}
+		this.store.onGet = (_key, run) => fate(run)
+		this.store.onGetRange = (_key, run) => fate(run)
+		this.store.onList = (_prefix, run) => fate(run)
+	}
+
+	/** What `promise` comes to, however many timers it takes. */
+	async until<Value>(promise: Promise<Value>): Promise<Value> {
+		let isSettled = false
+		const settle = (): void => {
+			isSettled = true
+		}
+		promise.then(settle, settle)
+		for (let turn = 0; turn < 10_000; turn++) {
+			await this.host.clock.advance(this.host.clock.nextTimerMs ?? 0)
+			if (isSettled) return await promise
+		}
+		throw new Error('nothing came of it after 10,000 timers')
 	}
 
 	/** A new writer takes over. */

@@ -27,6 +27,11 @@ export class ScriptedStore implements ObjectStore {
 		run()
 	onGet: (key: string, run: Run<Uint8Array | undefined>, options?: RequestOptions) => Promise<Uint8Array | undefined> =
 		(_key, run) => run()
+	onGetRange: (
+		key: string,
+		run: Run<Uint8Array | undefined>,
+		options?: RequestOptions,
+	) => Promise<Uint8Array | undefined> = (_key, run) => run()
 	onList: (prefix: string, run: Run<ListPage>, options?: RequestOptions) => Promise<ListPage> = (_prefix, run) => run()
 
 	constructor(inner: ObjectStore = new MemoryStore()) {
@@ -48,7 +53,7 @@ export class ScriptedStore implements ObjectStore {
 
 	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		this.calls.push(`getRange ${key}`)
-		return this.inner.getRange(key, range, options)
+		return this.onGetRange(key, () => this.inner.getRange(key, range, options), options)
 	}
 
 	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
