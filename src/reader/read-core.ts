@@ -226,7 +226,10 @@ export class ReadCore<Key, Value> {
 		return plan
 	}
 
-	/** Runs `read` again with newer views while objects of the view are gone. */
+	/**
+	 * Runs `read` again with newer views while objects of the view are gone. The memtables of a view are held meanwhile: a
+	 * commit may end them while the store is asked.
+	 */
 	async #withRenewal<Result>(
 		views: ViewProvider,
 		first: ReadView,
@@ -235,11 +238,15 @@ export class ReadCore<Key, Value> {
 	): Promise<Result> {
 		let view = first
 		for (let renewals = 0; ; renewals++) {
+			const { memtables } = view
+			for (const memtable of memtables) memtable.ref()
 			try {
 				return await read(view)
 			} catch (error) {
 				if (!isIsleError(error, 'ISLE_NOT_FOUND') || renewals === MAX_RENEWALS) throw error
 				view = await views.renew(view, error, signal)
+			} finally {
+				for (const memtable of memtables) memtable.unref()
 			}
 		}
 	}
