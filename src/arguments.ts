@@ -25,7 +25,10 @@ export function choiceOption<Choice extends string>(
 }
 
 /** Refuses names that no option has: a misspelt option must not silently mean its default. */
-export function refuseUnknownOptions(where: string, options: object, known: readonly string[]): void {
+export function refuseUnknownOptions(where: string, options: unknown, known: readonly string[]): void {
+	if (typeof options !== 'object' || options === null) {
+		throw new TypeError(`Expected \`${where}\` to be an object, got ${describe(options)}`)
+	}
 	for (const name of Object.keys(options)) {
 		if (!known.includes(name)) throw new TypeError(`Expected \`${where}\` to have only known options, got \`${name}\``)
 	}

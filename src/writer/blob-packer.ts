@@ -167,10 +167,16 @@ export class BlobPacker {
 		const id = `s${this.#options.epoch}-${this.#streamsMinted++}`
 		const objectKey = blobPackKey(id)
 		const pack = packFromStream(id, checkedPieces(source))
-		const outcome = await this.#options.store.createFromStream(objectKey, pack.body, { signal })
+		let isWhole = false
+		async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
+			yield* pack.body
+			isWhole = true
+		}
+		const outcome = await this.#options.store.createFromStream(objectKey, body(), { signal })
 		signal.throwIfAborted()
 		if (outcome.kind === 'exists')
 			throw corrupt(objectKey, 'a blob pack of another writer where only this one may write,')
+		if (!isWhole) throw notStored(objectKey, outcome.kind === 'unknown' ? outcome.cause : undefined)
 		const { ref, packBytes } = pack.result()
 		if (outcome.kind === 'unknown') await this.#settle(objectKey, packBytes, outcome.cause, signal)
 		return { pack: { id, objectKey, bytes: packBytes, valueCount: 1 }, encodedRef: encodeBlobRef(ref) }
@@ -181,8 +187,12 @@ export class BlobPacker {
 		const page = await this.#options.store.list({ signal, prefix: objectKey, limit: 1 })
 		const [found] = page.objects
 		if (found?.key === objectKey && found.bytes === bytes) return
-		throw new IsleError('ISLE_UNAVAILABLE', `a stream could not be stored: key=\`${objectKey}\``, { cause })
+		throw notStored(objectKey, cause)
 	}
+}
+
+function notStored(objectKey: string, cause: unknown): IsleError {
+	return new IsleError('ISLE_UNAVAILABLE', `a stream could not be stored: key=\`${objectKey}\``, { cause })
 }
 
 /** A piece that is no bytes would otherwise be taken for an empty one. */

@@ -73,9 +73,11 @@ async function blobValue(
 	const ref = decodeBlobRef(encodedRef, 'an entry')
 	const objectKey = packs.get(ref.packId)
 	if (objectKey === undefined) throw new Error(`a commit does not name the pack of its value: ${ref.packId}`)
-	const stored = await store.getRange(objectKey, blobRange(ref))
+	// Nothing is to be read of an empty value; that its pack is there is still to be seen.
+	const range = ref.bytes === 0 ? { offset: 0, bytes: ref.offset } : blobRange(ref)
+	const stored = await store.getRange(objectKey, range)
 	if (stored === undefined) throw new Error(`a pack of a commit is not on the store: ${objectKey}`)
-	return decodeBlob(ref, stored, objectKey)
+	return ref.bytes === 0 ? new Uint8Array(0) : decodeBlob(ref, stored, objectKey)
 }
 
 export function latin1(bytes: string | Uint8Array): string {
