@@ -5,6 +5,11 @@
  * If none stands beyond what was read, the claimer owns the next epoch and has read the whole of its history: whatever
  * the old owner acknowledged lies before the seal, and its next append can only meet the seal. Otherwise start over.
  * Where somebody else takes the slot first, reading goes on from there; the one look behind the seal covers it all.
+ *
+ * An owner that fills slots faster than the claimer's round trip would win each of these races. So a claimer that lost
+ * some puts a seal of nobody's ahead of the owner: a barrier. Either the log reaches it, then its epoch is over, the next
+ * one has an owner that never appends, and the claim goes on there; or it does not, then it stands behind the true seal,
+ * where nobody reads. What makes an owner is the same in both cases: the seal in the first free slot, and the look.
  */
 import { IsleError } from '../errors.ts'
 import { Retry, type RetryBudget } from '../host/backoff.ts'
@@ -13,10 +18,23 @@ import type { RequestOptions } from '../object-store/object-store.ts'
 import type { FencedLog, ReadForwardResult } from './fenced-log.ts'
 import { LogOwner } from './log-owner.ts'
 import { comparePositions, LOG_START, type LogPosition } from './log-position.ts'
-import { encodeRecord, isSameAppend, type LogRecord, NONCE_BYTES, OWNER_BYTES, type RecordContent } from './record.ts'
+import {
+	encodeRecord,
+	isSameAppend,
+	type LogRecord,
+	NOBODY,
+	NONCE_BYTES,
+	OWNER_BYTES,
+	type RecordContent,
+} from './record.ts'
 
 /** Opening probes this many slots at once at first: few round trips behind a checkpoint. */
 const OPEN_WINDOW_SLOTS = 8
+/** Races that a claimer loses before it puts a barrier ahead: against an owner that pauses now and then it needs none. */
+const RACES_BEFORE_BARRIER = 3
+/** How far ahead the first barrier stands; each further one that comes too late stands twice as far from the end. */
+const BARRIER_MIN_SLOTS = 8
+const BARRIER_MAX_SLOTS = 4096
 /** A claim loses a race at each attempt; more than this is a store in trouble, not a race. */
 const CLAIM_MAX_ATTEMPTS = 100
 
@@ -58,12 +76,16 @@ export async function replayLog(log: FencedLog, replay: LogReplay, options: Requ
 export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 	const { log, host, replay, retryBudget, signal } = options
 	signal?.throwIfAborted()
+	const barrier = new Barrier(options)
 	let end: ReadForwardResult | undefined
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
 		end = await readToEnd(options, end ?? { position: await replay.restart({ signal }), firstSeal: undefined })
 		if (comparePositions(end.position, LOG_START) === 0) await options.beforeFirstUse?.()
 		const owner = host.random.bytes(OWNER_BYTES)
-		if (!(await createSeal(options, end.position, owner))) continue
+		if (!(await createSeal(options, end.position, owner))) {
+			await barrier.raceLost(end.position)
+			continue
+		}
 		if (await log.confirm(end, { signal })) {
 			return new LogOwner({ log, host, epoch: end.position.epoch + 1, owner, retryBudget })
 		}
@@ -81,6 +103,28 @@ async function readToEnd(options: ClaimOptions, before: ReadForwardResult): Prom
 		onCommit: record => replay.apply(record),
 	})
 	return { position: end.position, firstSeal: before.firstSeal ?? end.firstSeal }
+}
+
+/** Stops an owner that is faster than the claimer, by a seal in a slot that it has not reached. */
+class Barrier {
+	readonly #options: ClaimOptions
+	#lost = 0
+	#distanceSlots = BARRIER_MIN_SLOTS
+	/** Until the log has passed it, one is enough. */
+	#standing: LogPosition | undefined
+
+	constructor(options: ClaimOptions) {
+		this.#options = options
+	}
+
+	/** `position` was free when it was read, and taken when the claimer's seal came. */
+	async raceLost(position: LogPosition): Promise<void> {
+		if (++this.#lost < RACES_BEFORE_BARRIER || position.epoch === 0) return
+		if (this.#standing !== undefined && comparePositions(position, this.#standing) <= 0) return
+		const ahead = { epoch: position.epoch, slot: position.slot + this.#distanceSlots }
+		this.#distanceSlots = Math.min(this.#distanceSlots * 2, BARRIER_MAX_SLOTS)
+		if (await createSeal(this.#options, ahead, NOBODY)) this.#standing = ahead
+	}
 }
 
 /** False when somebody else has taken the slot. */

@@ -12,7 +12,7 @@
  *                   number of sections (varint), length of each section (varint)
  *     16+H    …     the sections, one after another
  *
- * A seal has no body and no sections: its owner is the owner of the next epoch. Sections are opaque here (tables, each
+ * A seal has no body and no sections: its owner is the owner of the next epoch, all zeros when that is nobody (a barrier). Sections are opaque here (tables, each
  * with checksums of its own); the header says how long the record must be, so that a truncated one is known.
  */
 import { ByteReader } from '../bytes/byte-reader.ts'
@@ -29,6 +29,8 @@ const KIND_SEAL = 2 // Persisted: never renumber.
 const PREAMBLE_BYTES = 16
 export const OWNER_BYTES = 16
 export const NONCE_BYTES = 8
+/** Owner of a barrier: the seal of a claimer that only stops a busy owner. The epoch behind it has no commits. Persisted. */
+export const NOBODY: Uint8Array = new Uint8Array(OWNER_BYTES)
 /** Metadata of a commit is kilobytes; 64 MiB is a bound for hostile input. */
 const HEADER_MAX_BYTES = 64 * 1024 * 1024
 /** A commit holds the tables of a few memtables. */
@@ -151,6 +153,11 @@ function decodeSections(bytes: Uint8Array, start: number, header: ByteReader, wh
 	header.expectEnd()
 	if (offset !== bytes.length) throw corrupt(where, `${bytes.length - offset} bytes behind the log record`)
 	return sections
+}
+
+/** True for a seal that is a barrier. */
+export function isBarrier(record: LogRecord): boolean {
+	return record.kind === 'seal' && Buffer.compare(record.owner, NOBODY) === 0
 }
 
 /** True when both were written by one append: same owner, same nonce. */

@@ -126,6 +126,42 @@ describe('a claim', () => {
 		expect((await claimText(store)).texts).toEqual([...texts, 'c'])
 	})
 
+	test.each([1, 3, 8])('wins against an owner that fills %i slots in each of its round trips', async slots => {
+		const store = new ScriptedStore()
+		const first = await claimText(store.inner)
+		const acknowledged: string[] = []
+		let sent = 0
+		let isFenced = false
+		const fill = async (): Promise<void> => {
+			for (let slot = 0; slot < slots && !isFenced; slot++) {
+				const text = `${sent++}`
+				await appendText(first.owner, text).then(
+					() => acknowledged.push(text),
+					() => {
+						isFenced = true
+					},
+				)
+			}
+		}
+		// What goes out at once shares a round trip.
+		let trip: Promise<void> | undefined
+		const outrun = async <Value>(run: () => Promise<Value>): Promise<Value> => {
+			trip ??= fill().finally(() => {
+				trip = undefined
+			})
+			await trip
+			return run()
+		}
+		store.onGet = (_key, run) => outrun(run)
+		store.onCreate = (_key, run) => outrun(run)
+		const claimed = await claimText(store)
+		expect(claimed.texts).toEqual(acknowledged)
+		expect(acknowledged.length).toBeGreaterThan(0)
+		expect(first.owner.failure).toMatchObject({ code: 'ISLE_FENCED' })
+		await appendText(claimed.owner, 'after')
+		expect((await claimText(store.inner)).texts).toEqual([...acknowledged, 'after'])
+	})
+
 	test('that stalls until the slot of its seal was used, folded into a checkpoint and deleted starts over', async () => {
 		const store = new ScriptedStore()
 		const first = await claimText(store)

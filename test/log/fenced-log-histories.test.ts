@@ -13,7 +13,7 @@ import {
 	type ReadForwardResult,
 } from '../../src/log/fenced-log.ts'
 import { comparePositions, LOG_START, type LogPosition } from '../../src/log/log-position.ts'
-import { decodeRecord } from '../../src/log/record.ts'
+import { decodeRecord, encodeRecord, NOBODY } from '../../src/log/record.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { LogOracle } from '../support/log-oracle.ts'
 import { Scheduler } from '../support/scheduled-store.ts'
@@ -95,6 +95,7 @@ class History {
 			['collector 2', this.#collector],
 			['reader 1', this.#reader],
 			['reader 2', this.#reader],
+			['barrier', this.#barrier],
 		]
 		for (const [name, role] of roles) {
 			scheduler.start(
@@ -214,6 +215,21 @@ class History {
 		}
 		if (!scheduler.chance(0.5)) return
 		for (const old of (await checkpoints(store)).slice(0, -2)) await store.delete(textCheckpointKey(old))
+	}
+
+	/** What a claimer does that loses its races: seals of nobody's, ahead of the end as it was some time ago. */
+	#barrier = async (me: string): Promise<void> => {
+		const scheduler = this.#scheduler
+		const log = this.#log(me, true)
+		for (let round = 0; round < 3; round++) {
+			const from = await this.#replay(log).restart({})
+			const { position: end } = await log.readForward(from, { windowSlots: 2, onCommit: () => undefined })
+			if (end.epoch === 0) continue
+			const position = { epoch: end.epoch, slot: end.slot + 1 + scheduler.pick(4) }
+			const names = { owner: NOBODY, nonce: scheduler.random.bytes(8) }
+			const seal = encodeRecord({ kind: 'seal', position, ...names, body: new Uint8Array(0), sections: [] })
+			await log.createSlot(position, seal.pieces)
+		}
 	}
 
 	#reader = async (me: string): Promise<void> => {

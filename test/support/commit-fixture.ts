@@ -9,6 +9,7 @@ import { TableSource } from '../../src/cache/table-source.ts'
 import { claimLog } from '../../src/log/claim.ts'
 import type { FencedLog } from '../../src/log/fenced-log.ts'
 import type { LogOwner } from '../../src/log/log-owner.ts'
+import { encodeRecord, NOBODY, NONCE_BYTES } from '../../src/log/record.ts'
 import { checkpointKey, encodeCheckpoint } from '../../src/manifest/checkpoint.ts'
 import { type CommitTable, encodeCommitBody, type LoadedCommit } from '../../src/manifest/commit.ts'
 import { applyCommits } from '../../src/manifest/fold.ts'
@@ -112,6 +113,15 @@ export class CommitFixture {
 		const { owner, manifest } = await claim(this.store.inner, this.host)
 		this.#owner = owner
 		this.manifest = manifest
+	}
+
+	/** A claimer that lost its races puts a barrier `slots` ahead of the writer: 0 is the slot of its next commit. */
+	async placeBarrier(slots: number): Promise<void> {
+		const { epoch, slot } = this.#owner.nextPosition
+		const position = { epoch, slot: slot + slots }
+		const names = { owner: NOBODY, nonce: this.host.random.bytes(NONCE_BYTES) }
+		const seal = encodeRecord({ kind: 'seal', position, ...names, body: new Uint8Array(0), sections: [] })
+		await this.store.inner.createIfAbsent(this.log.key(position), seal.pieces)
 	}
 
 	/** Commits `mutations`; the clock gives the commit time. Past `onCommit` listeners it is durable and part of `manifest`. */

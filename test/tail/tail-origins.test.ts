@@ -87,21 +87,27 @@ describe("from 'start'", () => {
 })
 
 describe('from a time', () => {
-	test('begins with the first commit at or after it, wherever that lies', async () => {
-		const fixture = await CommitFixture.create()
-		for (let i = 0; i < 40; i++) {
-			if (i % 13 === 12) await fixture.takeOver()
-			await fixture.commit(i % 5 === 4 ? [] : [put(`k${i}`, `${i}`)])
-			await fixture.host.clock.advance(i % 3 === 0 ? 0 : 50)
-		}
-		const { tails } = await fixture.readerTails({ recentBytes: 0 })
-		const firstMs = fixture.commits[0]?.commit.committedAtMs ?? 0
-		for (let timeMs = firstMs - 60; timeMs <= fixture.manifest.lastCommitMs; timeMs += 25) {
-			const wanted = fixture.history.filter(recorded => recorded.committedAtMs >= timeMs)
-			const all = await collect(tails.changes({ from: { timeMs } }), wanted.length)
-			expect(all.map(seen)).toEqual(wanted.map(expected))
-		}
-	})
+	test.each([undefined, 0, 5])(
+		'begins with the first commit at or after it, also behind barriers (%s)',
+		async barrier => {
+			const fixture = await CommitFixture.create()
+			for (let i = 0; i < 40; i++) {
+				if (i % 13 === 12) {
+					if (barrier !== undefined) await fixture.placeBarrier(barrier)
+					await fixture.takeOver()
+				}
+				await fixture.commit(i % 5 === 4 ? [] : [put(`k${i}`, `${i}`)])
+				await fixture.host.clock.advance(i % 3 === 0 ? 0 : 50)
+			}
+			const { tails } = await fixture.readerTails({ recentBytes: 0 })
+			const firstMs = fixture.commits[0]?.commit.committedAtMs ?? 0
+			for (let timeMs = firstMs - 60; timeMs <= fixture.manifest.lastCommitMs; timeMs += 25) {
+				const wanted = fixture.history.filter(recorded => recorded.committedAtMs >= timeMs)
+				const all = await collect(tails.changes({ from: { timeMs } }), wanted.length)
+				expect(all.map(seen)).toEqual(wanted.map(expected))
+			}
+		},
+	)
 
 	test('a time to come waits for the first commit at or after it', async () => {
 		const fixture = await CommitFixture.create()
