@@ -14,16 +14,9 @@ import { corrupt } from '../errors.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { SstMeta } from '../sst/sst-meta.ts'
+import { decodeSstMeta, encodeSstMeta } from '../sst/sst-properties.ts'
 import type { BlobPackRef, TableRef } from './manifest.ts'
-import {
-	readBlobPackRef,
-	readId,
-	readList,
-	readSstMeta,
-	writeBlobPackRef,
-	writeList,
-	writeSstMeta,
-} from './table-ref-codec.ts'
+import { readBlobPackRef, readId, readList, writeBlobPackRef, writeList } from './table-ref-codec.ts'
 
 const OBJECT_KEY_MAX_BYTES = 1024
 const PLACE_OBJECT = 0 // Persisted: never renumber.
@@ -74,7 +67,7 @@ export function encodeCommitBody(body: CommitBody): Uint8Array {
 		writer.string(table.id)
 		if (table.place.kind === 'inline') writer.u8(PLACE_INLINE).varint(table.place.section)
 		else writer.u8(PLACE_OBJECT).string(table.place.objectKey)
-		writeSstMeta(writer, table.meta)
+		encodeSstMeta(writer, table.meta)
 	})
 	writeList(writer, body.blobPacks, pack => writeBlobPackRef(writer, pack))
 	return writer.finish()
@@ -91,11 +84,11 @@ export function decodeCommit(record: LogRecord, where: string): LoadedCommit {
 		const id = readId(reader)
 		const place = reader.u8()
 		if (place === PLACE_OBJECT) {
-			return { id, objectKey: reader.string(OBJECT_KEY_MAX_BYTES), offset: 0, meta: readSstMeta(reader, where) }
+			return { id, objectKey: reader.string(OBJECT_KEY_MAX_BYTES), offset: 0, meta: decodeSstMeta(reader, where) }
 		}
 		if (place !== PLACE_INLINE) throw corrupt(where, `table ${id} is at a place of unknown kind ${place}`)
 		const section = record.sections[reader.varint()]
-		const meta = readSstMeta(reader, where)
+		const meta = decodeSstMeta(reader, where)
 		if (section === undefined || section.bytes.length !== meta.storedBytes)
 			throw corrupt(where, `table ${id} is not in its section`)
 		inlineTables.set(id, section.bytes)

@@ -14,7 +14,7 @@ function meta(minSeq: number, maxSeq: number, storedBytes: number, codec: SstMet
 		tombstoneCount: 2,
 		blobRefCount: 1,
 		smallestKey: filled(4, 0x61),
-		largestKey: filled(300, 0),
+		largestKey: filled(300, 0x62),
 		minSeq,
 		maxSeq,
 		minWriteMs: 1_700_000_000_000,

@@ -1,36 +1,46 @@
 /** fast-check arbitraries for what manifests are made of. */
 import fc from 'fast-check'
+import { compareBytes } from '../../src/bytes/compare.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../../src/manifest/manifest.ts'
 import type { SstMeta } from '../../src/sst/sst-meta.ts'
+import { SST_FORMAT_VERSION } from '../../src/sst/sst-properties.ts'
 
 const count = fc.maxSafeNat()
-const key = fc.uint8Array({ maxLength: 40 })
+const key = fc.uint8Array({ minLength: 1, maxLength: 40 })
 const id = fc.string({ minLength: 1, maxLength: 20 })
 const position = fc.record({ epoch: count, slot: count })
 
 export const sstMetas: fc.Arbitrary<SstMeta> = fc
 	.record({
-		formatVersion: fc.nat(65_535),
 		codec: fc.constantFrom('none', 'deflate', 'lz4', 'zstd'),
-		entryCount: count.filter(value => value > 0),
-		tombstoneCount: count,
-		blobRefCount: count,
-		smallestKey: key,
-		largestKey: key,
+		entryCount: count.filter(value => value > 1),
+		shares: fc.tuple(fc.nat(), fc.nat()),
+		keys: fc.tuple(key, key),
 		seqs: fc.tuple(count, count),
-		minWriteMs: count,
-		maxWriteMs: count,
+		times: fc.tuple(count, count),
 		maxExpiresAtMs: count,
 		rawBytes: count,
 		sizes: fc.tuple(count, count).filter(([a, b]) => a !== b),
 	})
-	.map(({ seqs, sizes, ...rest }) => ({
-		...rest,
-		minSeq: Math.min(...seqs),
-		maxSeq: Math.max(...seqs),
-		metaOffset: Math.min(...sizes),
-		storedBytes: Math.max(...sizes),
-	}))
+	.map(({ entryCount, shares, keys, seqs, times, sizes, ...rest }) => {
+		const isAscending = compareBytes(keys[0], keys[1]) <= 0
+		const [smallestKey, largestKey] = isAscending ? keys : [keys[1], keys[0]]
+		return {
+			...rest,
+			formatVersion: SST_FORMAT_VERSION,
+			entryCount,
+			tombstoneCount: shares[0] % Math.floor(entryCount / 2),
+			blobRefCount: shares[1] % Math.floor(entryCount / 2),
+			smallestKey,
+			largestKey,
+			minSeq: Math.min(...seqs),
+			maxSeq: Math.max(...seqs),
+			minWriteMs: Math.min(...times),
+			maxWriteMs: Math.max(...times),
+			metaOffset: Math.min(...sizes),
+			storedBytes: Math.max(...sizes),
+		}
+	})
 
 export const tableRefs: fc.Arbitrary<TableRef> = fc.record({ id, objectKey: id, offset: count, meta: sstMetas })
 
