@@ -49,9 +49,13 @@ export class Poller {
 
 	#leave(member: symbol): void {
 		this.#members.delete(member)
-		if (this.#members.size > 0) return
 		this.#timer?.cancel()
 		this.#timer = undefined
+		if (this.#members.size > 0) {
+			// The one that left may have been the most impatient.
+			this.#schedule()
+			return
+		}
 		this.#polling?.abort(new DOMException('nobody waits for the poll any more', 'AbortError'))
 		this.#polling = undefined
 	}
