@@ -15,9 +15,10 @@ import type { ByteRange, ObjectStore } from '../object-store/object-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
-import { ByteCache, type CacheStats, Shelf } from './byte-cache.ts'
+import { ByteCache, type CacheStats } from './byte-cache.ts'
 import { decodeInline, decodeInPool, estimatedRawBytes, POOL_MIN_RAW_BYTES } from './decode-blocks.ts'
 import { Flight } from './single-flight.ts'
+import { type BlockRead, TableSlot } from './table-slot.ts'
 
 export const DEFAULT_BLOCK_CACHE_BYTES: number = 64 * 1024 * 1024
 export const DEFAULT_TABLE_CACHE_BYTES: number = 64 * 1024 * 1024
@@ -45,38 +46,6 @@ export interface TableSourceStats {
 	readonly tables: CacheStats
 	/** Bytes of offered tables that are kept. */
 	readonly offeredBytes: number
-}
-
-/** What is in memory of one table. For `TableSource` alone to change. */
-export class TableSlot {
-	readonly ref: TableRef
-	/** The opened table, at index 0. */
-	readonly tables: Shelf<SstTable> = new Shelf()
-	readonly blocks: Shelf<Block> = new Shelf()
-	/** The table as stored, while it is kept. */
-	offered: Uint8Array | undefined
-	opening: Flight<SstTable> | undefined
-	/** Reads under way, by each of their blocks. */
-	readonly reading: Map<number, BlockRead> = new Map()
-
-	constructor(ref: TableRef) {
-		this.ref = ref
-	}
-
-	/** Names the table in messages. */
-	get where(): string {
-		return `${this.ref.objectKey} (table ${this.ref.id})`
-	}
-
-	get isIdle(): boolean {
-		const isEmpty = this.tables.count === 0 && this.blocks.count === 0 && this.offered === undefined
-		return isEmpty && this.opening === undefined && this.reading.size === 0
-	}
-}
-
-interface BlockRead {
-	readonly first: number
-	readonly flight: Flight<readonly Block[]>
 }
 
 export class TableSource {
@@ -184,13 +153,16 @@ export class TableSource {
 	 * Reads blocks `first` to `first + count − 1` by one GET. Those that somebody else is reading already are waited for
 	 * instead, so that the result may take more than one GET, side by side; none is read twice at a time.
 	 */
-	async readBlocks(
+	readBlocks(
 		slot: TableSlot,
 		table: SstTable,
 		first: number,
 		count: number,
 		signal: AbortSignal | undefined,
 	): Promise<readonly Block[]> {
+		if (count === 1 && !slot.reading.has(first)) {
+			return this.#startRead(slot, table, first, 1, signal).flight.join(signal)
+		}
 		const reads: Promise<readonly Block[]>[] = []
 		for (let index = first; index < first + count; ) {
 			const shared = slot.reading.get(index)
@@ -207,8 +179,8 @@ export class TableSource {
 				reads.push(shared.flight.join(signal).then(blocks => blocks.slice(from, to)))
 			}
 		}
-		const parts = await Promise.all(reads)
-		return parts.length === 1 ? (parts[0] as readonly Block[]) : parts.flat()
+		const [only] = reads
+		return reads.length === 1 && only !== undefined ? only : Promise.all(reads).then(parts => parts.flat())
 	}
 
 	stats(): TableSourceStats {

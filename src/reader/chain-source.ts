@@ -6,7 +6,7 @@
  */
 
 import { compareBytes } from '../bytes/compare.ts'
-import type { TableSlot } from '../cache/table-source.ts'
+import type { TableSlot } from '../cache/table-slot.ts'
 import { invariant } from '../errors.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 import { type ScanBounds, ScanSource } from './scan-source.ts'

@@ -8,7 +8,8 @@
  * Invariant: what a round fetched is held until the lookup ends, so that a small cache costs no second fetch.
  */
 import { hashKey } from '../bytes/hash.ts'
-import type { TableSlot, TableSource } from '../cache/table-source.ts'
+import type { TableSlot } from '../cache/table-slot.ts'
+import type { TableSource } from '../cache/table-source.ts'
 import { invariant } from '../errors.ts'
 import type { Block } from '../sst/block.ts'
 import type { SstTable } from '../sst/sst-table.ts'
@@ -161,7 +162,7 @@ class ColdLookup {
 		}
 		this.#missingTables.clear()
 		this.#missingBlocks.clear()
-		await Promise.all(work)
+		await (work.length === 1 ? work[0] : Promise.all(work))
 	}
 
 	async #fetchTable(slot: TableSlot): Promise<void> {

@@ -7,7 +7,8 @@
  * table's index has the last word.
  */
 import { compareBytes } from '../bytes/compare.ts'
-import type { TableSlot, TableSource } from '../cache/table-source.ts'
+import type { TableSlot } from '../cache/table-slot.ts'
+import type { TableSource } from '../cache/table-source.ts'
 import type { Manifest, SortedRun, TableRef } from '../manifest/manifest.ts'
 import { commonPrefixBytes, keyNumber } from './key-number.ts'
 

@@ -7,7 +7,8 @@
  * Invariants: at the most one window is in hand and one under way; a request ahead that fails is reported when its
  * blocks are asked for, and never before or instead of others.
  */
-import type { TableSlot, TableSource } from '../cache/table-source.ts'
+import type { TableSlot } from '../cache/table-slot.ts'
+import type { TableSource } from '../cache/table-source.ts'
 import type { Block } from '../sst/block.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 
