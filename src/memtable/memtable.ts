@@ -14,6 +14,7 @@ import { invariant } from '../errors.ts'
 import { type EntryKind, KEY_MAX_BYTES, type Seq, toSeq } from '../sst/entry.ts'
 import {
 	EXPIRY_WORDS,
+	entryWordsAt,
 	expiresAtMsAt,
 	HEADER_WORDS,
 	kindAt,
@@ -31,7 +32,7 @@ import { KeyIndex } from './key-index.ts'
 import { hashWords } from './key-words.ts'
 import type { SortedEntries } from './sorted-entries.ts'
 import { SortedRuns, type SortPool } from './sorted-runs.ts'
-import { checkEntryLimits, writeBytes, writeEntry } from './write-entry.ts'
+import { checkEntryLimits, writeBytes, writeEntry, writeExpiry } from './write-entry.ts'
 
 export interface MemtableOptions {
 	/** Sequence number of the first entry. */
@@ -61,6 +62,8 @@ export interface EncodeJob {
 const DEFAULT_MAX_BYTES = 16_777_216
 /** The objects around the buffers: an estimate, so that many small memtables are not counted as nothing. */
 const OVERHEAD_BYTES = 2_048
+/** Entries up to 256 bytes are moved by a loop: a view and a call of `set` cost more. */
+const LOOP_COPY_WORDS = 64
 /** 2^31 − 1: references and counts stay 32-bit integers. */
 const MAX_ENTRIES = 0x7fff_ffff
 
@@ -143,6 +146,29 @@ export class Memtable {
 		const end = writeEntry(arena.openWords, arena.openBytes, at, this.#count, key, value, kind, expiresAtMs)
 		arena.top = end
 		this.#link(arena.openWords, arena.openBytes, at, (arena.openChunk << REF_CHUNK_SHIFT) | at)
+	}
+
+	/**
+	 * Adds an entry that stands complete at word `from` of `source`, in the layout of src/sst/entry-arena.ts, with the next
+	 * sequence number. Its expiry, if it has one, becomes `expiryBaseMs` later.
+	 *
+	 * @throws RangeError, having changed nothing, for a key or value beyond its limits.
+	 */
+	append(source: Int32Array, from: number, expiryBaseMs: number): void {
+		checkEntryLimits(source[from + 3] as number, valueBytesAt(source, from))
+		invariant(!this.#isFrozen && this.#count < MAX_ENTRIES, 'an entry is added to a frozen or full memtable')
+		const arena = this.#arena
+		const entryWords = entryWordsAt(source, from)
+		const chunk = arena.reserve(entryWords)
+		const words = chunk === arena.openChunk ? arena.openWords : (arena.words[chunk] as Int32Array)
+		const bytes = chunk === arena.openChunk ? arena.openBytes : (arena.bytes[chunk] as Buffer)
+		const at = arena.topOf(chunk)
+		if (entryWords > LOOP_COPY_WORDS) words.set(source.subarray(from, from + entryWords), at)
+		else for (let i = 2; i < entryWords; i++) words[at + i] = source[from + i] as number
+		words[at] = this.#count
+		const ttlMs = expiresAtMsAt(source, from)
+		if (ttlMs !== 0) writeExpiry(words, at + entryWords - EXPIRY_WORDS, expiryBaseMs + ttlMs)
+		this.#link(words, bytes, at, arena.commit(chunk, entryWords))
 	}
 
 	/** The newest version of `key` whose sequence number is at most `maxSeq`, tombstones included. */

@@ -65,12 +65,17 @@ export function writeEntry(
 	words[at + 3] = keyBytes
 	const end = valueAt + wordsFor(valueBytes)
 	if (expiresAtMs === 0) return end
+	writeExpiry(words, end, expiresAtMs)
+	return end + EXPIRY_WORDS
+}
+
+/** Writes the two words of an expiry. @throws RangeError for what is no time. */
+export function writeExpiry(words: Int32Array, at: number, expiresAtMs: number): void {
 	if (!Number.isSafeInteger(expiresAtMs) || expiresAtMs < 0) {
 		throw new RangeError(`Expected \`expiresAtMs\` to be a time in milliseconds, got ${expiresAtMs}`)
 	}
-	words[end] = expiresAtMs | 0
-	words[end + 1] = Math.floor(expiresAtMs / 0x1_0000_0000)
-	return end + EXPIRY_WORDS
+	words[at] = expiresAtMs | 0
+	words[at + 1] = Math.floor(expiresAtMs / 0x1_0000_0000)
 }
 
 export function checkEntryLimits(keyBytes: number, valueBytes: number): void {

@@ -69,11 +69,11 @@ export class Batch<Key, Value> {
 
 	/** How many mutations it holds. */
 	get length(): number {
-		return this.#batch.operations.length
+		return this.#batch.length
 	}
 
 	/** @throws TypeError, RangeError for what cannot be stored, and when the batch would exceed 32 MiB. */
-	put(key: Encodable<Key>, value: Encodable<Value>, options: { readonly ttlMs?: number } = {}): this {
+	put(key: Encodable<Key>, value: Encodable<Value>, options?: { readonly ttlMs?: number | undefined }): this {
 		this.#batch.put(this.#keys.encode(key, 'key'), this.#values.encode(value, 'value'), options)
 		return this
 	}

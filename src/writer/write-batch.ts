@@ -1,30 +1,48 @@
 /**
  * Mutations that become one commit or none.
  *
- * Bytes are copied when they are added, so that a buffer may be used again at once; strings need no copy.
+ * They are kept as a memtable keeps them (layout: src/sst/entry-arena.ts), end to end in one buffer: bytes are copied and
+ * text is encoded once, when it is added, and writing the batch moves whole entries. Only the expiry differs: it is a
+ * time to live here.
  */
 import { describe, integerOption, refuseUnknownOptions } from '../arguments.ts'
-import { copyBytes } from '../bytes/encoding.ts'
-import { KEY_MAX_BYTES, VALUE_MAX_BYTES } from '../sst/entry.ts'
+import { writeEntry } from '../memtable/write-entry.ts'
+import { type EntryKind, KEY_MAX_BYTES, KIND_TOMBSTONE, KIND_VALUE, VALUE_MAX_BYTES } from '../sst/entry.ts'
+import { EXPIRY_WORDS, HEADER_WORDS, wordsFor } from '../sst/entry-arena.ts'
 
 /** One commit is one table in memory: 32 MiB of keys, values and what the entries take around them. */
 export const BATCH_MAX_BYTES = 33_554_432
 /** Of an entry in memory besides key and value: header, padding, expiry. So the number of operations is bounded too. */
 export const BATCH_OPERATION_BYTES = 32
 
-export interface BatchOperation {
-	readonly key: string | Uint8Array
-	/** Absent: a delete. */
-	readonly value: string | Uint8Array | undefined
-	readonly ttlMs: number | undefined
+const EMPTY: Uint8Array = new Uint8Array(0)
+/** 1 KiB; from there it doubles. */
+const FIRST_WORDS = 256
+/** What the last batch came to, up to 1 MiB, is what the next one begins with: batches of one program are alike. */
+const EXPECTED_WORDS_MAX = 262_144
+let expectedWords = FIRST_WORDS
+
+/** The mutations of a batch in memory; valid until it is changed. */
+export interface BatchEntries {
+	readonly words: Int32Array
+	/** The first entry begins at word 0, the last one ends here. Word 0 and 1 of each mean nothing. */
+	readonly endWord: number
 }
 
 export class WriteBatch {
-	readonly #operations: BatchOperation[] = []
+	#words = new Int32Array(0)
+	#buffer = Buffer.alloc(0)
+	#endWord = 0
+	#length = 0
 	#bytes = 0
 
-	get operations(): readonly BatchOperation[] {
-		return this.#operations
+	/** How many mutations it holds. */
+	get length(): number {
+		return this.#length
+	}
+
+	get entries(): BatchEntries {
+		return { words: this.#words, endWord: this.#endWord }
 	}
 
 	/** Bytes of keys and values, strings counted at three bytes a UTF-16 unit, and 32 for each operation. */
@@ -33,45 +51,54 @@ export class WriteBatch {
 	}
 
 	/** @throws TypeError, RangeError for what cannot be stored or has no room; the batch stays as it was. */
-	put(
-		key: string | Uint8Array,
-		value: string | Uint8Array,
-		options: { readonly ttlMs?: number | undefined } = {},
-	): this {
-		refuseUnknownOptions('options of put', options, ['ttlMs'])
-		const ttlMs = options.ttlMs === undefined ? undefined : ttlOption(options.ttlMs)
-		// Not left to `add`: a value that is missing by mistake must not become a delete.
+	put(key: string | Uint8Array, value: string | Uint8Array, options?: { readonly ttlMs?: number | undefined }): this {
+		let ttlMs = 0
+		if (options !== undefined) {
+			refuseUnknownOptions('options of put', options, ['ttlMs'])
+			if (options.ttlMs !== undefined) ttlMs = ttlOption(options.ttlMs)
+		}
 		checkValue(value)
-		this.#add(key, value, ttlMs)
+		this.#add(key, value, KIND_VALUE, ttlMs)
 		return this
 	}
 
 	delete(key: string | Uint8Array): this {
-		this.#add(key, undefined, undefined)
+		this.#add(key, EMPTY, KIND_TOMBSTONE, 0)
 		return this
 	}
 
 	clear(): this {
-		this.#operations.length = 0
+		this.#endWord = 0
+		this.#length = 0
 		this.#bytes = 0
 		return this
 	}
 
-	/** A delete when `value` is undefined; else it has been checked. */
-	#add(key: string | Uint8Array, value: string | Uint8Array | undefined, ttlMs: number | undefined): void {
+	/** `value` and `ttlMs`, 0 for none, have been checked. */
+	#add(key: string | Uint8Array, value: string | Uint8Array, kind: EntryKind, ttlMs: number): void {
 		checkKey(key)
-		const bytes = boundOf(key) + (value === undefined ? 0 : boundOf(value)) + BATCH_OPERATION_BYTES
+		const keyBound = boundOf(key)
+		const valueBound = boundOf(value)
+		const bytes = keyBound + valueBound + BATCH_OPERATION_BYTES
 		if (this.#bytes + bytes > BATCH_MAX_BYTES) {
 			throw new RangeError(`Expected a batch to hold at most ${BATCH_MAX_BYTES} bytes, got ${this.#bytes + bytes}`)
 		}
-		this.#operations.push({ key: keep(key), value: value === undefined ? undefined : keep(value), ttlMs })
+		const mostWords = HEADER_WORDS + wordsFor(keyBound) + wordsFor(valueBound) + EXPIRY_WORDS
+		if (this.#endWord + mostWords > this.#words.length) this.#grow(this.#endWord + mostWords)
+		this.#endWord = writeEntry(this.#words, this.#buffer, this.#endWord, 0, key, value, kind, ttlMs)
+		this.#length++
 		this.#bytes += bytes
+		if (this.#endWord > expectedWords) expectedWords = Math.min(this.#endWord, EXPECTED_WORDS_MAX)
 	}
-}
 
-/** Text needs no copy; bytes of one batch share slabs. */
-function keep(part: string | Uint8Array): string | Uint8Array {
-	return typeof part === 'string' ? part : copyBytes(part, 0, part.length)
+	#grow(wordCount: number): void {
+		const isFirst = this.#words.length === 0
+		const words = new Int32Array(Math.max(wordCount, isFirst ? expectedWords : this.#words.length * 2))
+		words.set(this.#words.subarray(0, this.#endWord))
+		if (isFirst) expectedWords = FIRST_WORDS
+		this.#words = words
+		this.#buffer = Buffer.from(words.buffer)
+	}
 }
 
 /** A time to live: 1 ms to a hundred years. */

@@ -27,6 +27,7 @@ import type { ObjectStore, RequestOptions } from '../object-store/object-store.t
 import { probeStore } from '../object-store/store-probe.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../sst/entry.ts'
+import { insertBatch } from './batch-insertion.ts'
 import { BlobPacker } from './blob-packer.ts'
 import { Committer } from './committer.ts'
 import { FlushTimer } from './flush-timer.ts'
@@ -203,15 +204,14 @@ export class Writer {
 			this.#begin(options, false)
 			if (!(batch instanceof WriteBatch)) throw new TypeError('Expected `batch` to be a batch of this package')
 			// What is in a batch was checked when it was added.
-			for (const { key, value, ttlMs } of batch.operations) {
-				if (value === undefined) this.#insertTombstone(key)
-				else this.#insert(key, value, ttlMs)
-			}
+			const { blobThresholdBytes } = this.#settings
+			const nowMs = this.#components.host.clock.nowMs()
+			insertBatch(batch, this.#buffer.active, this.#packer, { blobThresholdBytes, nowMs })
 		} catch (error) {
 			// Not even a bug, or memory that runs out, makes a commit of half a batch.
 			return Promise.reject(this.#buffer.active.lastSeq === lastSeq ? error : this.#fail(error))
 		}
-		return batch.operations.length === 0 ? ACCEPTED : this.#accepted(options, true)
+		return batch.length === 0 ? ACCEPTED : this.#accepted(options, true)
 	}
 
 	/**
