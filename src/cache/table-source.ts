@@ -23,7 +23,7 @@ import { type BlockRead, TableSlot } from './table-slot.ts'
 export const DEFAULT_BLOCK_CACHE_BYTES: number = 64 * 1024 * 1024
 export const DEFAULT_TABLE_CACHE_BYTES: number = 64 * 1024 * 1024
 /** Stored tables that were offered: sixteen of the largest that ride in a log record (1 MiB). */
-export const DEFAULT_OFFERED_BYTES: number = 16 * 1024 * 1024
+const DEFAULT_OFFERED_BYTES: number = 16 * 1024 * 1024
 
 /** Slots without anything in memory are swept when the registry has grown to this many, or twice what the last sweep left. */
 const SWEEP_MIN_SLOTS = 1024

@@ -199,7 +199,7 @@ class ColdLookup {
 }
 
 /** Groups blocks into reads of neighbours, as [first, count]. A small gap is read along. */
-export function coalesce(table: SstTable, indexes: Iterable<number>): [first: number, count: number][] {
+function coalesce(table: SstTable, indexes: Iterable<number>): [first: number, count: number][] {
 	const sorted = [...indexes].sort((a, b) => a - b)
 	const reads: [first: number, count: number][] = []
 	let first = -1

@@ -14,9 +14,9 @@ import { decodeAscii, type ScanPage } from './scan-page.ts'
 export type RowShape = 'entries' | 'keys' | 'values'
 
 /** Rows of a batch: enough that the work per batch (a promise, an array, a string) is about 1 % of that of its rows. */
-export const BATCH_ROWS = 512
+const BATCH_ROWS = 512
 /** Values of a batch: what is decoded ahead of a slow consumer stays bounded. */
-export const BATCH_BYTES = 1_048_576
+const BATCH_BYTES = 1_048_576
 
 /** A value that stands in a pack: it is put in place before the batch is given away. */
 export interface PendingBlob {
