@@ -44,12 +44,12 @@ class BenchDatabase {
 	constructor() {
 		const store = this.#store
 		const pool = createInlinePool(systemHost)
-		const database = this
+		const manifestOf = (): Manifest => this.manifest
 		this.tails = createTails<string, string>({
 			log: openWriterLog(store),
 			source: {
 				get manifest() {
-					return database.manifest
+					return manifestOf()
 				},
 			},
 			recent: new RecentCommits(4 * 1024 ** 3),

@@ -1,15 +1,10 @@
 /** At-least-once consumption: what is saved, when, and what a failure leaves. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { IsleError, isIsleError } from '../../src/errors.ts'
-import { seededRandom } from '../../src/host/random.ts'
 import type { Change } from '../../src/tail/change.ts'
 import type { CheckpointStore, ConsumeOptions } from '../../src/tail/consume.ts'
 import { decodeCursor, encodeCursor } from '../../src/tail/cursor.ts'
-import { fileCheckpoint } from '../../src/tail/file-checkpoint.ts'
 import { CommitFixture, put } from '../support/commit-fixture.ts'
 import { settle } from '../support/manual-clock.ts'
 
@@ -279,29 +274,5 @@ describe('consumption', () => {
 			),
 			{ numRuns: 50 },
 		)
-	})
-})
-
-describe('a checkpoint in a file', () => {
-	test('keeps the cursor that was saved last, leaves nothing else behind, and refuses what is no cursor', async () => {
-		const folder = await mkdtemp(join(tmpdir(), 'isledb-checkpoint-'))
-		try {
-			const path = join(folder, 'consumer')
-			const checkpoint = fileCheckpoint(path, seededRandom(1))
-			expect(await checkpoint.load()).toBeUndefined()
-			const later = encodeCursor({ kind: 'change', seq: 7, position: { epoch: 1, slot: 3 } })
-			for (const cursor of [BEGINNING, later]) {
-				await checkpoint.save(cursor)
-				expect(await fileCheckpoint(path).load()).toBe(cursor)
-			}
-			expect(await readdir(folder)).toEqual(['consumer'])
-			expect(await readFile(path, 'utf8')).toBe(`${later}\n`)
-			await writeFile(path, later.slice(0, 10))
-			expect(isIsleError(await checkpoint.load().catch((error: unknown) => error), 'ISLE_CORRUPT')).toBe(true)
-			await expect(fileCheckpoint(join(folder, 'absent', 'consumer')).save(later)).rejects.toThrow('ENOENT')
-			expect(() => fileCheckpoint('')).toThrow(TypeError)
-		} finally {
-			await rm(folder, { recursive: true })
-		}
 	})
 })
