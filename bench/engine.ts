@@ -13,7 +13,7 @@ export interface EngineOptions {
 	readonly form: 'text' | 'bytes'
 	/** Memory for blocks that are read. Default: the engine's own. */
 	readonly cacheBytes?: number | undefined
-	/** Tables that what is loaded will come to lie in, each over the whole range of keys, where the engine lets one say. */
+	/** Everything between two commits goes into one table, where the engine lets one say so. */
 	readonly isBulkLoad?: boolean | undefined
 }
 
@@ -22,6 +22,14 @@ export interface Requests {
 	readonly sentBytes: number
 	readonly receivedBytes: number
 	readonly estimatedUsd: number
+}
+
+/** One tail; use one of its methods, once. */
+export interface TailProbe {
+	/** Takes `count` changes in batches, and ends. Resolves with the cursor of the last one. */
+	cursorAfter(count: number): Promise<string>
+	/** Takes `count` changes one by one from the Observable, and ends. */
+	observe(count: number): Promise<void>
 }
 
 /** An open database. Keys and values are of the form that it was opened with. */
@@ -40,6 +48,8 @@ export interface Session {
 	getSync?(key: string): unknown
 	rows(): AsyncIterable<unknown>
 	batches(): AsyncIterable<{ readonly length: number }>
+	/** Committed changes from `'start'` or behind a cursor; begins at once. */
+	tail?(from: string): TailProbe
 	requests?(): Requests
 	/** One bare PUT of that many bytes, under a new name, to the store beneath. */
 	barePut?(bytes: number): Promise<void>

@@ -1,7 +1,7 @@
 /** This project, through its public API. */
 
-import { open } from '../../src/database.ts'
-import { openStore } from '../../src/index.ts'
+import { lastValueFrom, take } from 'rxjs'
+import { type Change, open, openStore } from '../../src/index.ts'
 import { loadStore } from '../discover.ts'
 import type { Engine } from '../engine.ts'
 
@@ -42,6 +42,18 @@ export const engine: Engine = {
 			getSync: key => db.getCached(key, undefined),
 			rows: () => db.entries(),
 			batches: () => db.entries().batches(),
+			tail: from => ({
+				async cursorAfter(count) {
+					let seen = 0
+					for await (const changes of db.changes({ from })) {
+						seen += changes.length
+						// Exactly the first `count`: a batch may hold more.
+						if (seen >= count) return (changes[changes.length - 1 - (seen - count)] as Change).cursor
+					}
+					throw new Error(`a tail ended after ${seen} changes`)
+				},
+				observe: async count => void (await lastValueFrom(db.tail({ from }).pipe(take(count)))),
+			}),
 			requests: () => db.requests().total,
 			barePut: async bytes => void (await bare.createIfAbsent(`object-${barePuts++}`, new Uint8Array(bytes))),
 			async close() {

@@ -1,0 +1,82 @@
+/** The tail: how many committed changes a second reach a consumer, while they are written and from the log. */
+import type { Engine } from '../engine.ts'
+import { load } from '../loading.ts'
+import type { Case, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
+import { Workload } from '../workload.ts'
+
+const TAIL = 'tail, changes with keys and values as text'
+
+function cases(plan: Plan, engines: readonly Engine[]): Case[] {
+	return engines.flatMap(engine =>
+		plan.codecs.map(codec => ({
+			engine: engine.name,
+			label: engine.codecName(codec),
+			table: TAIL,
+			settings: { codec },
+		})),
+	)
+}
+
+async function measure({ engine, plan, settings, directory, progress }: Task): Promise<Figures> {
+	const codec = settings['codec'] === 'none' ? 'none' : 'lz4'
+	const workload = new Workload(plan.seed, plan.valueBytes, 1)
+	const session = await engine.open({ directory, store: plan.store, codec, form: 'text' })
+	if (session.tail === undefined) throw new Error(`${engine.name} has no tail`)
+	// The place to resume from is the first change of all.
+	await session.put(workload.key(plan.records), workload.value(0))
+	const first = session.tail('start')
+	await session.commit()
+	const cursor = await first.cursorAfter(1)
+
+	const live = session.tail(cursor)
+	const started = performance.now()
+	const [liveMs] = await Promise.all([
+		live.cursorAfter(plan.records).then(() => performance.now() - started),
+		load(session, workload, plan.records, 1, done => progress(done * 0.4)),
+	])
+	progress(0.5)
+	const batchesMs = await timed(() => session.tail?.(cursor).cursorAfter(plan.records))
+	progress(0.75)
+	const observableMs = await timed(() => session.tail?.(cursor).observe(plan.records))
+	await session.close()
+	const perSecond = (ms: number): number => (plan.records / ms) * 1000
+	return { live: perSecond(liveMs), batches: perSecond(batchesMs), observable: perSecond(observableMs) }
+}
+
+async function timed(work: () => Promise<unknown> | undefined): Promise<number> {
+	const started = performance.now()
+	await work()
+	return performance.now() - started
+}
+
+function targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[] {
+	return plan.codecs.flatMap(codec => {
+		const own = of('isledb', codec)
+		return (['batches', 'observable'] as const).map(figure => ({
+			name: `${codec}: ${figure}, M changes/s`,
+			isAtLeast: true,
+			required: 1.5,
+			actual: own === undefined ? undefined : (own[figure] ?? 0) / 1e6,
+			digits: 2,
+		}))
+	})
+}
+
+export const scenario: Scenario = {
+	name: 'tail',
+	summary: 'committed changes, in the order of commits',
+	records: 400_000,
+	repeat: 1,
+	engines: ['isledb'],
+	cases,
+	measure,
+	columns: {
+		[TAIL]: [
+			{ title: 'while written, k/s', figure: 'live', digits: 0, unit: 1000 },
+			{ title: 'from the log, batches', figure: 'batches', digits: 0, unit: 1000 },
+			{ title: 'from the log, Observable', figure: 'observable', digits: 0, unit: 1000 },
+		],
+	},
+	targets,
+	notes: ['Thousands of changes a second. While written: until the last of them has come, writing included.'],
+}
