@@ -31,7 +31,6 @@ const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
 	'signal',
 	'host',
 	'pool',
-	'onLoaded',
 ]
 
 /**
@@ -62,7 +61,7 @@ export async function openReader<
 export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Value> {
 	readonly #tails: Tails<Key, Value>
 
-	/** Takes over `parts`: it closes them. Use `openReader`. */
+	/** Takes over `parts`: it closes them. Use `openReader`. @internal */
 	constructor(parts: ReaderParts, recent: RecentCommits) {
 		super(parts)
 		const { follower, store, source, pool, host, settings } = parts

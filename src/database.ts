@@ -82,7 +82,9 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 }
 
 export class Database<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
+	/** @internal */
 	protected readonly core: ReadCore<Key, Value>
+	/** @internal */
 	protected readonly views: ViewProvider
 	readonly #parts: WriterParts
 	readonly #source: TableSource
@@ -91,7 +93,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	readonly #snapshots = new Set<Snapshot<Key, Value>>()
 	#closed: Promise<void> | undefined
 
-	/** Takes over `parts`: it closes them. Use `open`. */
+	/** Takes over `parts`: it closes them. Use `open`. @internal */
 	constructor(parts: WriterParts, source: TableSource) {
 		super()
 		const { store, pool, host, writer, keys, values } = parts

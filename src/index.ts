@@ -1,7 +1,7 @@
 /** The public API, by name. */
 export type { CustomEncoding, Decoded, Encodable, Encoding, EncodingName } from './bytes/encoding.ts'
-export { Database, type DatabaseStats, type OpenOptions, open } from './database.ts'
-export { DatabaseReader, openReader } from './database-reader.ts'
+export { type Database, type DatabaseStats, type OpenOptions, open } from './database.ts'
+export { type DatabaseReader, openReader } from './database-reader.ts'
 export { IsleError, type IsleErrorCode, isIsleError } from './errors.ts'
 export type { Clock, Timer } from './host/clock.ts'
 export type { Host } from './host/host.ts'

@@ -5,7 +5,9 @@ import type { ReadCore, ReadOptions, ViewProvider } from './read-core.ts'
 import type { Scan } from './scan.ts'
 
 export abstract class ReadMethods<Key, Value> {
+	/** @internal */
 	protected abstract readonly core: ReadCore<Key, Value>
+	/** @internal */
 	protected abstract readonly views: ViewProvider
 
 	/**

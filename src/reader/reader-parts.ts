@@ -28,7 +28,7 @@ export interface OpenReaderComponents {
 	readonly host?: Host | undefined
 	/** Where large blocks are decoded. Default: the worker threads of the process. Given back when the reader closes. */
 	readonly pool?: JobPool | undefined
-	/** Sees each commit as it is read. */
+	/** Sees each commit as it is read. @internal */
 	readonly onLoaded?: ((loaded: LoadedCommit) => void) | undefined
 }
 

@@ -71,7 +71,9 @@ export async function openReader<
 }
 
 export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
+	/** @internal */
 	protected readonly core: ReadCore<Key, Value>
+	/** @internal */
 	protected readonly views: ViewProvider
 	readonly #parts: ReaderParts
 	readonly #refresher: Refresher | undefined
@@ -80,7 +82,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	#view: ReadView
 	#closed: Promise<void> | undefined
 
-	/** Takes over `parts`: it closes them. */
+	/** Takes over `parts`: it closes them. @internal */
 	constructor(parts: ReaderParts) {
 		super()
 		const { follower, store, source, pool, host, settings } = parts

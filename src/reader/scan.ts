@@ -35,6 +35,7 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 	#yieldedMs: number
 	readonly #onAbort = (): void => this.#fail(this.#signal?.reason)
 
+	/** @internal */
 	constructor(host: ScanHost, view: ReadView, range: KeyRange, signal: AbortSignal | undefined) {
 		this.#host = host
 		this.#signal = signal

@@ -5,7 +5,9 @@ import { ReadMethods } from './read-methods.ts'
 import { holdsStateAt, type ReadView } from './read-view.ts'
 
 export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements AsyncDisposable {
+	/** @internal */
 	protected readonly core: ReadCore<Key, Value>
+	/** @internal */
 	protected readonly views: ViewProvider
 	/** Another manifest may come to stand for the first one, with the same entries. */
 	#view: ReadView
@@ -15,6 +17,7 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 	/**
 	 * Use `snapshot()`. Memtables of `view` are held until `close`. `nowMs` is the time by which entries have expired, for
 	 * good: what is visible at first stays so. `live` is asked for another view when objects of this one are gone.
+	 * @internal
 	 */
 	constructor(
 		core: ReadCore<Key, Value>,

@@ -29,6 +29,7 @@ export interface JobPoolStats {
 }
 
 export interface JobPool {
+	/** @internal */
 	run<Name extends JobName>(name: Name, make: () => Job<Name>, options?: JobOptions): Promise<JobOutputs[Name]>
 	stats(): JobPoolStats
 	/** Gives the pool back; jobs under way finish first. Idempotent. */

@@ -23,6 +23,7 @@ export class ChangeIterator<Key = unknown, Value = unknown>
 	#isDone = false
 	#turn: Promise<unknown> | undefined
 
+	/** @internal */
 	constructor(tail: Tail) {
 		this.#tail = tail
 	}

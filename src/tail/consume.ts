@@ -79,7 +79,7 @@ export class Consumption<Key = unknown, Value = unknown> implements AsyncDisposa
 	/** Wakes the loop that waits for room. */
 	#onRoom: (() => void) | undefined
 
-	/** Starts at once. @throws TypeError, RangeError naming the option. */
+	/** Starts at once. @throws TypeError, RangeError naming the option. @internal */
 	constructor(host: Host, source: ChangeSource<Key, Value>, options: ConsumeOptions<Key, Value>) {
 		const { handler, checkpoint } = options
 		if (typeof handler !== 'function') {

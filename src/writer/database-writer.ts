@@ -62,6 +62,7 @@ export class Batch<Key, Value> {
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<unknown>
 
+	/** @internal */
 	constructor(keys: Transcoder<unknown>, values: Transcoder<unknown>) {
 		this.#keys = keys
 		this.#values = values
@@ -88,7 +89,7 @@ export class Batch<Key, Value> {
 		return this
 	}
 
-	/** The mutations as bytes: for the writer. */
+	/** The mutations as bytes: for the writer. @internal */
 	get encoded(): WriteBatch {
 		return this.#batch
 	}
@@ -144,7 +145,7 @@ export class DatabaseWriter<Key = string, Value = string> implements AsyncDispos
 	readonly #values: Transcoder<unknown>
 	#closed: Promise<void> | undefined
 
-	/** Takes over `parts`: it closes them. */
+	/** Takes over `parts`: it closes them. @internal */
 	constructor(parts: WriterParts) {
 		this.#parts = parts
 		this.#writer = parts.writer
