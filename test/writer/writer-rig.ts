@@ -16,6 +16,7 @@ import { type WriterOptions, writerSettings } from '../../src/writer/options.ts'
 import { Writer } from '../../src/writer/writer.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { type ManualClock, type ManualHost, manualHost, settle } from '../support/manual-clock.ts'
+import { committedHistory } from './committed-history.ts'
 
 export interface WriterProcess {
 	readonly writer: Writer
@@ -128,4 +129,20 @@ export function noise(bytes: number, seed = 1): Uint8Array {
 
 export async function* streamOf(...pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
 	yield* pieces
+}
+
+/** For what a caller without types may pass. */
+export function untyped<T>(value: unknown): T {
+	return value as T
+}
+
+/** Nothing of what was refused so far has left a trace: the next write is the first. */
+export async function expectUntouched(rig: WriterRig, writer: Writer): Promise<void> {
+	expect(writer.stats()).toMatchObject({ lastSeq: 0, pendingBlobBytes: 0, failure: undefined })
+	await writer.put('next', 'value')
+	await rig.drive(writer.flush())
+	const history = await committedHistory(rig.memory)
+	expect(history).toMatchObject([{ seq: 1, key: 'next', isBlob: false }])
+	expect((await rig.memory.list({ prefix: 'blobs/' })).objects).toEqual([])
+	await writer.close()
 }
