@@ -43,6 +43,11 @@ export class Heartbeat {
 		return heartbeat
 	}
 
+	/** Beats that were answered so far. */
+	get samples(): number {
+		return this.#samples
+	}
+
 	/** What was seen since the start; rejects when no beat came. Ends the thread. */
 	async stop(): Promise<LoopDelay> {
 		// What is under way comes before the end of the thread.

@@ -1,0 +1,117 @@
+/** Each scenario end to end, as the command line runs it, with few records: so that the harness cannot rot. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { namesIn } from '../../bench/discover.ts'
+
+interface Report {
+	readonly scenario: string
+	readonly results: readonly {
+		readonly engine: string
+		readonly label: string
+		readonly table: string
+		readonly medians: Readonly<Record<string, number>>
+		readonly runs: readonly unknown[]
+	}[]
+	readonly targets: readonly { readonly name: string; readonly actual?: number }[]
+}
+
+const ENTRY = join(import.meta.dirname, '../../bench/bench.ts')
+const run = promisify(execFile)
+let directory = ''
+
+beforeAll(() => {
+	directory = mkdtempSync(join(tmpdir(), 'isledb-bench-test-'))
+})
+
+afterAll(() => rmSync(directory, { recursive: true }))
+
+async function bench(...words: readonly string[]): Promise<{ readonly report: Report; readonly output: string }> {
+	const json = join(directory, 'report.json')
+	const work = join(directory, 'work')
+	const { stdout } = await run(process.execPath, [ENTRY, ...words, '--json', json, '--directory', work])
+	expect(readdirSync(work)).toEqual([])
+	const report: Report = JSON.parse(readFileSync(json, 'utf8'))
+	return { report, output: stdout }
+}
+
+const casesOf = (report: Report): string[] => report.results.map(({ engine, label }) => `${engine}: ${label}`)
+
+describe('the benchmark', () => {
+	test('knows these scenarios; each is run below', () => {
+		expect(namesIn('scenarios')).toEqual(['ingest', 'reads', 'scan', 'tail'])
+	})
+
+	test('ingest measures puts, batches and durable puts of both engines', async () => {
+		const { report, output } = await bench('ingest', '--records', '1000', '--batch', '100')
+		expect(casesOf(report)).toEqual([
+			'isledb: none, await each put',
+			'isledb: none, batches of 100',
+			'isledb: none, one record',
+			'isledb: lz4, await each put',
+			'isledb: lz4, batches of 100',
+			'classic-level: none, puts, 64 in flight',
+			'classic-level: none, batches of 100',
+			'classic-level: none, batches of 100, each synced',
+			'classic-level: none, one record',
+			'classic-level: snappy, puts, 64 in flight',
+			'classic-level: snappy, batches of 100',
+		])
+		const [put, , durable] = report.results
+		expect(put?.medians).toMatchObject({ putsPerSecond: expect.any(Number), loopDelayMaxMs: expect.any(Number) })
+		expect(put?.medians['loopDelaySamples']).toBeGreaterThan(0)
+		// One commit and what opening asked for; 1,000 records of 116 bytes, and little more, were sent.
+		expect(put?.medians['requests']).toBeLessThan(20)
+		expect(put?.medians['sentBytes']).toBeGreaterThan(116_000)
+		expect(put?.medians['sentBytes']).toBeLessThan(150_000)
+		expect(durable?.medians).toMatchObject({ bareP50Ms: expect.any(Number), per1024: expect.any(Number) })
+		// An object holds the record and the frame around it.
+		expect(durable?.medians['objectBytes']).toBeGreaterThan(116)
+		expect(report.targets.every(({ actual }) => Number.isFinite(actual))).toBe(true)
+		for (const { label } of report.results) expect(output).toContain(label)
+	})
+
+	test('repetitions are kept, and medians are taken of them', async () => {
+		const { report } = await bench(
+			'ingest',
+			'--records',
+			'500',
+			'--codec',
+			'lz4',
+			'--engine',
+			'isledb',
+			'--repeat',
+			'2',
+		)
+		expect(report.results.map(({ runs }) => runs.length)).toEqual([2, 2, 2])
+		const unanswered = report.targets.filter(({ actual }) => actual === undefined).map(({ name }) => name)
+		expect(unanswered).toEqual(['lz4: by batch, times classic-level by batch'])
+	})
+
+	test.each(['reads', 'scan'])('%s finds what was loaded, in both engines', async scenario => {
+		const { report } = await bench(scenario, '--records', '1000', '--codec', 'lz4')
+		expect(new Set(report.results.map(({ engine }) => engine))).toEqual(new Set(['isledb', 'classic-level']))
+		for (const { medians } of report.results) {
+			expect(Object.values(medians).length).toBeGreaterThanOrEqual(3)
+			expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
+		}
+	})
+
+	test('tail sees every change, on the memory store too', async () => {
+		const { report } = await bench('tail', '--records', '1000', '--store', 'memory')
+		expect(casesOf(report)).toEqual(['isledb: none', 'isledb: lz4'])
+		for (const { medians } of report.results) expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
+	})
+
+	test.each([
+		['nothing', 'there is no nothing among the scenarios: ingest, reads, scan, tail'],
+		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb'],
+		['tail --engine classic-level', 'classic-level cannot do what tail asks'],
+		['scan --store s3', 'there is no s3 among the stores: file, memory'],
+	])('"%s" ends with what was expected', async (line, message) => {
+		await expect(bench(...line.split(' '))).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining(message) })
+	})
+})
