@@ -2,23 +2,15 @@
  * How fast records become durable: put by put and by batches, from the first put until the commit stands and the
  * database is closed; and what one durable put takes, alone, among 64 clients and among 1,024.
  */
+import { measureDurable } from '../durable-put.ts'
 import type { Engine, Session } from '../engine.ts'
 import { Heartbeat } from '../heartbeat.ts'
 import type { Case, Column, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
-import { percentile } from '../statistics.ts'
 import { Workload } from '../workload.ts'
 
 const INGEST = 'ingest, through to the committed state'
 const DURABLE = 'durable put of one record'
 
-/** Durable puts, one after another; each is followed by a bare PUT of as many bytes. */
-const DURABLE_PUTS = 1_000
-const DURABLE_WARM_UP = 100
-/** Clients that each put one record after another, and how many puts they make together. */
-const GROUPS = [
-	{ clients: 64, puts: 12_800 },
-	{ clients: 1_024, puts: 51_200 },
-] as const
 const PROGRESS_STEPS = 20
 
 type Mode = 'put' | 'batch' | 'batch-sync' | 'durable'
@@ -146,62 +138,6 @@ async function writeAll(
 		}
 		await session.writeBatch(keys, values, isDurable)
 	}
-}
-
-async function measureDurable(session: Session, workload: Workload, { plan, progress }: Task): Promise<Figures> {
-	const puts = Math.min(DURABLE_PUTS, plan.records)
-	const warmUp = Math.min(DURABLE_WARM_UP, puts)
-	let next = 0
-	const put = (): Promise<void> => {
-		const i = next++
-		return session.putDurably(workload.key(i), workload.value(i))
-	}
-	for (let i = 0; i < warmUp; i++) await put()
-	const sentBefore = session.requests?.().sentBytes ?? 0
-	await put()
-	// The size of the one object that a durable put of one record sends.
-	const objectBytes = (session.requests?.().sentBytes ?? 0) - sentBefore
-	for (let i = 0; i < warmUp; i++) await session.barePut?.(objectBytes)
-	const putMs: number[] = []
-	const bareMs: number[] = []
-	for (let i = 0; i < puts; i++) {
-		if (i % 50 === 0) progress((0.5 * i) / puts)
-		putMs.push(await timed(put))
-		if (session.barePut !== undefined) bareMs.push(await timed(() => session.barePut?.(objectBytes)))
-	}
-	const figures: Record<string, number> = { p50Ms: percentile(putMs, 50), p99Ms: percentile(putMs, 99) }
-	if (bareMs.length > 0) {
-		figures['objectBytes'] = objectBytes
-		figures['bareP50Ms'] = percentile(bareMs, 50)
-		figures['bareP99Ms'] = percentile(bareMs, 99)
-		figures['ratio'] = percentile(putMs, 50) / percentile(bareMs, 50)
-	}
-	for (const { clients, puts: most } of GROUPS) {
-		const total = Math.min(most, Math.max(clients, plan.records))
-		const requestsBefore = session.requests?.().requests
-		const latencies: number[] = []
-		let left = total
-		const started = performance.now()
-		await Promise.all(
-			Array.from({ length: clients }, async () => {
-				while (left-- > 0) latencies.push(await timed(put))
-			}),
-		)
-		figures[`per${clients}`] = (total / (performance.now() - started)) * 1000
-		figures[`p50Ms${clients}`] = percentile(latencies, 50)
-		figures[`p99Ms${clients}`] = percentile(latencies, 99)
-		const requests = session.requests?.().requests
-		if (requests !== undefined) figures[`putsPerRequest${clients}`] = total / (requests - (requestsBefore ?? 0))
-		progress(clients === 64 ? 0.75 : 1)
-	}
-	await session.close()
-	return figures
-}
-
-async function timed(work: () => Promise<void> | undefined): Promise<number> {
-	const started = performance.now()
-	await work()
-	return performance.now() - started
 }
 
 const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
