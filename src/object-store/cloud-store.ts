@@ -1,0 +1,279 @@
+/**
+ * What all cloud adapters do alike: the store contract on top of a driver, which knows one SDK.
+ *
+ * Here: checks of arguments, limits (deadlines are ours: no SDK keeps its own), exact outcomes of creation, lengths of
+ * bodies, streams in and out, and closing. In the driver: requests, their conditions, and what errors mean.
+ *
+ * Invariants:
+ * - The driver sends each request once. Whatever may be repeated is repeated above, by `retryingStore`; a create never.
+ * - Of a create, only `ISLE_UNAVAILABLE` (no answer, a 5xx, a cut connection) is "unknown"; other errors are refusals.
+ * - A body that is shorter than it said was cut on the wire: `ISLE_UNAVAILABLE`, so that the whole read is repeated. A
+ *   range that the object does not hold is `ISLE_CORRUPT`.
+ */
+import { corrupt, IsleError } from '../errors.ts'
+import type { Host } from '../host/host.ts'
+import { bodyBytes, bodyPieces, checkRange, shortObject, uninitialised } from './body.ts'
+import type { CloudDriver } from './cloud-driver.ts'
+import { outcomeOf, writeParts } from './cloud-parts.ts'
+import { type AnswerWhenOver, type CallScope, withLimits } from './deadline.ts'
+import { listQuery } from './list-query.ts'
+import { NodeBody } from './node-body.ts'
+import { checkObjectKey } from './object-key.ts'
+import type {
+	Body,
+	ByteRange,
+	CreateOutcome,
+	ListOptions,
+	ListPage,
+	ObjectStore,
+	RequestOptions,
+} from './object-store.ts'
+import { PieceStream, SourceFailure } from './piece-stream.ts'
+
+/** For an answer that moves little: longer than any request of a healthy store takes, its own retries included. */
+const DEFAULT_DEADLINE_MS = 60_000
+/** One second more for each MiB: a line that moves less is as good as down. */
+const DEADLINE_MS_PER_BYTE = 1000 / (1024 * 1024)
+/** A key more in a batch deletion, where each is a request of its own and 16 are under way: 160 ms a request. */
+const DEADLINE_MS_PER_DELETE = 10
+
+export class CloudStore implements ObjectStore {
+	readonly url: string
+	readonly #driver: CloudDriver
+	readonly #host: Host
+	readonly #streams = new Set<PieceStream>()
+	#running = 0
+	#whenIdle: (() => void) | undefined
+	#closing: Promise<void> | undefined
+
+	constructor(driver: CloudDriver, host: Host) {
+		this.url = driver.url
+		this.#driver = driver
+		this.#host = host
+	}
+
+	async get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		checkObjectKey(key)
+		return this.#run('get', key, options, DEFAULT_DEADLINE_MS, scope => this.#read(key, undefined, scope))
+	}
+
+	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		checkObjectKey(key)
+		checkRange(range)
+		return this.#run('getRange', key, options, deadlineMs(range.bytes), scope => this.#read(key, range, scope))
+	}
+
+	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
+		checkObjectKey(key)
+		return this.#run('put', key, options, deadlineMs(bodyBytes(body)), async scope => {
+			await this.#driver.upload(key, body, 'none', scope.signal)
+		})
+	}
+
+	async createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
+		checkObjectKey(key)
+		bodyPieces(body)
+		return this.#run<CreateOutcome>(
+			'createIfAbsent',
+			key,
+			options,
+			deadlineMs(bodyBytes(body)),
+			scope => outcomeOf(this.#driver.upload(key, body, 'absent', scope.signal)),
+			cause => ({ kind: 'unknown', cause }),
+		)
+	}
+
+	async list(options?: ListOptions): Promise<ListPage> {
+		const query = listQuery(options)
+		return this.#run('list', query.prefix, options, DEFAULT_DEADLINE_MS, scope =>
+			this.#driver.list(query, scope.signal),
+		)
+	}
+
+	async delete(key: string, options?: RequestOptions): Promise<void> {
+		return this.#delete('delete', [key], options)
+	}
+
+	async deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
+		return this.#delete('deleteMany', [...keys], options)
+	}
+
+	async getStream(
+		key: string,
+		range?: ByteRange,
+		options?: RequestOptions,
+	): Promise<AsyncIterable<Uint8Array> | undefined> {
+		checkObjectKey(key)
+		if (range !== undefined) checkRange(range)
+		return this.#run('getStream', key, options, DEFAULT_DEADLINE_MS, scope =>
+			this.#openStream(key, range, options, scope),
+		)
+	}
+
+	async createFromStream(
+		key: string,
+		body: AsyncIterable<Uint8Array>,
+		options?: RequestOptions,
+	): Promise<CreateOutcome> {
+		checkObjectKey(key)
+		let isBodyWhole = false
+		try {
+			return await this.#run<CreateOutcome>(
+				'createFromStream',
+				key,
+				options,
+				Infinity,
+				scope =>
+					this.#uploadPieces(key, body, scope, () => {
+						isBodyWhole = true
+					}),
+				cause => (isBodyWhole ? { kind: 'unknown', cause } : undefined),
+			)
+		} catch (error) {
+			throw error instanceof SourceFailure ? error.cause : error
+		}
+	}
+
+	/** Waits for calls under way, each of which its limits end; streams that are being read fail. */
+	close(): Promise<void> {
+		this.#closing ??= this.#close()
+		return this.#closing
+	}
+
+	async #close(): Promise<void> {
+		for (const stream of this.#streams) stream.fail(this.#closedError())
+		if (this.#running > 0) {
+			await new Promise<void>(resolve => {
+				this.#whenIdle = resolve
+			})
+		}
+		await this.#driver.close?.()
+	}
+
+	/** One call: refused when closed, within its limits, awaited by `close`. */
+	async #run<T>(
+		operation: string,
+		key: string,
+		options: RequestOptions | undefined,
+		defaultDeadlineMs: number,
+		work: (scope: CallScope) => Promise<T>,
+		answerWhenOver?: AnswerWhenOver<T>,
+	): Promise<T> {
+		if (this.#closing !== undefined) throw this.#closedError()
+		this.#running++
+		try {
+			return await withLimits(this.#host.clock, { operation, key }, options, defaultDeadlineMs, work, answerWhenOver)
+		} finally {
+			this.#running--
+			if (this.#running === 0) this.#whenIdle?.()
+		}
+	}
+
+	async #delete(operation: string, keys: readonly string[], options: RequestOptions | undefined): Promise<void> {
+		for (const key of keys) checkObjectKey(key)
+		const defaultDeadlineMs = DEFAULT_DEADLINE_MS + keys.length * DEADLINE_MS_PER_DELETE
+		return this.#run(operation, keys[0] ?? '', options, defaultDeadlineMs, async scope => {
+			if (keys.length > 0) await this.#driver.delete(keys, scope.signal)
+		})
+	}
+
+	async #read(key: string, range: ByteRange | undefined, scope: CallScope): Promise<Uint8Array | undefined> {
+		const download = await this.#download(key, range, scope)
+		if (download === undefined) return undefined
+		const { body, bytes } = download
+		try {
+			const target = uninitialised(bytes)
+			await body.fillWhole(target, key, 0, bytes)
+			return target
+		} finally {
+			body.release()
+		}
+	}
+
+	/** The body of an object or of exactly `range`. */
+	async #download(
+		key: string,
+		range: ByteRange | undefined,
+		scope: CallScope,
+	): Promise<{ readonly body: NodeBody; readonly bytes: number } | undefined> {
+		const download = await this.#driver.download(key, range, scope.signal)
+		if (download === undefined) return undefined
+		const { stream, bytes, objectBytes } = download
+		const body = stream === undefined ? undefined : new NodeBody(stream)
+		try {
+			scope.throwIfOver()
+			if (range !== undefined && bytes < range.bytes) {
+				throw shortObject(key, range, objectBytes ?? (bytes === 0 ? range.offset : range.offset + bytes))
+			}
+			if (range !== undefined && bytes > range.bytes) {
+				throw corrupt(key, `the store answered \`${bytes}\` bytes for a range of \`${range.bytes}\``)
+			}
+			if (body === undefined) throw corrupt(key, 'the store answered without a body')
+			return { body, bytes }
+		} catch (error) {
+			body?.release()
+			throw error
+		}
+	}
+
+	async #openStream(
+		key: string,
+		range: ByteRange | undefined,
+		options: RequestOptions | undefined,
+		scope: CallScope,
+	): Promise<AsyncIterable<Uint8Array> | undefined> {
+		// Made with the stream's own signal: the one of this call ends with it, and would take the body along.
+		const controller = new AbortController()
+		const stop = (): void => controller.abort(scope.signal.reason)
+		scope.signal.addEventListener('abort', stop, { once: true })
+		const limited: CallScope = { isOver: false, throwIfOver: () => scope.throwIfOver(), signal: controller.signal }
+		const download = await this.#download(key, range, limited)
+		scope.signal.removeEventListener('abort', stop)
+		if (download === undefined) return undefined
+		const { body, bytes } = download
+		const source = {
+			key,
+			begin: 0,
+			end: bytes,
+			async read(offset: number, pieceBytes: number): Promise<Uint8Array> {
+				const piece = uninitialised(pieceBytes)
+				await body.fillWhole(piece, key, offset, bytes)
+				return piece
+			},
+			release: () => {
+				this.#streams.delete(stream)
+				body.release()
+				controller.abort()
+			},
+		}
+		const stream: PieceStream = new PieceStream(this.#host.clock, source, options, DEFAULT_DEADLINE_MS)
+		this.#streams.add(stream)
+		return stream
+	}
+
+	async #uploadPieces(
+		key: string,
+		body: AsyncIterable<Uint8Array>,
+		scope: CallScope,
+		onBodyWhole: () => void,
+	): Promise<CreateOutcome> {
+		const upload = this.#driver.startUpload(key, scope.signal)
+		try {
+			const last = await writeParts(upload, body, scope, this.#driver.partBytes)
+			scope.throwIfOver()
+			onBodyWhole()
+			return await outcomeOf(upload.finish(last))
+		} catch (error) {
+			upload.abandon()
+			throw error
+		}
+	}
+
+	#closedError(): IsleError {
+		return new IsleError('ISLE_CLOSED', `the store is closed: url=\`${this.url}\``)
+	}
+}
+
+function deadlineMs(bytes: number): number {
+	return DEFAULT_DEADLINE_MS + Math.ceil(bytes * DEADLINE_MS_PER_BYTE)
+}
