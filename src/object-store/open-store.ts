@@ -32,7 +32,7 @@ const SCHEMES: Readonly<Record<string, OpenScheme>> = {
 	file: (url, { host, mustExist }) => openFileStore({ directory: pathOfFileUrl(url), mustExist, host }),
 	s3: notInThisVersion,
 	gs: notInThisVersion,
-	azblob: notInThisVersion,
+	azblob: async (url, { host }) => (await import('./azure-store.ts')).openAzureUrl(url, host),
 }
 
 /**
@@ -40,6 +40,8 @@ const SCHEMES: Readonly<Record<string, OpenScheme>> = {
  * - `memory:name`: the store of that name in this thread; `memory:` a fresh one.
  * - `file:./data`, `file:data`, `file:///var/data`, `file:/var/data`: a directory; relative ones from the working
  *   directory. `%20` and the like stand for their characters; `?` and `#` have to be written so.
+ * - `azblob://container/prefix?account=…&endpoint=…`: a container of Azure Blob Storage (`azure-store.ts`); credentials
+ *   come from the environment.
  * - an `ObjectStore`: a view of it. Closing the view leaves the store open, for it is yours.
  *
  * Throws `ISLE_UNSUPPORTED` for other schemes, naming those that are known; `TypeError` for what is neither a URL nor a

@@ -82,6 +82,12 @@ const PACKAGE_OWNERS: Readonly<Record<string, readonly string[]>> = {
 	comlink: ['src/runtime/actor-thread.ts'],
 	fflate: ['src/sst/codec-deflate.ts'],
 	'lz4-napi': ['src/sst/codec-lz4.ts'],
+	'@azure/storage-blob': [
+		'src/object-store/azure-store.ts',
+		'src/object-store/azure-driver.ts',
+		'src/object-store/azure-writes.ts',
+	],
+	'@azure/identity': ['src/object-store/azure-store.ts'],
 }
 
 const isWithin = (path: string, place: string): boolean =>

@@ -1,0 +1,193 @@
+/**
+ * Writing to Azure Blob Storage: whole objects in one request, large ones and streams as staged blocks.
+ *
+ * Create-if-absent is `If-None-Match: *`: 201 created; 409 `BlobAlreadyExists` and 412 mean that the key is taken. With
+ * blocks the condition stands at the commit. Block ids carry random bytes, because uncommitted blocks belong to the key
+ * and not to the upload: with the same ids two uploads of one key would commit each other's bytes.
+ *
+ * Invariants: a conditional request is sent once; a block may be sent again, under the same id; at most
+ * `MAX_BLOCKS_UNDER_WAY` blocks of one upload are under way; a block that failed fails the upload.
+ */
+import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
+import { isIsleError } from '../errors.ts'
+import { retryIdempotent } from '../host/backoff.ts'
+import type { Host } from '../host/host.ts'
+import { azureCode, azureError, azureStatus } from './azure-errors.ts'
+import type { CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
+import { withLimits } from './deadline.ts'
+
+const MIB = 1024 * 1024
+/** A block takes up to 4000 MiB, a blob 50,000 blocks: 390 GiB at this size. */
+export const BLOCK_BYTES: number = 8 * MIB
+/** The service takes 5000 MiB in one request; above this parallel blocks are faster, and a lost one is sent again. */
+export const MAX_SINGLE_BYTES: number = 16 * MIB
+const MAX_BLOCKS_UNDER_WAY = 4
+/** For one block, or the commit of all, where the call itself has no deadline. */
+const REQUEST_DEADLINE_MS = 60_000
+const BLOCK_ID_RANDOM_BYTES = 12
+/** Digits of the number of a block: all ids of a blob have one length (the service demands it). */
+const BLOCK_NUMBER_DIGITS = 6
+
+export class AzureWrites {
+	readonly #container: ContainerClient
+	readonly #host: Host
+
+	constructor(container: ContainerClient, host: Host) {
+		this.#container = container
+		this.#host = host
+	}
+
+	/** One request for one object. */
+	async writeWhole(
+		key: string,
+		body: Uint8Array,
+		condition: WriteCondition,
+		signal: AbortSignal,
+	): Promise<WriteVerdict> {
+		const options = { conditions: conditionsOf(condition), abortSignal: signal }
+		return this.#verdict('write', key, () => this.#blob(key).upload(body, body.byteLength, options))
+	}
+
+	/** The same for an upload without a deadline of its own. */
+	writeLast(key: string, body: Uint8Array, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
+		return this.#withDeadline('write', key, signal, inner => this.writeWhole(key, body, condition, inner))
+	}
+
+	newUploadId(): string {
+		return Buffer.from(this.#host.random.bytes(BLOCK_ID_RANDOM_BYTES)).toString('hex')
+	}
+
+	/** Repeated while the store is away: the same block twice is one. */
+	stage(key: string, blockId: string, body: Uint8Array, signal: AbortSignal): Promise<void> {
+		const attempt = (): Promise<void> =>
+			this.#withDeadline('stageBlock', key, signal, async inner => {
+				try {
+					await this.#blob(key).stageBlock(blockId, body, body.byteLength, { abortSignal: inner })
+				} catch (error) {
+					throw azureError(error, 'stageBlock', key, this.#container.containerName)
+				}
+			})
+		return retryIdempotent(this.#host, attempt, { signal })
+	}
+
+	commit(
+		key: string,
+		blockIds: readonly string[],
+		condition: WriteCondition,
+		signal: AbortSignal,
+	): Promise<WriteVerdict> {
+		const conditions = conditionsOf(condition)
+		return this.#withDeadline('commitBlocks', key, signal, async inner => {
+			const blob = this.#blob(key)
+			try {
+				return await this.#verdict('commitBlocks', key, () =>
+					blob.commitBlockList([...blockIds], { conditions, abortSignal: inner }),
+				)
+			} catch (error) {
+				// The commit of another upload has dropped our blocks: ours took no effect, and the key is taken.
+				const areDropped = isIsleError(error) && error.details['error'] === 'InvalidBlockList'
+				if (areDropped && condition === 'absent' && (await this.#isThere(blob, key, inner))) return 'exists'
+				throw error
+			}
+		})
+	}
+
+	#blob(key: string): BlockBlobClient {
+		return this.#container.getBlockBlobClient(key)
+	}
+
+	async #verdict(operation: string, key: string, write: () => Promise<unknown>): Promise<WriteVerdict> {
+		try {
+			await write()
+			return 'created'
+		} catch (error) {
+			if (isTaken(error)) return 'exists'
+			throw azureError(error, operation, key, this.#container.containerName)
+		}
+	}
+
+	async #isThere(blob: BlockBlobClient, key: string, signal: AbortSignal): Promise<boolean> {
+		try {
+			return await blob.exists({ abortSignal: signal })
+		} catch (error) {
+			throw azureError(error, 'commitBlocks', key, this.#container.containerName)
+		}
+	}
+
+	#withDeadline<T>(
+		operation: string,
+		key: string,
+		signal: AbortSignal,
+		work: (signal: AbortSignal) => Promise<T>,
+	): Promise<T> {
+		return withLimits(this.#host.clock, { operation, key }, { signal }, REQUEST_DEADLINE_MS, scope =>
+			work(scope.signal),
+		)
+	}
+}
+
+/** One object in blocks; a body that fits into the last part is one request. */
+export class BlockUpload implements CloudUpload {
+	readonly #writes: AzureWrites
+	readonly #key: string
+	readonly #condition: WriteCondition
+	readonly #signal: AbortSignal
+	readonly #stop = new AbortController()
+	readonly #uploadId: string
+	readonly #blockIds: string[] = []
+	readonly #underWay = new Set<Promise<void>>()
+	#failure: { readonly cause: unknown } | undefined
+
+	constructor(writes: AzureWrites, key: string, condition: WriteCondition, signal: AbortSignal) {
+		this.#writes = writes
+		this.#key = key
+		this.#condition = condition
+		this.#signal = AbortSignal.any([signal, this.#stop.signal])
+		this.#uploadId = writes.newUploadId()
+	}
+
+	async write(part: Uint8Array): Promise<void> {
+		while (this.#underWay.size >= MAX_BLOCKS_UNDER_WAY) await Promise.race(this.#underWay)
+		this.#throwIfFailed()
+		const number = String(this.#blockIds.length).padStart(BLOCK_NUMBER_DIGITS, '0')
+		const id = Buffer.from(this.#uploadId + number).toString('base64')
+		this.#blockIds.push(id)
+		const staging: Promise<void> = this.#writes.stage(this.#key, id, part, this.#signal).then(
+			() => void this.#underWay.delete(staging),
+			(cause: unknown) => {
+				this.#underWay.delete(staging)
+				this.#failure ??= { cause }
+			},
+		)
+		this.#underWay.add(staging)
+	}
+
+	async finish(last: Uint8Array): Promise<WriteVerdict> {
+		if (this.#blockIds.length === 0) {
+			return this.#writes.writeLast(this.#key, last, this.#condition, this.#signal)
+		}
+		if (last.byteLength > 0) await this.write(last)
+		await Promise.all(this.#underWay)
+		this.#throwIfFailed()
+		return this.#writes.commit(this.#key, this.#blockIds, this.#condition, this.#signal)
+	}
+
+	/** The service drops uncommitted blocks after a week, and bills them until then. */
+	abandon(): void {
+		this.#stop.abort()
+	}
+
+	#throwIfFailed(): void {
+		if (this.#failure !== undefined) throw this.#failure.cause
+	}
+}
+
+/** True for the two answers that say: the key has an object, nothing was changed. */
+function isTaken(error: unknown): boolean {
+	const status = azureStatus(error)
+	return (status === 409 && azureCode(error) === 'BlobAlreadyExists') || status === 412
+}
+
+function conditionsOf(condition: WriteCondition): { ifNoneMatch?: string } {
+	return condition === 'absent' ? { ifNoneMatch: '*' } : {}
+}
