@@ -42,7 +42,7 @@ export type JobHandlers = {
 	) => JobResult<JobOutputs[Name]> | Promise<JobResult<JobOutputs[Name]>>
 }
 
-export const jobHandlers: JobHandlers = {
+const jobHandlers: JobHandlers = {
 	'decode-blocks': decodeBlocksJob,
 	'encode-table': encodeTableJob,
 	probe: ({ word }) => ({ output: { word }, transfer: [] }),

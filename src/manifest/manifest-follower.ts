@@ -19,7 +19,7 @@ import { ManifestReplay, openWriterLog } from './manifest-replay.ts'
 import { assertPrefixIsFree } from './prefix-check.ts'
 
 /** Removed objects are kept at least this long: 15 minutes. */
-export const DEFAULT_GRACE_PERIOD_MS = 900_000
+const DEFAULT_GRACE_PERIOD_MS = 900_000
 
 export interface ManifestFollowerOptions {
 	/** The store of the database, with retries for what is idempotent. */

@@ -44,7 +44,7 @@ export interface Manifest {
 }
 
 /** Every table of `manifest`, L0 first. */
-export function tablesOf(manifest: Manifest): TableRef[] {
+function tablesOf(manifest: Manifest): TableRef[] {
 	return [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
 }
 

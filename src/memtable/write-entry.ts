@@ -21,7 +21,7 @@ export function writeBytes(target: Uint8Array, offset: number, source: Uint8Arra
 
 /** Writes `text` in UTF-8 to `offset`, where three bytes per UTF-16 unit are free, or as
  * many as it takes; returns the bytes written. */
-export function writeText(target: Buffer, offset: number, text: string): number {
+function writeText(target: Buffer, offset: number, text: string): number {
 	const count = text.length
 	if (count > LOOP_TEXT_CHARS) return writeUtf8(target, offset, text)
 	let seen = 0

@@ -10,7 +10,7 @@ import { type CallScope, withLimits } from './deadline.ts'
 import type { RequestOptions } from './object-store.ts'
 
 /** Bytes of a piece that is read: 1 MiB, where a thread-pool trip (20–50 µs) no longer shows beside the copy. */
-export const STREAM_PIECE_BYTES: number = 1024 * 1024
+const STREAM_PIECE_BYTES: number = 1024 * 1024
 
 export interface PieceSource {
 	readonly key: string

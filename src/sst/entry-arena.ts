@@ -27,10 +27,10 @@ export const REF_CHUNK_SHIFT = 16
 export const REF_WORD_MASK = 0xffff
 
 /** 2^29 − 1: more than `VALUE_MAX_BYTES`. */
-export const LENGTH_MASK = 0x1fff_ffff
-export const KIND_SHIFT = 29
+const LENGTH_MASK = 0x1fff_ffff
+const KIND_SHIFT = 29
 /** −2^31, so that a set bit makes the word negative. */
-export const EXPIRY_BIT = -0x8000_0000
+const EXPIRY_BIT = -0x8000_0000
 
 /** Words that `bytes` take when padded. */
 export function wordsFor(bytes: number): number {

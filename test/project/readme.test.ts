@@ -6,7 +6,7 @@
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CodeBlock, codeBlocks, failureOf, run, runBlock, userCompilerOptions } from './markdown-blocks.ts'
@@ -41,7 +41,9 @@ function makeProject(): string {
 	}
 	writeFileSync(join(installed, 'package.json'), JSON.stringify({ name: manifest.name, type: 'module', exports }))
 	for (const peer of [...Object.keys(manifest.peerDependencies), '@types']) {
-		symlinkSync(join(ROOT, 'node_modules', peer), join(folder, 'node_modules', peer))
+		const link = join(folder, 'node_modules', peer)
+		mkdirSync(dirname(link), { recursive: true })
+		symlinkSync(join(ROOT, 'node_modules', peer), link)
 	}
 	return folder
 }

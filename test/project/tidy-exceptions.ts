@@ -2,6 +2,10 @@
 
 /** Files of more than 300 lines (never more than 400), each with the reason why it is one piece. */
 export const LONG_FILES: Readonly<Record<string, string>> = {
+	'src/reader/read-core.ts':
+		'every read over one view and the three ways on from it (in memory, cold, renewed); lookups and scans have files of their own',
+	'src/sst/block.ts':
+		'one decoded block: its searches and its accessors share the layout that is unpacked once, and allocate nothing',
 	'src/writer/writer.ts':
 		'every mutation and what follows it, around one state; what has a name of its own is in the files beside it',
 }

@@ -29,10 +29,6 @@ export function put(key: string, seq: number, value: string = `${key}@${seq}`): 
 	return { key: Buffer.from(key), seq, kind: KIND_VALUE, expiresAtMs: 0, value: Buffer.from(value) }
 }
 
-export function tombstone(key: string, seq: number): Version {
-	return { key: Buffer.from(key), seq, kind: KIND_TOMBSTONE, expiresAtMs: 0, value: new Uint8Array(0) }
-}
-
 export function inOrder(versions: readonly Version[]): Version[] {
 	return [...versions].sort((a, b) => Buffer.compare(a.key, b.key) || b.seq - a.seq)
 }
