@@ -189,6 +189,7 @@ export class DatabaseWriter<Key = string, Value = string> implements AsyncDispos
 
 	/** All of `batch` or nothing of it: one commit, one run of sequence numbers. Resolves and throws as `put`. */
 	write(batch: Batch<Key, Value>, options?: WriteOptions): Promise<void> {
+		if (!(batch instanceof Batch)) return Promise.reject(new TypeError('Expected `batch` to be what `batch()` gave'))
 		return this.#writer.write(batch.encoded, options)
 	}
 
