@@ -29,13 +29,19 @@ export interface Program extends AsyncDisposable {
 	kill(signal: NodeJS.Signals): void
 }
 
+export interface ProgramOptions {
+	/** Script of a shell that ends with `exec "$0" "$@"`: the program, under what the script has set. */
+	readonly shell?: string | undefined
+}
+
 /** Where Node.js itself would keep them: compiled sources take a third of the time to start. */
 const COMPILE_CACHE = join(tmpdir(), 'node-compile-cache')
 
 /** Starts `file` with `args`; the environment says that nobody looks at colours. */
-export function startProgram(file: string, args: readonly string[] = [], cwd?: string): Program {
-	const child = spawn(process.execPath, [file, ...args], {
-		cwd,
+export function startProgram(file: string, args: readonly string[] = [], options: ProgramOptions = {}): Program {
+	const command = [process.execPath, file, ...args]
+	const [executable = '', ...rest] = options.shell === undefined ? command : ['sh', '-c', options.shell, ...command]
+	const child = spawn(executable, rest, {
 		stdio: ['pipe', 'pipe', 'pipe'],
 		env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '', NODE_COMPILE_CACHE: COMPILE_CACHE },
 	})
