@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { IsleError, isIsleError } from '../../src/errors.ts'
 import { decodePosition } from '../../src/log/log-position-codec.ts'
 import type { JobPool } from '../../src/runtime/job-pool.ts'
-import { type Batch, openWriter } from '../../src/writer/database-writer.ts'
+import { type Batch, type OpenWriterOptions, openWriter } from '../../src/writer/database-writer.ts'
 import { FaultyStore, refuse } from '../support/faulty-store.ts'
 import { committedHistory } from './committed-history.ts'
 import { refuseUnhandledRejections, streamOf, untyped, WriterRig } from './writer-rig.ts'
@@ -66,7 +66,7 @@ test('options that nobody knows are refused before anything is asked of the stor
 	]
 	for (const options of wrong) {
 		const given = typeof options === 'object' && options !== null ? { ...options, host: rig.host, pool } : options
-		await expect(openWriter(store, untyped(given))).rejects.toThrow()
+		await expect(openWriter(store, untyped<OpenWriterOptions>(given))).rejects.toThrow()
 	}
 	expect(store.calls).toEqual([])
 })
