@@ -19,18 +19,12 @@ import type { Block } from '../sst/block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from '../sst/entry.ts'
 import type { Change, LargeValues } from './change.ts'
 import type { CursorMaker } from './cursor.ts'
-import { BLOCK_MASK, KIND_SHIFT, type OrderedTable, PLACE_WIDTH } from './ordered-table.ts'
+import { BLOCK_MASK, KIND_SHIFT, type OrderedTable, PLACE_WIDTH, TOUCH_ROWS, touchPlaces } from './ordered-table.ts'
 
 /** Changes of a batch: enough that the work per batch is about 1 % of that of its changes. */
 export const BATCH_ROWS = 1024
 /** Bytes of keys and values of a batch, as stored. */
-export const BATCH_BYTES = 1_048_576
-
-/**
- * Entries lie all over their table. So many are touched at once before they are used, so that the processor waits for
- * their memory side by side and not one after the other.
- */
-const TOUCH_ROWS = 32
+const BATCH_BYTES = 1_048_576
 
 /** The same as `Change`, while it is being made. */
 interface Draft {
@@ -142,7 +136,7 @@ export class ChangeBatch implements RowSink {
 		let touched = 0
 		for (let next = place; next < count && !this.isFull; next++) {
 			this.#nextPlace = next
-			if ((next - place) % TOUCH_ROWS === 0) touched ^= touch(table, next)
+			if ((next - place) % TOUCH_ROWS === 0) touched ^= touchPlaces(table, next)
 			const first = places[at] as number
 			this.#add(
 				// What `orderTable` wrote there lies within `blocks`.
@@ -289,18 +283,4 @@ export class ChangeBatch implements RowSink {
 		larger.set(this.#slab.subarray(0, this.#slabBytes))
 		this.#slab = larger
 	}
-}
-
-/** Reads three bytes of each of the next entries, of which there may be fewer than `TOUCH_ROWS`. */
-function touch({ blocks, places }: OrderedTable, place: number): number {
-	const end = Math.min(places.length, (place + TOUCH_ROWS) * PLACE_WIDTH)
-	let touched = 0
-	for (let at = place * PLACE_WIDTH; at < end; at += PLACE_WIDTH) {
-		const { bytes } = blocks[(places[at] as number) & BLOCK_MASK] as Block
-		const start = places[at + 1] as number
-		const last = (places[at + 3] as number) - 1
-		// Three lines of 64 bytes: keys and values of up to about 150 bytes.
-		touched ^= (bytes[start] as number) ^ (bytes[(start + last) >>> 1] as number) ^ (bytes[last] as number)
-	}
-	return touched
 }

@@ -10,7 +10,7 @@ import type { LogPosition } from '../log/log-position.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
 
 /** Eight commits whose table is as large as may ride in a record by default. */
-export const DEFAULT_RECENT_COMMITS_BYTES: number = 8 * 1024 * 1024
+const DEFAULT_RECENT_COMMITS_BYTES: number = 8 * 1024 * 1024
 /** What a commit weighs beside its tables: metadata, keys, maps. */
 const OVERHEAD_BYTES = 1024
 

@@ -5,7 +5,7 @@ import { parseRange, type RangeOptions } from '../reader/key-range.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import { KeyFilter } from './key-filter.ts'
 
-export const DEFAULT_POLL_INTERVAL_MS = 1000
+const DEFAULT_POLL_INTERVAL_MS = 1000
 /** 2^31 − 1: what a timer takes. */
 const POLL_INTERVAL_MAX_MS = 2_147_483_647
 
@@ -43,7 +43,7 @@ export interface TailPlan {
 	readonly signal: AbortSignal | undefined
 }
 
-export const TAIL_OPTION_NAMES: readonly (keyof TailOptions)[] = [
+const TAIL_OPTION_NAMES: readonly (keyof TailOptions)[] = [
 	'from',
 	'gt',
 	'gte',
