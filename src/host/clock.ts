@@ -10,7 +10,7 @@ export interface Timer {
 }
 
 export interface Clock {
-	/** Milliseconds since the Unix epoch; may jump. */
+	/** Whole milliseconds since the Unix epoch; may jump. */
 	nowMs(): number
 	/** Milliseconds since an arbitrary start; never goes back. */
 	monotonicMs(): number

@@ -7,6 +7,7 @@ import { ManifestFollower } from '../manifest/manifest-follower.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { openStore } from '../object-store/open-store.ts'
 import { retryingStore } from '../object-store/retrying-store.ts'
+import { borrowedPool } from '../runtime/borrowed-pool.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { acquireWorkerPool } from '../runtime/worker-pool.ts'
 import { type ReaderOptions, type ReaderSettings, readerSettings } from './options.ts'
@@ -26,7 +27,7 @@ export interface ReaderParts {
 export interface OpenReaderComponents {
 	/** Clock and randomness. Default: those of the system. */
 	readonly host?: Host | undefined
-	/** Where large blocks are decoded. Default: the worker threads of the process. Given back when the reader closes. */
+	/** Where large blocks are decoded. Default: the worker threads of the process. Whoever opened it closes it. */
 	readonly pool?: JobPool | undefined
 	/** Sees each commit as it is read. @internal */
 	readonly onLoaded?: ((loaded: LoadedCommit) => void) | undefined
@@ -53,7 +54,7 @@ export async function openReaderParts(
 	const store = retryingStore(opened, { host })
 	let pool: JobPool | undefined
 	try {
-		pool = options.pool ?? acquireWorkerPool(host)
+		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
 		const { blockCacheBytes, tableCacheBytes, gracePeriodMs } = settings
 		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes })
 		const onLoaded = (loaded: LoadedCommit): void => {

@@ -12,6 +12,7 @@ import { type CountingStore, countingStore, type RequestSnapshot } from '../obje
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { openStore } from '../object-store/open-store.ts'
 import { retryingStore } from '../object-store/retrying-store.ts'
+import { borrowedPool } from '../runtime/borrowed-pool.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { acquireWorkerPool } from '../runtime/worker-pool.ts'
 import { WRITER_OPTION_NAMES, type WriterOptions, writerSettings } from './options.ts'
@@ -30,7 +31,7 @@ export interface OpenWriterOptions<KeyEncoding extends Encoding = 'utf8', ValueE
 	readonly signal?: AbortSignal | undefined
 	/** Clock and randomness. Default: those of the system. */
 	readonly host?: Host | undefined
-	/** Where tables are sorted and encoded. Default: the worker threads of the process. Given back at close. */
+	/** Where tables are sorted and encoded. Default: the worker threads of the process. Whoever opened it closes it. */
 	readonly pool?: JobPool | undefined
 }
 
@@ -127,7 +128,7 @@ export async function openWriterParts(
 	const store = retryingStore(counts, { host })
 	let pool: JobPool | undefined
 	try {
-		pool = options.pool ?? acquireWorkerPool(host)
+		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
 		const onLoaded = begin({ store, pool, host })
 		const writer = await Writer.open({ store, pool, host }, settings, { signal, onLoaded })
 		return { store, counts, pool, host, writer, keys, values }
