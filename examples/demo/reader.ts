@@ -100,7 +100,9 @@ async function showCountry(country: string): Promise<void> {
 		return
 	}
 	result('range', `${prefix} has ${whole(keys.length)} cities`, seconds(spentMs))
-	for (const key of keys.slice(0, SHOWN_CITIES)) {
+	// Evenly spread, from the first to the last.
+	const step = Math.max(1, Math.floor(keys.length / SHOWN_CITIES))
+	for (const key of keys.filter((_key, index) => index % step === 0).slice(0, SHOWN_CITIES)) {
 		const { name, lat, lng } = records.find(record => record.key === key)?.city ?? {}
 		say(dim(`                 ${key.padEnd(40)} ${name} at ${lat}, ${lng}`))
 	}

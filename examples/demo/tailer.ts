@@ -36,7 +36,7 @@ const startedMs = performance.now()
 const copy = new Map<string, string>()
 const digest = new ChangeDigest()
 const lagsMs: number[] = []
-const progress = new Progress(LIVE_COMMITS * CHANGES_PER_COMMIT)
+let progress = new Progress(0)
 let rows = 0
 let lastSeq = 0
 
@@ -63,6 +63,7 @@ function takeRow(change: Change<string, unknown>): void {
 	if (++rows < records) return
 	const spentMs = performance.now() - startedMs
 	result('state', `process ${process.pid} begins with ${whole(rows)} rows, then follows`, rate(rows, spentMs))
+	progress = new Progress(LIVE_COMMITS * CHANGES_PER_COMMIT)
 	tellParent({ kind: 'tail-ready' } satisfies TailReady)
 }
 

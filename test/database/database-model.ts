@@ -17,7 +17,7 @@ export interface ModelMutation {
 export type ModelRow = [key: string, value: string]
 
 /** Keys as the database orders them: by their bytes in UTF-8. */
-export function compareKeys(a: string, b: string): number {
+function compareKeys(a: string, b: string): number {
 	return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
