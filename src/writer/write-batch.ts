@@ -20,6 +20,8 @@ const EMPTY: Uint8Array = new Uint8Array(0)
 const FIRST_WORDS = 256
 /** What the last batch came to, up to 1 MiB, is what the next one begins with: batches of one program are alike. */
 const EXPECTED_WORDS_MAX = 262_144
+/** Room for an entry is reserved before it is measured: a little more than is used. */
+const EXPECTED_SLACK = 1.125
 let expectedWords = FIRST_WORDS
 
 /** The mutations of a batch in memory; valid until it is changed. */
@@ -93,11 +95,14 @@ export class WriteBatch {
 
 	#grow(wordCount: number): void {
 		const isFirst = this.#words.length === 0
-		const words = new Int32Array(Math.max(wordCount, isFirst ? expectedWords : this.#words.length * 2))
+		const atLeast = isFirst ? expectedWords * EXPECTED_SLACK : this.#words.length * 2
+		// Not zeroed, and alone in its ArrayBuffer: what is read was written before.
+		const buffer = Buffer.allocUnsafeSlow(Math.max(wordCount, Math.ceil(atLeast)) * 4)
+		const words = new Int32Array(buffer.buffer)
 		words.set(this.#words.subarray(0, this.#endWord))
 		if (isFirst) expectedWords = FIRST_WORDS
 		this.#words = words
-		this.#buffer = Buffer.from(words.buffer)
+		this.#buffer = buffer
 	}
 }
 
