@@ -15,10 +15,9 @@ import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'
 import { AzureDriver } from './azure-driver.ts'
 import { CloudStore } from './cloud-store.ts'
-import { checkEndpoint, parseCloudUrl } from './cloud-url.ts'
+import { checkEndpoint } from './cloud-url.ts'
 import type { ObjectStore } from './object-store.ts'
 import { importOptional } from './optional-package.ts'
-import { prefixedStore } from './prefixed-store.ts'
 
 export interface AzureStoreOptions {
 	/** Name of the container, which exists already. */
@@ -53,14 +52,6 @@ export async function openAzureStore(options: AzureStoreOptions): Promise<Object
 	const sdk = await importOptional('@azure/storage-blob', () => import('@azure/storage-blob'))
 	const service = client === undefined ? await serviceFromEnvironment(sdk, options) : unretried(sdk, client)
 	return new CloudStore(new AzureDriver(service.getContainerClient(container), host), host)
-}
-
-/** `azblob://container/prefix?account=…&endpoint=…`. Throws as `openAzureStore` and `parseCloudUrl` do. */
-export async function openAzureUrl(url: string, host: Host): Promise<ObjectStore> {
-	const { bucket, prefix, parameters } = parseCloudUrl(url, 'azblob', ['account', 'endpoint'])
-	const { account, endpoint } = parameters
-	const store = await openAzureStore({ container: bucket, account, endpoint, host })
-	return prefix === '' ? store : prefixedStore(store, prefix, { onClose: 'close' })
 }
 
 const ONE_TRY = { maxTries: 1 } as const

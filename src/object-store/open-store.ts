@@ -31,8 +31,8 @@ const SCHEMES: Readonly<Record<string, OpenScheme>> = {
 	memory: async (url, { host }) => new MemoryStore({ name: decoded(url.slice('memory:'.length), url), host }),
 	file: (url, { host, mustExist }) => openFileStore({ directory: pathOfFileUrl(url), mustExist, host }),
 	s3: notInThisVersion,
-	gs: notInThisVersion,
-	azblob: async (url, { host }) => (await import('./azure-store.ts')).openAzureUrl(url, host),
+	gs: async (url, { host }) => (await import('./gcs-url.ts')).openGcsUrl(url, host),
+	azblob: async (url, { host }) => (await import('./azure-url.ts')).openAzureUrl(url, host),
 }
 
 /**
@@ -40,6 +40,8 @@ const SCHEMES: Readonly<Record<string, OpenScheme>> = {
  * - `memory:name`: the store of that name in this thread; `memory:` a fresh one.
  * - `file:./data`, `file:data`, `file:///var/data`, `file:/var/data`: a directory; relative ones from the working
  *   directory. `%20` and the like stand for their characters; `?` and `#` have to be written so.
+ * - `gs://bucket/prefix?apiEndpoint=…`: a bucket of Google Cloud Storage (`gcs-store.ts`); credentials come from the
+ *   application's default ones.
  * - `azblob://container/prefix?account=…&endpoint=…`: a container of Azure Blob Storage (`azure-store.ts`); credentials
  *   come from the environment.
  * - an `ObjectStore`: a view of it. Closing the view leaves the store open, for it is yours.

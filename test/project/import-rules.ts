@@ -88,6 +88,12 @@ const PACKAGE_OWNERS: Readonly<Record<string, readonly string[]>> = {
 		'src/object-store/azure-writes.ts',
 	],
 	'@azure/identity': ['src/object-store/azure-store.ts'],
+	'@google-cloud/storage': [
+		'src/object-store/gcs-store.ts',
+		'src/object-store/gcs-driver.ts',
+		'src/object-store/gcs-streams.ts',
+		'src/object-store/gcs-upload.ts',
+	],
 }
 
 const isWithin = (path: string, place: string): boolean =>
