@@ -30,7 +30,7 @@ type OpenScheme = (url: string, context: SchemeContext) => Promise<ObjectStore>
 const SCHEMES: Readonly<Record<string, OpenScheme>> = {
 	memory: async (url, { host }) => new MemoryStore({ name: decoded(url.slice('memory:'.length), url), host }),
 	file: (url, { host, mustExist }) => openFileStore({ directory: pathOfFileUrl(url), mustExist, host }),
-	s3: notInThisVersion,
+	s3: async (url, { host }) => (await import('./s3-url.ts')).openS3Url(url, host),
 	gs: async (url, { host }) => (await import('./gcs-url.ts')).openGcsUrl(url, host),
 	azblob: async (url, { host }) => (await import('./azure-url.ts')).openAzureUrl(url, host),
 }
@@ -40,6 +40,8 @@ const SCHEMES: Readonly<Record<string, OpenScheme>> = {
  * - `memory:name`: the store of that name in this thread; `memory:` a fresh one.
  * - `file:./data`, `file:data`, `file:///var/data`, `file:/var/data`: a directory; relative ones from the working
  *   directory. `%20` and the like stand for their characters; `?` and `#` have to be written so.
+ * - `s3://bucket/prefix?region=…&endpoint=…&forcePathStyle=true`: a bucket of S3 or of what answers like it
+ *   (`s3-store.ts`); credentials come from the environment, a profile or a role.
  * - `gs://bucket/prefix?apiEndpoint=…`: a bucket of Google Cloud Storage (`gcs-store.ts`); credentials come from the
  *   application's default ones.
  * - `azblob://container/prefix?account=…&endpoint=…`: a container of Azure Blob Storage (`azure-store.ts`); credentials
@@ -95,13 +97,6 @@ function openUrl(url: string, context: SchemeContext): Promise<ObjectStore> {
 		throw new IsleError('ISLE_UNSUPPORTED', `unknown store scheme: scheme=\`${scheme}:\` known=\`${known.join(' ')}\``)
 	}
 	return open(url, context)
-}
-
-async function notInThisVersion(url: string): Promise<ObjectStore> {
-	throw new IsleError(
-		'ISLE_UNSUPPORTED',
-		`this scheme is not in this version, pass an ObjectStore of your own: url=\`${withoutSecrets(url)}\``,
-	)
 }
 
 /** `file://host/…` is refused by `fileURLToPath`; a relative path is ours: URLs proper have none. */

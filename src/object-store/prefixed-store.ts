@@ -39,7 +39,7 @@ class PrefixedStore implements ObjectStore {
 	#isClosed = false
 
 	constructor(store: ObjectStore, bare: string, onClose: 'close' | 'keep') {
-		this.url = bare === '' ? store.url : `${store.url}${store.url.endsWith('/') ? '' : '/'}${bare}`
+		this.url = urlBeneath(store.url, bare)
 		this.#store = store
 		this.#prefix = bare === '' ? '' : `${bare}/`
 		this.#onClose = onClose
@@ -117,4 +117,11 @@ class PrefixedStore implements ObjectStore {
 	#throwIfClosed(): void {
 		if (this.#isClosed) throw new IsleError('ISLE_CLOSED', `the store is closed: url=\`${this.url}\``)
 	}
+}
+
+/** `file:///data` → `file:///data/db1`, `s3://bucket?region=x` → `s3://bucket/db1?region=x`. */
+function urlBeneath(url: string, bare: string): string {
+	if (bare === '') return url
+	const [, place = '', query = ''] = /^([^?]*)(.*)$/s.exec(url) ?? []
+	return `${place}${place.endsWith('/') ? '' : '/'}${bare}${query}`
 }

@@ -82,6 +82,7 @@ const PACKAGE_OWNERS: Readonly<Record<string, readonly string[]>> = {
 	comlink: ['src/runtime/actor-thread.ts'],
 	fflate: ['src/sst/codec-deflate.ts'],
 	'lz4-napi': ['src/sst/codec-lz4.ts'],
+	'@aws-sdk/client-s3': ['src/object-store/s3-store.ts'],
 	'@azure/storage-blob': [
 		'src/object-store/azure-store.ts',
 		'src/object-store/azure-driver.ts',

@@ -1,0 +1,180 @@
+/**
+ * S3, and what answers like it, as a driver of `CloudStore`. What S3 is asked, request by request: `s3-calls.ts`.
+ *
+ * - Create-if-absent is a PUT with `If-None-Match: *`. 2xx: created; 412: exists; no answer, an abort or a 5xx: nothing is
+ *   known. A 409 refuses for a race with another write or deletion, has no effect and says nothing about the key (AWS
+ *   asks to repeat it): it is sent again, a bounded number of times.
+ * - Bodies are arrays, never streams (streams are sent with trailers, which some servers store as data). Above
+ *   `SINGLE_PUT_MAX_BYTES`, and when they come as a stream, they go in parts; the condition stands at the last request.
+ * - A range is checked against what the server says that it sends.
+ */
+import { IsleError } from '../errors.ts'
+import { Retry, type RetryBudget } from '../host/backoff.ts'
+import type { Host } from '../host/host.ts'
+import { bodyBytes, bodyPieces } from './body.ts'
+import type { CloudDownload, CloudDriver, CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
+import { wholeBody } from './cloud-parts.ts'
+import type { ListQuery } from './list-query.ts'
+import type { Body, ByteRange, ListPage } from './object-store.ts'
+import type { S3Body, S3Calls } from './s3-calls.ts'
+import { createVerdict, isNoSuchKey, objectBytesOf, s3Error } from './s3-errors.ts'
+import { PART_BYTES, partsOf, S3Upload, withoutVerdict } from './s3-upload.ts'
+
+/** A larger body goes in parts: parallel ones are faster, and a part that fails is sent again alone. */
+const SINGLE_PUT_MAX_BYTES: number = 16 * 1024 * 1024
+/** The limit of DeleteObjects. */
+const KEYS_PER_DELETE = 1000
+/** Creates that were refused for a race: 6 requests within 5 s. */
+const RACE_BUDGET: RetryBudget = { maxAttempts: 6, budgetMs: 5_000, basePauseMs: 20, maxPauseMs: 1_000 }
+
+export class S3Driver implements CloudDriver {
+	readonly url: string
+	readonly partBytes: number = PART_BYTES
+	readonly #calls: S3Calls
+	readonly #host: Host
+	/** Those that have begun on the server and have not ended there. */
+	readonly #uploads = new Set<Promise<void>>()
+
+	/** `url` is for messages: without credentials. */
+	constructor(calls: S3Calls, url: string, host: Host) {
+		this.#calls = calls
+		this.url = url
+		this.#host = host
+	}
+
+	async download(key: string, range: ByteRange | undefined, signal: AbortSignal): Promise<CloudDownload | undefined> {
+		let body: S3Body
+		try {
+			body = await this.#calls.getObject(key, range, signal)
+		} catch (error) {
+			if (isNoSuchKey(error)) return undefined
+			const past = range === undefined ? undefined : objectBytesOf(error)
+			if (past !== undefined) return { stream: undefined, bytes: 0, objectBytes: past.objectBytes }
+			throw this.#typed(error, 'get', key)
+		}
+		try {
+			return range === undefined ? wholeDownload(body, key) : rangeDownload(body, range, key)
+		} catch (error) {
+			body.stream.destroy()
+			throw error
+		}
+	}
+
+	async upload(key: string, body: Body, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
+		if (bodyBytes(body) <= SINGLE_PUT_MAX_BYTES) return this.#put(key, wholeBody(body), condition, signal)
+		const upload = this.#startUpload(key, condition, signal)
+		try {
+			for (const part of partsOf(bodyPieces(body), PART_BYTES)) await upload.write(part)
+			return await upload.finish(new Uint8Array(0))
+		} catch (error) {
+			await upload.abort()
+			throw error
+		}
+	}
+
+	startUpload(key: string, signal: AbortSignal): CloudUpload {
+		return this.#startUpload(key, 'absent', signal)
+	}
+
+	async list({ prefix, startAfter, limit }: ListQuery, signal: AbortSignal): Promise<ListPage> {
+		try {
+			return await this.#calls.listObjects(prefix, startAfter, limit, signal)
+		} catch (error) {
+			throw this.#typed(error, 'list', prefix)
+		}
+	}
+
+	async delete(keys: readonly string[], signal: AbortSignal): Promise<void> {
+		const distinct = [...new Set(keys)]
+		const [first = ''] = distinct
+		try {
+			if (distinct.length === 1) await this.#calls.deleteObject(first, signal)
+			for (let at = 0; at < distinct.length && distinct.length > 1; at += KEYS_PER_DELETE) {
+				signal.throwIfAborted()
+				await this.#deleteBatch(distinct.slice(at, at + KEYS_PER_DELETE), signal)
+			}
+		} catch (error) {
+			if (!isNoSuchKey(error)) throw this.#typed(error, 'delete', first)
+		}
+	}
+
+	/** Waits for uploads that are being aborted, and frees the sockets. */
+	async close(): Promise<void> {
+		await Promise.all(this.#uploads)
+		this.#calls.close()
+	}
+
+	async #put(key: string, body: Uint8Array, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
+		const retry = new Retry(this.#host, RACE_BUDGET)
+		for (;;) {
+			try {
+				await this.#calls.putObject(key, body, condition, signal)
+				return 'created'
+			} catch (error) {
+				const operation = condition === 'absent' ? 'createIfAbsent' : 'put'
+				const typed = this.#typed(error, operation, key)
+				if (condition === 'none') throw typed
+				const verdict = createVerdict(error)
+				if (verdict === 'exists') return 'exists'
+				if (verdict === 'refused') throw typed
+				if (verdict === 'unknown' || !(await retry.pause(signal))) throw withoutVerdict(typed, key)
+			}
+		}
+	}
+
+	#startUpload(key: string, condition: WriteCondition, signal: AbortSignal): S3Upload {
+		return new S3Upload({
+			calls: this.#calls,
+			host: this.#host,
+			key,
+			condition,
+			signal,
+			typed: error => this.#typed(error, condition === 'absent' ? 'createFromStream' : 'put', key),
+			putWhole: body => this.#put(key, body, condition, signal),
+			onBegin: ended => {
+				const tracked = ended.finally(() => this.#uploads.delete(tracked))
+				this.#uploads.add(tracked)
+			},
+		})
+	}
+
+	/** A reply of 200 may hold failures: each key has its own. */
+	async #deleteBatch(keys: readonly string[], signal: AbortSignal): Promise<void> {
+		const failures = (await this.#calls.deleteObjects(keys, signal)).filter(({ name }) => name !== 'NoSuchKey')
+		const [first] = failures
+		if (first === undefined) return
+		const more = failures.length === 1 ? '' : ` (and \`${failures.length - 1}\` more keys)`
+		const error = Object.assign(new Error(first.message), { name: first.name })
+		throw this.#typed(error, 'deleteMany', `${first.key}${more}`)
+	}
+
+	#typed(error: unknown, operation: string, key: string): unknown {
+		return s3Error(error, { operation, key, url: this.url })
+	}
+}
+
+/** A body without an announced length could be cut without anybody noticing. */
+function wholeDownload({ stream, bytes }: S3Body, key: string): CloudDownload {
+	if (bytes === undefined) {
+		throw new IsleError('ISLE_UNSUPPORTED', `the server does not announce the length of its answers: key=\`${key}\``)
+	}
+	return { stream, bytes, objectBytes: bytes }
+}
+
+/** What the server says that it sends must be what was asked for, as far as the object goes. */
+function rangeDownload({ stream, bytes, contentRange }: S3Body, range: ByteRange, key: string): CloudDownload {
+	const answered = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? '')
+	if (answered === null) {
+		throw new IsleError('ISLE_UNSUPPORTED', `the server ignores ranges: key=\`${key}\``, { details: { key } })
+	}
+	const [first, last, objectBytes] = [Number(answered[1]), Number(answered[2]), Number(answered[3])]
+	const lastWanted = Math.min(range.offset + range.bytes, objectBytes) - 1
+	if (first !== range.offset || last !== lastWanted || last - first + 1 !== (bytes ?? range.bytes)) {
+		throw new IsleError(
+			'ISLE_UNAVAILABLE',
+			`the server sends another range than asked for: key=\`${key}\` offset=\`${range.offset}\` sent=\`${answered[0]}\``,
+			{ details: { key } },
+		)
+	}
+	return { stream, bytes: last - first + 1, objectBytes }
+}
