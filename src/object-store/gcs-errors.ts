@@ -43,9 +43,8 @@ const CREDENTIAL_FAILURES: readonly (readonly [pattern: RegExp, advice: string])
 
 /** The HTTP status of a failed call, or `undefined` when there was no answer. */
 export function gcsStatus(error: unknown): number | undefined {
-	if (!(error instanceof Error)) return undefined
-	for (const field of ['code', 'status']) {
-		const value: unknown = Reflect.get(error, field)
+	for (const name of ['code', 'status']) {
+		const value = fieldOf(error, name)
 		const status = typeof value === 'string' && /^\d{3}$/.test(value) ? Number(value) : value
 		if (typeof status === 'number') return status
 	}
@@ -67,7 +66,7 @@ export function gcsError(error: unknown, operation: string, key: string, bucket:
 }
 
 function meaningOf(error: unknown, status: number | undefined, failure: string | undefined): Meaning {
-	const message = error instanceof Error ? error.message : ''
+	const message = messageOf(error)
 	const credentials = CREDENTIAL_FAILURES.find(([pattern]) => pattern.test(message))
 	if (credentials !== undefined) return { code: DENIED, advice: credentials[1] }
 	if (status === undefined) {
@@ -82,20 +81,27 @@ function meaningOf(error: unknown, status: number | undefined, failure: string |
 
 /** `ECONNRESET` of a failure, or the reason in an answer (`conditionNotMet`). */
 function failureCode(error: unknown): string | undefined {
-	if (!(error instanceof Error)) return undefined
-	const code: unknown = Reflect.get(error, 'code')
+	const code = fieldOf(error, 'code')
 	if (typeof code === 'string' && !/^\d{3}$/.test(code)) return code
-	const errors: unknown = Reflect.get(error, 'errors')
-	const first: unknown = Array.isArray(errors) ? errors[0] : undefined
-	const reason: unknown = typeof first === 'object' && first !== null ? Reflect.get(first, 'reason') : undefined
+	const errors = fieldOf(error, 'errors')
+	const reason = fieldOf(Array.isArray(errors) ? errors[0] : undefined, 'reason')
 	return typeof reason === 'string' ? reason : undefined
 }
 
 function bareCause(error: unknown): Error {
-	const message = error instanceof Error ? error.message : String(error)
-	const bare = new Error(withoutCredentials(message))
+	const bare = new Error(withoutCredentials(messageOf(error)))
 	if (error instanceof Error) bare.name = error.name
 	return bare
+}
+
+function messageOf(error: unknown): string {
+	const message = fieldOf(error, 'message')
+	return typeof message === 'string' ? message : String(error)
+}
+
+/** The errors of resumable uploads are the bare objects of the service, and no `Error`s. */
+function fieldOf(value: unknown, name: string): unknown {
+	return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
 }
 
 /** Queries of URLs, tokens and private keys. */

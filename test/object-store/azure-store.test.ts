@@ -1,17 +1,15 @@
-import { afterAll, beforeAll, describe, test } from 'vitest'
+import { describe, test } from 'vitest'
 import { openAzureStore } from '../../src/object-store/azure-store.ts'
 import { storeConformance } from '../../src/object-store/conformance.ts'
-import { type Azurite, startAzurite } from '../support/servers/azurite.ts'
+import { startAzurite } from '../support/servers/azurite.ts'
+import { serverForTests } from '../support/servers/test-server.ts'
 
-let azurite: Azurite
-beforeAll(async () => {
-	azurite = await startAzurite()
-})
-afterAll(() => azurite.stop())
+const server = await serverForTests('Azurite', startAzurite)
 
-describe('Azure store on Azurite', () => {
+describe.skipIf(server === undefined)('the Azure store on Azurite', () => {
+	if (server === undefined) return
 	storeConformance({
 		test,
-		createStore: async () => openAzureStore({ container: await azurite.createContainer(), client: azurite.client() }),
+		createStore: async () => openAzureStore({ container: await server.createContainer(), client: server.client() }),
 	})
 })

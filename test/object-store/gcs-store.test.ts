@@ -1,20 +1,15 @@
-import { afterAll, beforeAll, describe, test } from 'vitest'
+import { describe, test } from 'vitest'
 import { storeConformance } from '../../src/object-store/conformance.ts'
 import { openGcsStore } from '../../src/object-store/gcs-store.ts'
-import { type FakeGcs, findFakeGcs, startFakeGcs } from '../support/servers/fake-gcs.ts'
+import { startFakeGcs } from '../support/servers/fake-gcs.ts'
+import { serverForTests } from '../support/servers/test-server.ts'
 
-const binary = await findFakeGcs()
-if (binary.kind === 'missing') console.warn(`NOT TESTED: Google Cloud Storage. ${binary.why}`)
+const server = await serverForTests('fake-gcs-server', startFakeGcs)
 
-describe.skipIf(binary.kind === 'missing')('GCS store on fake-gcs-server', () => {
-	let gcs: FakeGcs
-	beforeAll(async () => {
-		gcs = await startFakeGcs(binary.kind === 'found' ? binary.path : '')
-	})
-	afterAll(() => gcs.stop())
-
+describe.skipIf(server === undefined)('the GCS store on fake-gcs-server', () => {
+	if (server === undefined) return
 	storeConformance({
 		test,
-		createStore: async () => openGcsStore({ bucket: await gcs.createBucket(), apiEndpoint: gcs.endpoint }),
+		createStore: async () => openGcsStore({ bucket: await server.createBucket(), apiEndpoint: server.endpoint }),
 	})
 })

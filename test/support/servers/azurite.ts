@@ -3,12 +3,13 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-blob'
 import { startServerProcess } from './server-process.ts'
+import type { TestServer } from './test-server.ts'
 
 /** The account that every emulator has: documented, the same everywhere, and no secret. */
 export const AZURITE_ACCOUNT = 'devstoreaccount1'
 export const AZURITE_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
 
-export interface Azurite {
+export interface Azurite extends TestServer {
 	/** `http://127.0.0.1:<port>/devstoreaccount1` */
 	readonly endpoint: string
 	readonly connectionString: string
@@ -16,7 +17,6 @@ export interface Azurite {
 	createContainer(): Promise<string>
 	/** A client of the whole account, as a user would hand it in; `endpoint` leads it through a proxy. */
 	client(endpoint?: string): BlobServiceClient
-	stop(): Promise<void>
 }
 
 export async function startAzurite(): Promise<Azurite> {
@@ -41,6 +41,7 @@ export async function startAzurite(): Promise<Azurite> {
 		new BlobServiceClient(address, new StorageSharedKeyCredential(AZURITE_ACCOUNT, AZURITE_KEY))
 	let containers = 0
 	return {
+		name: 'Azurite',
 		endpoint,
 		connectionString: `DefaultEndpointsProtocol=http;AccountName=${AZURITE_ACCOUNT};AccountKey=${AZURITE_KEY};BlobEndpoint=${endpoint};`,
 		async createContainer() {

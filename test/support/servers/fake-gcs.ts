@@ -3,14 +3,15 @@
  * of preconditions and writes are one step.
  *
  * It is built once by `go install` at a pinned version, into a folder of the user's cache; no binary is in the project.
- * Where there is no Go, or the build fails, there is no server: `findFakeGcs` then says why.
+ * Where there is no Go, or the build fails, there is no server, and `startFakeGcs` says why.
  */
 import { execFile } from 'node:child_process'
 import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import { freePort, startServerProcess } from './server-process.ts'
+import { startServerProcess } from './server-process.ts'
+import { freePorts, type TestServer } from './test-server.ts'
 
 /** Before August 2026 it checked a precondition and wrote in two steps. */
 const VERSION = 'v1.56.1'
@@ -20,43 +21,17 @@ const BUILD_TIMEOUT_MS = 600_000
 
 const run = promisify(execFile)
 
-export type FakeGcsBinary =
-	| { readonly kind: 'found'; readonly path: string }
-	| { readonly kind: 'missing'; readonly why: string }
-
-export interface FakeGcs {
+export interface FakeGcs extends TestServer {
 	/** `http://127.0.0.1:<port>` */
 	readonly endpoint: string
 	/** Makes an empty bucket of a fresh name and answers its name. */
 	createBucket(): Promise<string>
-	stop(): Promise<void>
 }
 
-/** The binary, built when it is not there yet. */
-export async function findFakeGcs(): Promise<FakeGcsBinary> {
-	const folder = join(cacheFolder(), 'isledb-test-servers', `fake-gcs-server-${VERSION}`)
-	const path = join(folder, 'fake-gcs-server')
-	if (await isThere(path)) return { kind: 'found', path }
-	const go = await findGo()
-	if (go === undefined) return { kind: 'missing', why: 'there is no Go on this machine to build fake-gcs-server with' }
-	// Built beside its place and moved there, so that two runs at once do not start half a binary.
-	const building = `${folder}.${process.pid}`
-	try {
-		await mkdir(building, { recursive: true })
-		const env = { ...process.env, GOBIN: building, GOFLAGS: '-buildvcs=false' }
-		await run(go, ['install', `${MODULE}@${VERSION}`], { env, timeout: BUILD_TIMEOUT_MS })
-		await mkdir(folder, { recursive: true })
-		await rename(join(building, 'fake-gcs-server'), path)
-		return { kind: 'found', path }
-	} catch (error) {
-		return { kind: 'missing', why: `fake-gcs-server could not be built: ${String(error).slice(0, 500)}` }
-	} finally {
-		await rm(building, { recursive: true, force: true })
-	}
-}
-
-export async function startFakeGcs(path: string): Promise<FakeGcs> {
-	const port = await freePort()
+/** Starts it; rejects with the reason where it cannot be had. */
+export async function startFakeGcs(): Promise<FakeGcs> {
+	const path = await builtServer()
+	const [port = 0] = await freePorts(1)
 	const endpoint = `http://127.0.0.1:${port}`
 	const args = ['-backend', 'memory', '-scheme', 'http', '-host', '127.0.0.1', '-port', String(port)]
 	const server = await startServerProcess(
@@ -66,6 +41,7 @@ export async function startFakeGcs(path: string): Promise<FakeGcs> {
 	)
 	let buckets = 0
 	return {
+		name: `fake-gcs-server ${VERSION}`,
 		endpoint,
 		async createBucket() {
 			const name = `test-${process.pid}-${buckets++}`
@@ -78,6 +54,27 @@ export async function startFakeGcs(path: string): Promise<FakeGcs> {
 			return name
 		},
 		stop: () => server.stop(),
+	}
+}
+
+/** Path of the binary, built when it is not there yet. */
+async function builtServer(): Promise<string> {
+	const folder = join(cacheFolder(), 'isledb-test-servers', `fake-gcs-server-${VERSION}`)
+	const path = join(folder, 'fake-gcs-server')
+	if (await isThere(path)) return path
+	const go = await findGo()
+	if (go === undefined) throw new Error('there is no Go to build fake-gcs-server with')
+	// Built beside its place and moved there, so that two runs at once do not start half a binary.
+	const building = `${folder}.${process.pid}`
+	try {
+		await mkdir(building, { recursive: true })
+		const env = { ...process.env, GOBIN: building, GOFLAGS: '-buildvcs=false' }
+		await run(go, ['install', `${MODULE}@${VERSION}`], { env, timeout: BUILD_TIMEOUT_MS })
+		await mkdir(folder, { recursive: true })
+		await rename(join(building, 'fake-gcs-server'), path)
+		return path
+	} finally {
+		await rm(building, { recursive: true, force: true })
 	}
 }
 

@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 
 /** Where Linux has it; elsewhere a killed test run may leave a server behind. */
@@ -53,14 +52,4 @@ async function stop(child: ChildProcess): Promise<void> {
 	const ended = new Promise<void>(resolve => void child.once('exit', () => resolve()))
 	child.kill('SIGKILL')
 	await ended
-}
-
-/** A port of the loopback interface that nobody listens on at the moment. */
-export async function freePort(): Promise<number> {
-	const server = createServer()
-	await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve))
-	const address = server.address()
-	await new Promise(resolve => void server.close(resolve))
-	if (address === null || typeof address === 'string') throw new Error('expected an address with a port')
-	return address.port
 }

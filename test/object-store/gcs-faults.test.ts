@@ -1,0 +1,27 @@
+/** The GCS store on fake-gcs-server behind a proxy that spoils exchanges. */
+import { describe } from 'vitest'
+import { openGcsStore } from '../../src/object-store/gcs-store.ts'
+import { cloudFaultTests } from '../support/cloud-faults.ts'
+import { startFakeGcs } from '../support/servers/fake-gcs.ts'
+import type { FixedAnswer } from '../support/servers/faulty-proxy.ts'
+import { serverForTests } from '../support/servers/test-server.ts'
+
+const server = await serverForTests('fake-gcs-server', startFakeGcs)
+
+describe.skipIf(server === undefined)('the GCS store behind a faulty proxy', async () => {
+	if (server === undefined) return
+	const bucket = await server.createBucket()
+	cloudFaultTests({
+		endpoint: server.endpoint,
+		openAt: apiEndpoint => openGcsStore({ bucket, apiEndpoint }),
+		createMethod: 'POST',
+		serverError: gcsAnswer(500, 'backendError'),
+		serverBusy: gcsAnswer(503, 'backendError'),
+		secrets: ['Bearer'],
+	})
+})
+
+function gcsAnswer(code: number, reason: string): FixedAnswer {
+	const body = JSON.stringify({ error: { code, message: `said ${reason}`, errors: [{ reason, message: reason }] } })
+	return { status: code, body, headers: { 'content-type': 'application/json' } }
+}
