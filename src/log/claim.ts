@@ -4,6 +4,7 @@
  * Steps: open the newest checkpoint; read forward to the first free slot; create a seal there; look at the checkpoints.
  * If none stands beyond what was read, the claimer owns the next epoch and has read the whole of its history: whatever
  * the old owner acknowledged lies before the seal, and its next append can only meet the seal. Otherwise start over.
+ * A free slot that later records vouch for is a lost record: refused before the seal, so that it can be put back.
  * Where somebody else takes the slot first, reading goes on from there; the one look behind the seal covers it all.
  *
  * An owner that fills slots faster than the claimer's round trip would win each of these races. So a claimer that lost
@@ -11,7 +12,7 @@
  * one has an owner that never appends, and the claim goes on there; or it does not, then it stands behind the true seal,
  * where nobody reads. What makes an owner is the same in both cases: the seal in the first free slot, and the look.
  */
-import { IsleError } from '../errors.ts'
+import { corrupt, IsleError } from '../errors.ts'
 import { Retry, type RetryBudget } from '../host/backoff.ts'
 import type { Host } from '../host/host.ts'
 import type { RequestOptions } from '../object-store/object-store.ts'
@@ -64,7 +65,10 @@ export async function replayLog(log: FencedLog, replay: LogReplay, options: Requ
 			windowSlots: OPEN_WINDOW_SLOTS,
 			onCommit: record => replay.apply(record),
 		})
-		if (await log.confirm(end, options)) return end.position
+		const isMissing = await isMissingAt(log, end.position, options)
+		if (!(await log.confirm(end, options))) continue
+		if (isMissing) throw missing(log, end.position)
+		return end.position
 	}
 	throw new IsleError('ISLE_UNAVAILABLE', `the log moved on during each of ${CLAIM_MAX_ATTEMPTS} attempts to read it`)
 }
@@ -81,6 +85,12 @@ export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
 		end = await readToEnd(options, end ?? { position: await replay.restart({ signal }), firstSeal: undefined })
 		if (comparePositions(end.position, LOG_START) === 0) await options.beforeFirstUse?.()
+		if (await isMissingAt(log, end.position, { signal })) {
+			// Before the seal: a record that was taken away can still be put back.
+			if (await log.confirm(end, { signal })) throw missing(log, end.position)
+			end = undefined
+			continue
+		}
 		const owner = host.random.bytes(OWNER_BYTES)
 		if (!(await createSeal(options, end.position, owner))) {
 			await barrier.raceLost(end.position)
@@ -92,6 +102,15 @@ export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 		end = undefined
 	}
 	throw new IsleError('ISLE_UNAVAILABLE', `lost the race for the log in each of ${CLAIM_MAX_ATTEMPTS} attempts`)
+}
+
+function isMissingAt(log: FencedLog, position: LogPosition, options: RequestOptions): Promise<boolean> {
+	// Nothing can stand behind a log that was never used.
+	return comparePositions(position, LOG_START) === 0 ? Promise.resolve(false) : log.isMissing(position, options)
+}
+
+function missing(log: FencedLog, position: LogPosition): IsleError {
+	return corrupt(log.key(position), 'a record that was acknowledged is missing:')
 }
 
 /** Reads on from where `before` ended. The first seal of all that was read is the one to look behind. */
@@ -131,7 +150,10 @@ class Barrier {
 async function createSeal(options: ClaimOptions, position: LogPosition, owner: Uint8Array): Promise<boolean> {
 	const { log, host, retryBudget, signal } = options
 	const nonce = host.random.bytes(NONCE_BYTES)
-	const content: RecordContent = { kind: 'seal', position, owner, nonce, body: new Uint8Array(0), sections: [] }
+	// A claimer has read every slot below its seal; of those below a barrier nobody knows.
+	const settledSlots = owner === NOBODY ? 0 : position.slot
+	const body = new Uint8Array(0)
+	const content: RecordContent = { kind: 'seal', position, owner, nonce, settledSlots, body, sections: [] }
 	const pieces = encodeRecord(content).pieces
 	const retry = new Retry(host, retryBudget)
 	for (;;) {

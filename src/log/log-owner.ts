@@ -38,6 +38,7 @@ export interface Append {
 export class LogOwner {
 	readonly #options: LogOwnerOptions
 	#nextSlot = 0
+	#acknowledgedSlots = 0
 	#tail: Promise<void> = Promise.resolve()
 	/** Ends with every append that was begun. */
 	#writing: Promise<unknown> = Promise.resolve()
@@ -73,6 +74,7 @@ export class LogOwner {
 			position,
 			owner: this.#options.owner,
 			nonce: this.#options.host.random.bytes(NONCE_BYTES),
+			settledSlots: this.#acknowledgedSlots,
 			body,
 			sections,
 		}
@@ -84,9 +86,14 @@ export class LogOwner {
 		this.#writing = Promise.allSettled([this.#writing, written]).then(() => undefined)
 		const committed = earlier.then(() => written)
 		this.#tail = committed
-		committed.catch((error: Error) => {
-			this.#failure ??= error
-		})
+		committed.then(
+			() => {
+				this.#acknowledgedSlots = position.slot + 1
+			},
+			(error: Error) => {
+				this.#failure ??= error
+			},
+		)
 		return { position, sectionOffsets: encoded.sectionOffsets, committed }
 	}
 

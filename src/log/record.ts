@@ -8,7 +8,7 @@
  *     7       1     reserved, 0
  *     8       4     H, bytes of the header
  *     12      4     CRC-32 of bytes 0–11 and of the header
- *     16      H     header: owner (16), nonce (8), epoch, slot (varints), body (length-prefixed),
+ *     16      H     header: owner (16), nonce (8), epoch, slot, settled slots (varints), body (length-prefixed),
  *                   number of sections (varint), length of each section (varint)
  *     16+H    …     the sections, one after another
  *
@@ -49,6 +49,11 @@ export interface LogRecord {
 	readonly owner: Uint8Array
 	/** Fresh for each record, so that an owner knows its own among retries. */
 	readonly nonce: Uint8Array
+	/**
+	 * Slots of this epoch, from its first on, that were known to hold records when this one was made: one that is missing
+	 * among them, and below no checkpoint, is lost.
+	 */
+	readonly settledSlots: number
 	readonly body: Uint8Array
 	readonly sections: readonly RecordSection[]
 }
@@ -58,6 +63,8 @@ export interface RecordContent {
 	readonly position: LogPosition
 	readonly owner: Uint8Array
 	readonly nonce: Uint8Array
+	/** Default 0: nothing is claimed of others. At most the slot of the record. */
+	readonly settledSlots?: number
 	readonly body: Uint8Array
 	readonly sections: readonly Uint8Array[]
 }
@@ -79,6 +86,7 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
 	header.bytes(content.nonce)
 	header.varint(content.position.epoch)
 	header.varint(content.position.slot)
+	header.varint(content.settledSlots ?? 0)
 	header.lengthPrefixed(content.body)
 	header.varint(content.sections.length)
 	for (const section of content.sections) header.varint(section.length)
@@ -134,9 +142,11 @@ export function decodeRecord(bytes: Uint8Array, expected: LogPosition, where: st
 	if (position.epoch !== expected.epoch || position.slot !== expected.slot) {
 		throw corrupt(where, `log record of another position, epoch=\`${position.epoch}\` slot=\`${position.slot}\`,`)
 	}
+	const settledSlots = header.varint()
+	if (settledSlots > position.slot) throw corrupt(where, `a log record that vouches for ${settledSlots} slots`)
 	const body = header.lengthPrefixed(HEADER_MAX_BYTES)
 	const sections = decodeSections(bytes, PREAMBLE_BYTES + headerLength, header, where)
-	return { kind: kind === KIND_COMMIT ? 'commit' : 'seal', position, owner, nonce, body, sections }
+	return { kind: kind === KIND_COMMIT ? 'commit' : 'seal', position, owner, nonce, settledSlots, body, sections }
 }
 
 function decodeSections(bytes: Uint8Array, start: number, header: ByteReader, where: string): RecordSection[] {

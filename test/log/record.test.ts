@@ -42,7 +42,7 @@ function forge(
 function header(body: (writer: ByteWriter) => void): Uint8Array {
 	const writer = new ByteWriter()
 	writer.bytes(new Uint8Array(24))
-	writer.varint(0).varint(0)
+	writer.varint(0).varint(0).varint(0)
 	body(writer)
 	return writer.finish()
 }
@@ -133,6 +133,14 @@ describe('a log record', () => {
 		expect(codeOf(() => decodeRecord(forge(plain, { version: 0 }), START, 'x'))).toBe('ISLE_CORRUPT')
 		expect(codeOf(() => decodeRecord(forge(plain, { kind: 0 }), START, 'x'))).toBe('ISLE_CORRUPT')
 		expect(codeOf(() => decodeRecord(forge(plain, { kind: 3 }), START, 'x'))).toBe('ISLE_CORRUPT')
+	})
+
+	test('that vouches for slots behind its own is corrupt, for all before it is not', () => {
+		const { slot } = SAMPLE.position
+		const record = decodeRecord(bytesOf({ ...SAMPLE, settledSlots: slot }), SAMPLE.position, 'x')
+		expect(record.settledSlots).toBe(slot)
+		const bytes = bytesOf({ ...SAMPLE, settledSlots: slot + 1 })
+		expect(codeOf(() => decodeRecord(bytes, SAMPLE.position, 'x'))).toBe('ISLE_CORRUPT')
 	})
 
 	test('with lengths that lie is refused before anything is allocated', () => {
