@@ -4,6 +4,7 @@ import { TableSource } from '../cache/table-source.ts'
 import { type Host, systemHost } from '../host/host.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
 import { ManifestFollower } from '../manifest/manifest-follower.ts'
+import { type CountingStore, countingStore } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { openStore } from '../object-store/open-store.ts'
 import { retryingStore } from '../object-store/retrying-store.ts'
@@ -16,6 +17,8 @@ import { type ReaderOptions, type ReaderSettings, readerSettings } from './optio
 export interface ReaderParts {
 	/** With retries for what is idempotent. Closed by the reader. */
 	readonly store: ObjectStore
+	/** What `store` was asked. */
+	readonly counts: CountingStore
 	readonly host: Host
 	/** Given back by the reader. */
 	readonly pool: JobPool
@@ -50,8 +53,8 @@ export async function openReaderParts(
 	const settings = readerSettings(options)
 	const { host = systemHost, signal } = options
 	signal?.throwIfAborted()
-	const opened = await openStore(location, { prefix: options.prefix, host })
-	const store = retryingStore(opened, { host })
+	const counts = countingStore(await openStore(location, { prefix: options.prefix, host }))
+	const store = retryingStore(counts, { host })
 	let pool: JobPool | undefined
 	try {
 		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
@@ -65,7 +68,7 @@ export async function openReaderParts(
 			options.onLoaded?.(loaded)
 		}
 		const follower = await ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
-		return { store, host, pool, follower, source, settings }
+		return { store, counts, host, pool, follower, source, settings }
 	} catch (error) {
 		await pool?.close()
 		await store.close()

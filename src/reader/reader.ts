@@ -14,6 +14,7 @@ import { abortable } from '../host/abortable.ts'
 import { sleep } from '../host/clock.ts'
 import { comparePositions } from '../log/log-position.ts'
 import { decodePosition, encodePosition } from '../log/log-position-codec.ts'
+import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { BlobReader } from './blob-reader.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './read-core.ts'
@@ -157,6 +158,11 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 			refreshFailures: this.#refresher?.failures ?? 0,
 			refreshError: this.#refresher?.lastError,
 		}
+	}
+
+	/** Requests, bytes and estimated cost so far, by kind. */
+	requests(): RequestSnapshot {
+		return this.#parts.counts.snapshot()
 	}
 
 	/** Closes iterators, snapshots, the background refresh and the store that it opened. Idempotent. */

@@ -119,6 +119,7 @@ describe('opening costs', () => {
 		// Small tables came in the records: reading them costs nothing more.
 		for (let i = 0; i < commits; i++) expect(await reader.get(`${i}`)).toBe('value')
 		expect(requestsOf(counts.snapshot())).toEqual({ list, get })
+		expect(reader.requests()).toEqual(counts.snapshot())
 	})
 })
 
