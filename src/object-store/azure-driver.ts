@@ -24,8 +24,8 @@ export class AzureDriver implements CloudDriver {
 	readonly #container: ContainerClient
 	readonly #writes: AzureWrites
 
-	constructor(container: ContainerClient, host: Host) {
-		this.url = `azblob://${container.containerName}`
+	constructor(url: string, container: ContainerClient, host: Host) {
+		this.url = url
 		this.#container = container
 		this.#writes = new AzureWrites(container, host)
 	}

@@ -108,7 +108,7 @@ function bareCause(error: unknown): Error {
 }
 
 /** Queries of URLs (a SAS is one), keys of connection strings, and tokens. */
-export function withoutCredentials(message: string): string {
+function withoutCredentials(message: string): string {
 	return message
 		.replaceAll(/(https?:\/\/[^\s?'"`]*)\?[^\s'"`]*/g, '$1?…')
 		.replaceAll(/\b(AccountKey|SharedAccessSignature|sig)=[^;&\s'"`]*/gi, '$1=…')

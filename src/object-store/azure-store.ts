@@ -15,7 +15,7 @@ import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'
 import { AzureDriver } from './azure-driver.ts'
 import { CloudStore } from './cloud-store.ts'
-import { checkEndpoint } from './cloud-url.ts'
+import { checkEndpoint, cloudUrl } from './cloud-url.ts'
 import type { ObjectStore } from './object-store.ts'
 import { importOptional } from './optional-package.ts'
 
@@ -51,7 +51,8 @@ export async function openAzureStore(options: AzureStoreOptions): Promise<Object
 	}
 	const sdk = await importOptional('@azure/storage-blob', () => import('@azure/storage-blob'))
 	const service = client === undefined ? await serviceFromEnvironment(sdk, options) : unretried(sdk, client)
-	return new CloudStore(new AzureDriver(service.getContainerClient(container), host), host)
+	const url = cloudUrl('azblob', container, { account: options.account, endpoint: options.endpoint })
+	return new CloudStore(new AzureDriver(url, service.getContainerClient(container), host), host)
 }
 
 const ONE_TRY = { maxTries: 1 } as const

@@ -67,3 +67,14 @@ export function checkEndpoint(endpoint: string): string {
 	}
 	return endpoint.replace(/\/+$/, '')
 }
+
+/** The URL that opens the same store again, given the same environment. */
+export function cloudUrl(
+	scheme: string,
+	bucket: string,
+	parameters: Readonly<Record<string, string | undefined>>,
+): string {
+	const query = new URLSearchParams()
+	for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.append(name, value)
+	return `${scheme}://${bucket}${query.size === 0 ? '' : `?${query.toString()}`}`
+}

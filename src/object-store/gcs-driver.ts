@@ -39,8 +39,8 @@ export class GcsDriver implements CloudDriver {
 	/** True once an answer has shown that the bucket is there. */
 	#isBucketSeen = false
 
-	constructor(bucket: Bucket, host: Host) {
-		this.url = `gs://${bucket.name}`
+	constructor(url: string, bucket: Bucket, host: Host) {
+		this.url = url
 		this.#bucket = bucket
 		this.#host = host
 	}

@@ -105,7 +105,7 @@ function fieldOf(value: unknown, name: string): unknown {
 }
 
 /** Queries of URLs, tokens and private keys. */
-export function withoutCredentials(message: string): string {
+function withoutCredentials(message: string): string {
 	return message
 		.replaceAll(/(https?:\/\/[^\s?'"`]*)\?[^\s'"`]*/g, '$1?…')
 		.replaceAll(/\b(Bearer)\s+\S+/gi, '$1 …')

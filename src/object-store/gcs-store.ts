@@ -11,7 +11,7 @@
 import type { Storage } from '@google-cloud/storage'
 import { type Host, systemHost } from '../host/host.ts'
 import { CloudStore } from './cloud-store.ts'
-import { checkEndpoint } from './cloud-url.ts'
+import { checkEndpoint, cloudUrl } from './cloud-url.ts'
 import { GcsDriver } from './gcs-driver.ts'
 import type { ObjectStore } from './object-store.ts'
 import { importOptional } from './optional-package.ts'
@@ -47,7 +47,8 @@ export async function openGcsStore(options: GcsStoreOptions): Promise<ObjectStor
 	}
 	const sdk = await importOptional('@google-cloud/storage', () => import('@google-cloud/storage'))
 	const storage = storageOf(sdk, client, options.apiEndpoint)
-	return new CloudStore(new GcsDriver(storage.bucket(bucket), host), host)
+	const url = cloudUrl('gs', bucket, { apiEndpoint: options.apiEndpoint })
+	return new CloudStore(new GcsDriver(url, storage.bucket(bucket), host), host)
 }
 
 function storageOf(sdk: Sdk, client: Storage | undefined, apiEndpoint: string | undefined): Storage {
