@@ -4,7 +4,7 @@ import {
 	CreateMultipartUploadCommand,
 	ListMultipartUploadsCommand,
 } from '@aws-sdk/client-s3'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { systemHost } from '../../src/host/host.ts'
 import { sampleBytes, text } from '../../src/object-store/conformance-objects.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
@@ -14,6 +14,7 @@ import { startCephRgw } from '../support/servers/ceph-rgw.ts'
 import {
 	answerAfter,
 	answerInstead,
+	type FaultyProxy,
 	hang,
 	loseReply,
 	resetBefore,
@@ -31,22 +32,30 @@ const SLOW_DOWN = s3Answer(503, 'SlowDown')
 const INTERNAL_ERROR = s3Answer(500, 'InternalError')
 
 const server = await serverForTests('Ceph RGW', startCephRgw)
+const reached = server ?? { endpoint: 'http://127.0.0.1:9', accessKeyId: 'nobody', secretAccessKey: 'nothing' }
 
-describe.skipIf(server === undefined)('bodies in parts', async () => {
-	if (server === undefined) return
-	await createBucket(server, BUCKET)
-	const proxy = await startFaultyProxy(server.endpoint)
-	afterAll(() => proxy.stop())
-	afterEach(() => proxy.heal())
-	const reached = { ...server, endpoint: proxy.endpoint }
+describe.skipIf(server === undefined)('bodies in parts', () => {
+	const large = sampleBytes(17 * MIB + 3)
+	const client = s3Client(reached)
+	let proxy: FaultyProxy
 	/** Past the proxy: the truth. */
-	const direct = await storeOn(server, BUCKET)
-	const spoilt = await storeOn(reached, BUCKET)
+	let direct: ObjectStore
+	let spoilt: ObjectStore
 	let keys = 0
 	const freshKey = (): string => `key/${keys++}`
-	const large = sampleBytes(17 * MIB + 3)
-	const client = s3Client(server)
-	afterAll(() => client.destroy())
+	const openSpoilt = (): Promise<ObjectStore> => storeOn({ ...reached, endpoint: proxy.endpoint }, BUCKET)
+
+	beforeAll(async () => {
+		await createBucket(reached, BUCKET)
+		proxy = await startFaultyProxy(reached.endpoint)
+		direct = await storeOn(reached, BUCKET)
+		spoilt = await openSpoilt()
+	})
+	afterEach(() => proxy.heal())
+	afterAll(async () => {
+		client.destroy()
+		await proxy.stop()
+	})
 
 	async function openUploads(): Promise<number> {
 		const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }))
@@ -101,7 +110,7 @@ describe.skipIf(server === undefined)('bodies in parts', async () => {
 	})
 
 	test('are aborted on the server when the source fails, the caller aborts, or the store refuses', async () => {
-		const store = await storeOn(reached, BUCKET)
+		const store = await openSpoilt()
 		const failure = new Error('the source broke')
 		await expect(store.createFromStream('source', pieces(failure))).rejects.toBe(failure)
 		proxy.spoil({ method: 'PUT', path: 'partNumber=2' }, answerInstead(s3Answer(403, 'AccessDenied')))
@@ -116,7 +125,7 @@ describe.skipIf(server === undefined)('bodies in parts', async () => {
 	test('are cut off and aborted when the caller aborts, who cannot know how far it went', async () => {
 		proxy.spoil({ method: 'PUT', path: 'partNumber=1' }, hang())
 		const controller = new AbortController()
-		const store = await storeOn(reached, BUCKET)
+		const store = await openSpoilt()
 		const key = freshKey()
 		const creating = store.createFromStream(key, pieces(), { signal: controller.signal })
 		await proxy.met('hang')
