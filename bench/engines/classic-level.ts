@@ -8,8 +8,8 @@
 import type { ClassicLevel } from 'classic-level'
 import type { Engine } from '../engine.ts'
 
-/** LevelDB's default is 4 MiB. */
-const WRITE_BUFFER_BYTES = 67_108_864
+/** The fastest of 4 (the default), 16 and 64 MiB for 3 million records by batches: 184, 309, 253 thousand a second. */
+const WRITE_BUFFER_BYTES = 16_777_216
 /** Rows of one `nextv`: as many as a batch of ours has. */
 const ROWS_PER_BATCH = 512
 
@@ -18,7 +18,7 @@ export const engine: Engine = {
 	packageName: 'classic-level',
 	putsInFlight: 64,
 	codecName: codec => (codec === 'none' ? 'none' : 'snappy'),
-	settings: codec => `writeBufferSize 64 MiB, compression ${codec !== 'none'}, batches as arrays, last write with sync`,
+	settings: codec => `writeBufferSize 16 MiB, compression ${codec !== 'none'}, batches as arrays, last write with sync`,
 	async open({ directory, codec, form, cacheBytes }) {
 		const { ClassicLevel: Level } = await import('classic-level')
 		const encoding = form === 'bytes' ? 'view' : 'utf8'
