@@ -143,9 +143,9 @@ export class S3Driver implements CloudDriver {
 		const failures = (await this.#calls.deleteObjects(keys, signal)).filter(({ name }) => name !== 'NoSuchKey')
 		const [first] = failures
 		if (first === undefined) return
-		const more = failures.length === 1 ? '' : ` (and \`${failures.length - 1}\` more keys)`
 		const error = Object.assign(new Error(first.message), { name: first.name })
-		throw this.#typed(error, 'deleteMany', `${first.key}${more}`)
+		const call = { operation: 'deleteMany', key: first.key, url: this.url, failedKeys: failures.length }
+		throw s3Error(error, call)
 	}
 
 	#typed(error: unknown, operation: string, key: string): unknown {

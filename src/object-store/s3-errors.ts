@@ -15,6 +15,8 @@ export interface S3CallName {
 	readonly key: string
 	/** `s3://bucket?region=…`, without credentials. */
 	readonly url: string
+	/** Of a batch, how many keys failed; `key` is the first of them. */
+	readonly failedKeys?: number
 }
 
 /** What is known of a failure. */
@@ -175,6 +177,7 @@ export function s3Error(error: unknown, call: S3CallName): unknown {
 		`url=\`${call.url}\``,
 		`error=\`${failure.name}\``,
 	]
+	if (call.failedKeys !== undefined) facts.push(`failedKeys=\`${call.failedKeys}\``)
 	if (failure.status !== undefined) facts.push(`status=\`${failure.status}\``)
 	if (failure.region !== undefined) facts.push(`region=\`${failure.region}\``)
 	if (failure.name === 'AccessDenied') facts.push(`needed=\`${PERMISSIONS[call.operation] ?? 's3:GetObject'}\``)
