@@ -31,6 +31,7 @@ interface Manifest {
 	readonly files: readonly string[]
 	readonly dependencies: Readonly<Record<string, string>>
 	readonly peerDependencies: Readonly<Record<string, string>>
+	readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>
 	readonly devDependencies: Readonly<Record<string, string>>
 }
 
@@ -77,6 +78,11 @@ async function pack(): Promise<void> {
 	packed = first.files.map(file => file.path)
 }
 
+/** What every user installs; the others only who uses the store that they are for. */
+const requiredPeers = Object.keys(manifest.peerDependencies).filter(
+	name => manifest.peerDependenciesMeta[name]?.optional !== true,
+)
+
 /** The lock file of a project that uses the tarball and its peers: the versions of ours, and nothing for developing. */
 async function install(): Promise<void> {
 	project = join(folder, 'project')
@@ -90,11 +96,11 @@ async function install(): Promise<void> {
 		wanted.set(path, entry)
 		for (const next of Object.keys({ ...entry.dependencies, ...entry.optionalDependencies })) want(next)
 	}
-	for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) want(name)
-	const peers = Object.keys(manifest.peerDependencies).map(name => [name, manifest.devDependencies[name] ?? '*'])
+	for (const name of [...Object.keys(manifest.dependencies), ...requiredPeers]) want(name)
+	const peers = requiredPeers.map(name => [name, manifest.devDependencies[name] ?? '*'])
 	const dependencies = { [manifest.name]: `file:${tarball}`, ...Object.fromEntries(peers) }
-	const { version, dependencies: ours, peerDependencies } = manifest
-	const own = { version, resolved: `file:${tarball}`, dependencies: ours, peerDependencies }
+	const { version, dependencies: ours, peerDependencies, peerDependenciesMeta } = manifest
+	const own = { version, resolved: `file:${tarball}`, dependencies: ours, peerDependencies, peerDependenciesMeta }
 	const head = { name: 'project', version: '1.0.0', private: true, type: 'module' }
 	writeFileSync(join(project, 'package.json'), JSON.stringify({ ...head, dependencies }))
 	const lock = {
@@ -206,6 +212,21 @@ describe('the installed package', () => {
 		const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
 		const result = await run(process.execPath, [tsc, '-p', '.'], { cwd: project, maxMs: STEP_MAX_MS })
 		expect(failureOf(result)).toBeUndefined()
+	})
+
+	test('says which package a cloud store lacks, and how to install it, when exactly that one is missing', async () => {
+		const code = `
+			import { openStore } from 'isledb'
+			const urls = ['s3://bucket', 'gs://bucket', 'azblob://container?account=account']
+			const failures = await Promise.allSettled(urls.map(url => openStore(url)))
+			console.log(JSON.stringify(failures.map(({ reason }) => reason.code + ' ' + reason.message)))`
+		const result = await runBlock({ language: 'js', code, line: 0, notRun: undefined }, project, { maxMs: STEP_MAX_MS })
+		expect(failureOf(result)).toBeUndefined()
+		const messages: readonly string[] = JSON.parse(result.stdout)
+		for (const [at, name] of ['@aws-sdk/client-s3', '@google-cloud/storage', '@azure/storage-blob'].entries()) {
+			expect(messages[at]).toMatch(/^ISLE_UNSUPPORTED /)
+			expect(messages[at]).toContain(`npm install ${name}`)
+		}
 	})
 
 	/** The first process says what it saw of threads; a pool that fell back to its own thread would say it on stderr. */
