@@ -283,13 +283,13 @@ test('no acknowledged append is lost, stale or out of order in random histories 
 	expect(acknowledged).toBeGreaterThan(COUNT * 5)
 })
 
-const BUGS: readonly Bug[] = [
+const BUGS = [
 	'claimerDoesNotLook',
 	'readerDoesNotLook',
 	'deleteSeals',
 	'sealBehindTheLastSlot',
 	'acknowledgeAtOnce',
-]
+] as const
 
 test.each(BUGS)('the planted bug %s is found within 2,000 histories', async bug => {
 	const { bad } = await histories(2000, 1, bug)

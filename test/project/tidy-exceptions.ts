@@ -8,6 +8,8 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
 		'one decoded block: its searches and its accessors share the layout that is unpacked once, and allocate nothing',
 	'src/writer/writer.ts':
 		'every mutation and what follows it, around one state; what has a name of its own is in the files beside it',
+	'test/log/fenced-log-histories.test.ts':
+		'one history: its roles, its faults and its planted bugs are understood together or not at all',
 }
 
 /** Test files that ask the machine for time, timers or randomness, each with the reason why no injected one will do. */

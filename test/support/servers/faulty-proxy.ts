@@ -81,7 +81,7 @@ export interface FaultyProxy {
 }
 
 export async function startFaultyProxy(upstream: string): Promise<FaultyProxy> {
-	const proxy = new Proxy(new URL(upstream))
+	const proxy = new FaultyRelay(new URL(upstream))
 	await proxy.listen()
 	return proxy
 }
@@ -98,7 +98,7 @@ interface Answer {
 	readonly body: Buffer
 }
 
-class Proxy implements FaultyProxy {
+class FaultyRelay implements FaultyProxy {
 	readonly exchanges: Exchange[] = []
 	delayMs = 0
 	readonly #upstream: URL
