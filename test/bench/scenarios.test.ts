@@ -57,7 +57,6 @@ describe('the benchmark', () => {
 			'classic-level: none, batches of 100',
 			'classic-level: none, batches of 100, each synced',
 			'classic-level: none, one record',
-			'classic-level: snappy, puts, 64 in flight',
 			'classic-level: snappy, batches of 100',
 		])
 		const [put, , durable] = report.results
