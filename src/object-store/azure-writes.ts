@@ -3,14 +3,15 @@
  *
  * Create-if-absent is `If-None-Match: *`: 201 created; 409 `BlobAlreadyExists` and 412 mean that the key is taken. With
  * blocks the condition stands at the commit. Block ids carry random bytes, because uncommitted blocks belong to the key
- * and not to the upload: with the same ids two uploads of one key would commit each other's bytes.
+ * and not to the upload: with the same ids two uploads of one key would commit each other's bytes. A key with staged
+ * blocks alone has no object; Azurite nevertheless answers a conditional write in one request that it exists.
  *
  * Invariants: a conditional request is sent once; a block may be sent again, under the same id; at most
  * `MAX_BLOCKS_UNDER_WAY` blocks of one upload are under way; a block that failed fails the upload.
  */
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
 import { isIsleError } from '../errors.ts'
-import { retryIdempotent } from '../host/backoff.ts'
+import { DEFAULT_RETRY_BUDGET, type RetryBudget, retryIdempotent } from '../host/backoff.ts'
 import type { Host } from '../host/host.ts'
 import { azureCode, azureError, azureStatus } from './azure-errors.ts'
 import type { CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
@@ -24,6 +25,8 @@ export const MAX_SINGLE_BYTES: number = 16 * MIB
 const MAX_BLOCKS_UNDER_WAY = 4
 /** For one block, or the commit of all, where the call itself has no deadline. */
 const REQUEST_DEADLINE_MS = 60_000
+/** For one block: four attempts, each as long as a request may take, and the pauses between them. */
+const BLOCK_BUDGET: RetryBudget = { ...DEFAULT_RETRY_BUDGET, maxAttempts: 4, budgetMs: 4 * REQUEST_DEADLINE_MS }
 const BLOCK_ID_RANDOM_BYTES = 12
 /** Digits of the number of a block: all ids of a blob have one length (the service demands it). */
 const BLOCK_NUMBER_DIGITS = 6
@@ -67,7 +70,7 @@ export class AzureWrites {
 					throw azureError(error, 'stageBlock', key, this.#container.containerName)
 				}
 			})
-		return retryIdempotent(this.#host, attempt, { signal })
+		return retryIdempotent(this.#host, attempt, { budget: BLOCK_BUDGET, signal })
 	}
 
 	commit(
