@@ -107,10 +107,13 @@ export function cloudFaultTests(options: CloudFaultOptions): void {
 			const late = freshKey()
 			proxy.spoil({ method: createMethod }, hang())
 			expect(await spoilt.createIfAbsent(late, text('late'), { deadlineMs: 300 })).toMatchObject(UNKNOWN)
+			proxy.heal()
 			const aborted = freshKey()
+			proxy.spoil({ method: createMethod, path: aborted }, hang())
 			const controller = new AbortController()
+			const hung = proxy.exchanges.filter(({ fault }) => fault === 'hang').length
 			const creating = spoilt.createIfAbsent(aborted, text('aborted'), { signal: controller.signal })
-			await proxy.met('hang', 2)
+			await proxy.met('hang', hung + 1)
 			controller.abort('enough')
 			expect(await creating).toEqual({ kind: 'unknown', cause: 'enough' })
 			expect(await direct.get(aborted)).toEqual(text('aborted'))
@@ -178,10 +181,11 @@ export function cloudFaultTests(options: CloudFaultOptions): void {
 		test('a body that stalls, and an answer that never comes, end with the deadline', async () => {
 			const key = freshKey()
 			await direct.put(key, body)
-			proxy.spoil({ method: 'GET', path: key, times: 1 }, stallBody(1000))
-			expect(await failureOf(spoilt.get(key, { deadlineMs: 300 }))).toMatchObject(UNAVAILABLE)
-			proxy.spoil({ method: 'GET', path: key, times: 1 }, hang())
-			expect(await failureOf(spoilt.get(key, { deadlineMs: 300 }))).toMatchObject(UNAVAILABLE)
+			for (const fault of [stallBody(1000), hang()]) {
+				proxy.spoil({ method: 'GET', path: key }, fault)
+				expect(await failureOf(spoilt.get(key, { deadlineMs: 500 }))).toMatchObject(UNAVAILABLE)
+				proxy.heal()
+			}
 			expect(Buffer.compare((await spoilt.get(key)) ?? new Uint8Array(0), body)).toBe(0)
 		})
 
