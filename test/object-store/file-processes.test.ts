@@ -40,25 +40,30 @@ async function linesOf({ child, lines }: Racer): Promise<string[]> {
 	return all
 }
 
+/** Two processes create the same 400 keys. True when each of them won some. */
+async function race(): Promise<boolean> {
+	const directory = join(fresh(), 'not', 'yet', 'there')
+	const racers = ['one', 'two'].map(name => start(['race', directory, name, '400']))
+	await Promise.all(racers.map(({ lines }) => once(lines, 'line')))
+	for (const { child } of racers) child.stdin?.end('go')
+	const reports = await Promise.all(racers.map(linesOf))
+	const store = await openFileStore({ directory, mustExist: true })
+	const winners = reports.map(lines => lines.filter(line => line.startsWith('created ')).map(line => line.slice(8)))
+	expect(winners.flat().toSorted()).toEqual(Array.from({ length: 400 }, (_, i) => `race/${i % 7}/${i}`).toSorted())
+	expect(reports.flat().filter(line => line.startsWith('exists '))).toHaveLength(400)
+	for (const [i, name] of ['one', 'two'].entries()) {
+		for (const key of winners[i] ?? []) expect(await store.get(key)).toEqual(bodyOf(key, name))
+	}
+	expect(await readdir(join(directory, '.isledb-tmp'))).toEqual([])
+	return winners.every(keys => keys.length > 0)
+}
+
 describe('two processes on one directory', () => {
 	test('create every key exactly once between them, beginning with the directories', async () => {
-		const directory = join(fresh(), 'not', 'yet', 'there')
-		const racers = ['one', 'two'].map(name => start(['race', directory, name, '400']))
-		await Promise.all(racers.map(({ lines }) => once(lines, 'line')))
-		for (const { child } of racers) child.stdin?.end('go')
-		const reports = await Promise.all(racers.map(linesOf))
-		const store = await openFileStore({ directory, mustExist: true })
-		const winners = reports.map(lines => lines.filter(line => line.startsWith('created ')).map(line => line.slice(8)))
-		expect(winners[0]).not.toHaveLength(0)
-		expect(winners[1]).not.toHaveLength(0)
-		expect([...(winners[0] ?? []), ...(winners[1] ?? [])].toSorted()).toEqual(
-			Array.from({ length: 400 }, (_, i) => `race/${i % 7}/${i}`).toSorted(),
-		)
-		expect(reports.flat().filter(line => line.startsWith('exists '))).toHaveLength(400)
-		for (const [i, name] of ['one', 'two'].entries()) {
-			for (const key of winners[i] ?? []) expect(await store.get(key)).toEqual(bodyOf(key, name))
-		}
-		expect(await readdir(join(directory, '.isledb-tmp'))).toEqual([])
+		// A race that one side wins throughout proves little: on a loaded machine a process may come too late for all of it.
+		let wasContested = false
+		for (let round = 0; round < 10 && !wasContested; round++) wasContested = await race()
+		expect(wasContested).toBe(true)
 	})
 
 	test('a process that is killed leaves whole objects, all that it reported, and files that the next store sweeps', async () => {
