@@ -32,8 +32,7 @@ export interface S3Server extends TestServer {
 
 /** Fetches the programs where they are not there yet, and starts a cluster of its own. Rejects with why it cannot. */
 export async function startCephRgw(): Promise<S3Server> {
-	const run = promisify(execFile)
-	await run(join(import.meta.dirname, 'fetch-ceph-rgw.sh'), [PROGRAMS], { timeout: FETCH_MAX_MS })
+	await fetchPrograms()
 	const cluster = new Cluster(await freePorts(3))
 	try {
 		return await cluster.start()
@@ -42,6 +41,10 @@ export async function startCephRgw(): Promise<S3Server> {
 		await cluster.stop()
 		throw new Error(`Ceph RGW did not start: ${error instanceof Error ? error.message : String(error)}\n${log}`)
 	}
+}
+
+async function fetchPrograms(): Promise<void> {
+	await promisify(execFile)(join(import.meta.dirname, 'fetch-ceph-rgw.sh'), [PROGRAMS], { timeout: FETCH_MAX_MS })
 }
 
 /** How a program of the unpacked folder is started: by the loader and with the libraries that came with it. */
@@ -223,4 +226,10 @@ function isListening(port: number): Promise<boolean> {
 		}
 		socket.once('connect', () => answer(true)).once('error', () => answer(false))
 	})
+}
+
+// `node test/support/servers/ceph-rgw.ts` fetches the programs beforehand.
+if (process.argv[1] === import.meta.filename) {
+	await fetchPrograms()
+	console.log(PROGRAMS)
 }

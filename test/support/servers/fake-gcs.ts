@@ -2,26 +2,20 @@
  * fake-gcs-server, in memory on a free port of the loopback interface: the emulator of Google Cloud Storage whose checks
  * of preconditions and writes are one step.
  *
- * It is built once by `go install` at a pinned version, into a folder of the user's cache; no binary is in the project.
- * Where there is no Go, or the build fails, there is no server, and `startFakeGcs` says why.
+ * It is built once at a pinned version (`go-program.ts`); where it cannot be, `startFakeGcs` says why.
  */
-import { execFile } from 'node:child_process'
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
-import { sleep, systemClock } from '../../../src/host/clock.ts'
+import { builtGoProgram, type GoProgram } from './go-program.ts'
 import { startServerProcess } from './server-process.ts'
 import { freePorts, type TestServer } from './test-server.ts'
 
-/** Before August 2026 it checked a precondition and wrote in two steps. */
-const VERSION = 'v1.56.1'
-const MODULE = 'github.com/fsouza/fake-gcs-server'
-/** A cold build on two cores: 1 to 5 minutes, by what else they do. */
-const BUILD_TIMEOUT_MS = 600_000
-const LOCK_POLL_MS = 500
-
-const run = promisify(execFile)
+const PROGRAM: GoProgram = {
+	name: 'fake-gcs-server',
+	module: 'github.com/fsouza/fake-gcs-server',
+	// Before August 2026 it checked a precondition and wrote in two steps.
+	version: 'v1.56.1',
+	// Cold, on two cores: 1 to 5 minutes, by what else they do.
+	buildMaxMs: 600_000,
+}
 
 export interface FakeGcs extends TestServer {
 	/** `http://127.0.0.1:<port>` */
@@ -32,7 +26,7 @@ export interface FakeGcs extends TestServer {
 
 /** Starts it; rejects with the reason where it cannot be had. */
 export async function startFakeGcs(): Promise<FakeGcs> {
-	const path = await builtServer()
+	const path = await builtGoProgram(PROGRAM)
 	const [port = 0] = await freePorts(1)
 	const endpoint = `http://127.0.0.1:${port}`
 	const args = ['-backend', 'memory', '-scheme', 'http', '-host', '127.0.0.1', '-port', String(port)]
@@ -43,7 +37,7 @@ export async function startFakeGcs(): Promise<FakeGcs> {
 	)
 	let buckets = 0
 	return {
-		name: `fake-gcs-server ${VERSION}`,
+		name: `fake-gcs-server ${PROGRAM.version}`,
 		endpoint,
 		async createBucket() {
 			const name = `test-${process.pid}-${buckets++}`
@@ -59,75 +53,5 @@ export async function startFakeGcs(): Promise<FakeGcs> {
 	}
 }
 
-/** Path of the binary, built when it is not there yet; by one process at a time, while the others wait for it. */
-async function builtServer(): Promise<string> {
-	const folder = join(cacheFolder(), 'isledb-test-servers', `fake-gcs-server-${VERSION}`)
-	const path = join(folder, 'fake-gcs-server')
-	if (await isThere(path)) return path
-	const go = await findGo()
-	if (go === undefined) throw new Error('there is no Go to build fake-gcs-server with')
-	await mkdir(folder, { recursive: true })
-	const lock = join(folder, 'builder.pid')
-	for (let waitedMs = 0; !(await takeLock(lock)); waitedMs += LOCK_POLL_MS) {
-		if (waitedMs > BUILD_TIMEOUT_MS) throw new Error('another process builds fake-gcs-server, and does not end')
-		await sleep(systemClock, LOCK_POLL_MS)
-	}
-	const building = join(folder, 'building')
-	try {
-		if (await isThere(path)) return path
-		await mkdir(building, { recursive: true })
-		const env = { ...process.env, GOBIN: building, GOFLAGS: '-buildvcs=false' }
-		await run(go, ['install', `${MODULE}@${VERSION}`], { env, timeout: BUILD_TIMEOUT_MS })
-		await rename(join(building, 'fake-gcs-server'), path)
-		return path
-	} finally {
-		await rm(building, { recursive: true, force: true })
-		await rm(lock, { force: true })
-	}
-}
-
-/** False while a process that lives holds it. */
-async function takeLock(lock: string): Promise<boolean> {
-	try {
-		await writeFile(lock, String(process.pid), { flag: 'wx' })
-		return true
-	} catch {
-		const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
-		// Empty while its holder writes it.
-		if (holder > 0 && !isAlive(holder)) await rm(lock, { force: true })
-		return false
-	}
-}
-
-function isAlive(pid: number): boolean {
-	try {
-		process.kill(pid, 0)
-		return true
-	} catch {
-		return false
-	}
-}
-
-function cacheFolder(): string {
-	const named = process.env['XDG_CACHE_HOME'] ?? ''
-	return named === '' ? join(homedir(), '.cache') : named
-}
-
-/** On the PATH, or where its own installer puts it. */
-async function findGo(): Promise<string | undefined> {
-	const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/go/bin']
-	for (const folder of folders) if (await isThere(join(folder, 'go'))) return join(folder, 'go')
-	return undefined
-}
-
-async function isThere(path: string): Promise<boolean> {
-	try {
-		await access(path)
-		return true
-	} catch {
-		return false
-	}
-}
-
 // `node test/support/servers/fake-gcs.ts` builds it beforehand.
-if (process.argv[1] === import.meta.filename) console.log(await builtServer())
+if (process.argv[1] === import.meta.filename) console.log(await builtGoProgram(PROGRAM))

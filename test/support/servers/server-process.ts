@@ -15,15 +15,20 @@ export interface ServerProcess {
 	stop(): Promise<void>
 }
 
-/** Starts `program`; resolves when it has printed a line that matches `readyLine`, rejects when it ends before. */
+/**
+ * Starts `program` with `settings` in its environment; resolves when it has printed a line that matches `readyLine`,
+ * rejects when it ends before.
+ */
 export async function startServerProcess(
 	program: string,
 	args: readonly string[],
 	readyLine: RegExp,
+	settings: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
 	const tied = existsSync(DIES_WITH_PARENT[0] ?? '') ? DIES_WITH_PARENT : []
 	const [command = program, ...rest] = [...tied, program, ...args]
-	const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } })
+	const env = { ...process.env, NODE_OPTIONS: '', ...settings }
+	const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env })
 	const ready = await lineOf(child, readyLine)
 	return { ready, stop: () => stop(child) }
 }
