@@ -12,6 +12,14 @@ export const EMPTY_MANIFEST: Manifest = {
 	l0: [],
 	runs: [],
 	blobPacks: [],
+	changeFloor: LOG_START,
+	marks: [],
+	pendingMerges: [],
+	removed: [],
+	announced: undefined,
+	sweptWriterEpoch: 0,
+	sweptMaintenanceEpoch: 0,
+	maintainer: undefined,
 }
 
 /** The manifest after `commits`, which follow one another and stand at or beyond `manifest.writerPosition`. */

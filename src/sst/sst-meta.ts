@@ -3,12 +3,24 @@
 /** `lz4` is the LZ4 block format, `deflate` is raw DEFLATE, `zstd` is Zstandard frames. */
 export type CodecName = 'none' | 'deflate' | 'lz4' | 'zstd'
 
+/** What the entries of a table hold of one blob pack. */
+export interface BlobUse {
+	readonly packId: string
+	/** References to it, and the bytes of the values that they name. */
+	readonly count: number
+	readonly bytes: number
+}
+
 export interface SstMeta {
 	readonly formatVersion: number
 	readonly codec: CodecName
 	readonly entryCount: number
+	/** Distinct user keys: equal to `entryCount` when there is one version of each. */
+	readonly keyCount: number
 	readonly tombstoneCount: number
 	readonly blobRefCount: number
+	/** By pack id, ascending; their counts add up to `blobRefCount`. */
+	readonly blobUses: readonly BlobUse[]
 	/** Smallest and largest user key, both inclusive. */
 	readonly smallestKey: Uint8Array
 	readonly largestKey: Uint8Array
