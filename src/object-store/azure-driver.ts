@@ -6,28 +6,32 @@
  */
 import { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
-import type { Host } from '../host/host.ts'
 import { azureCode, azureError, azureStatus } from './azure-errors.ts'
 import { type AzureListPage, type AzureListRequest, listAzure } from './azure-listing.ts'
-import { AzureWrites, BLOCK_BYTES, BlockUpload, MAX_SINGLE_BYTES } from './azure-writes.ts'
+import { AzureWrites, BLOCK_BYTES, BlockUpload } from './azure-writes.ts'
 import type { CloudDownload, CloudDriver, CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
-import { wholeBody } from './cloud-parts.ts'
+import { SINGLE_MAX_BYTES, wholeBody } from './cloud-parts.ts'
 import type { ListQuery } from './list-query.ts'
 import type { Body, ByteRange, ListPage } from './object-store.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 /** Subrequests of one batch (a limit of the service). */
 const MAX_BATCH = 256
+/** More time for each key of a batch: 2.5 s for a full one. */
+const DELETE_MS_PER_KEY = 10
 
 export class AzureDriver implements CloudDriver {
 	readonly url: string
 	readonly partBytes: number = BLOCK_BYTES
 	readonly #container: ContainerClient
+	readonly #limits: RequestLimits
 	readonly #writes: AzureWrites
 
-	constructor(url: string, container: ContainerClient, host: Host) {
+	constructor(url: string, container: ContainerClient, limits: RequestLimits) {
 		this.url = url
 		this.#container = container
-		this.#writes = new AzureWrites(container, host)
+		this.#limits = limits
+		this.#writes = new AzureWrites(container, limits)
 	}
 
 	async download(key: string, range: ByteRange | undefined, signal: AbortSignal): Promise<CloudDownload | undefined> {
@@ -49,7 +53,7 @@ export class AzureDriver implements CloudDriver {
 
 	async upload(key: string, body: Body, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
 		const whole = wholeBody(body)
-		if (whole.byteLength <= MAX_SINGLE_BYTES) return this.#writes.writeWhole(key, whole, condition, signal)
+		if (whole.byteLength <= SINGLE_MAX_BYTES) return this.#writes.writeWhole(key, whole, condition, signal)
 		const upload = new BlockUpload(this.#writes, key, condition, signal)
 		try {
 			let at = 0
@@ -80,10 +84,15 @@ export class AzureDriver implements CloudDriver {
 
 	async #listPage(request: AzureListRequest, signal: AbortSignal): Promise<AzureListPage> {
 		const { prefix, startFrom, maxPageSize, marker } = request
-		const pages = this.#container
-			.listBlobsFlat({ prefix, abortSignal: signal, ...(startFrom === undefined ? {} : { startFrom }) })
-			.byPage({ maxPageSize, ...(marker === undefined ? {} : { continuationToken: marker }) })
-		const step = await this.#ask('list', prefix, () => pages.next())
+		const begin = startFrom === undefined ? {} : { startFrom }
+		const paging = { maxPageSize, ...(marker === undefined ? {} : { continuationToken: marker }) }
+		const { answerMs } = this.#limits
+		const step = await this.#ask('list', prefix, answerMs, signal, inner =>
+			this.#container
+				.listBlobsFlat({ prefix, abortSignal: inner, ...begin })
+				.byPage(paging)
+				.next(),
+		)
 		if (step.done) return { objects: [], marker: undefined }
 		const { segment, continuationToken } = step.value
 		const objects = segment.blobItems.map(({ name, properties }) => ({
@@ -95,20 +104,23 @@ export class AzureDriver implements CloudDriver {
 	}
 
 	async #deleteOne(key: string, signal: AbortSignal): Promise<void> {
-		try {
-			await this.#container.getBlobClient(key).delete({ abortSignal: signal })
-		} catch (error) {
-			if (!isAbsent(error)) throw this.#typed(error, 'delete', key)
-		}
+		await this.#ask('delete', key, this.#limits.answerMs, signal, async inner => {
+			try {
+				await this.#container.getBlobClient(key).delete({ abortSignal: inner })
+			} catch (error) {
+				if (!isAbsent(error)) throw error
+			}
+		})
 	}
 
 	async #deleteBatch(keys: readonly string[], signal: AbortSignal): Promise<void> {
 		const [first = ''] = keys
 		const batches = this.#container.getBlobBatchClient()
-		const answer = await this.#ask('deleteMany', first, async () => {
+		const deadlineMs = this.#limits.answerMs + keys.length * DELETE_MS_PER_KEY
+		const answer = await this.#ask('deleteMany', first, deadlineMs, signal, async inner => {
 			const batch = batches.createBatch()
 			for (const key of keys) await batch.deleteBlob(this.#container.getBlobClient(key))
-			return batches.submitBatch(batch, { abortSignal: signal })
+			return batches.submitBatch(batch, { abortSignal: inner })
 		})
 		for (const [at, { status, errorCode }] of answer.subResponses.entries()) {
 			if (status < 300 || (status === 404 && errorCode !== 'ContainerNotFound')) continue
@@ -117,12 +129,20 @@ export class AzureDriver implements CloudDriver {
 		}
 	}
 
-	async #ask<T>(operation: string, key: string, call: () => Promise<T>): Promise<T> {
-		try {
-			return await call()
-		} catch (error) {
-			throw this.#typed(error, operation, key)
-		}
+	#ask<T>(
+		operation: string,
+		key: string,
+		deadlineMs: number,
+		signal: AbortSignal,
+		call: (signal: AbortSignal) => Promise<T>,
+	): Promise<T> {
+		return this.#limits.once({ operation, key }, signal, deadlineMs, async inner => {
+			try {
+				return await call(inner)
+			} catch (error) {
+				throw this.#typed(error, operation, key)
+			}
+		})
 	}
 
 	#typed(error: unknown, operation: string, key: string): Error {

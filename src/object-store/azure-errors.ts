@@ -5,6 +5,7 @@
  * `Authorization` header, and with a SAS the URL is the credential.
  */
 import { IsleError, type IsleErrorCode } from '../errors.ts'
+import { harmlessCopy } from './credential-scrub.ts'
 
 interface Meaning {
 	readonly code: IsleErrorCode
@@ -82,7 +83,7 @@ export function azureError(error: unknown, operation: string, key: string, conta
 	const answer = `${status === undefined ? '' : ` status=\`${status}\``}${name === undefined ? '' : ` error=\`${name}\``}`
 	const what = status === undefined ? 'no answer from Azure' : 'Azure refused'
 	return new IsleError(code, `${what}${advice === '' ? '' : ` (${advice})`}: ${facts}${answer}`, {
-		cause: bareCause(error),
+		cause: harmlessCopy(error),
 		details: { key, ...(status === undefined ? {} : { status }), ...(name === undefined ? {} : { error: name }) },
 	})
 }
@@ -97,20 +98,4 @@ function meaningOf(error: unknown, status: number | undefined, name: string | un
 	if (status === 429) return { code: 'ISLE_UNAVAILABLE', advice: 'the store throttles' }
 	if (status === 404) return { code: 'ISLE_NOT_FOUND', advice: '' }
 	return { code: DENIED, advice: status === 401 || status === 403 ? 'no permission' : '' }
-}
-
-/** What is left of an error when its request, its response and what looks like a credential are taken away. */
-function bareCause(error: unknown): Error {
-	const message = error instanceof Error ? error.message : String(error)
-	const bare = new Error(withoutCredentials(message))
-	if (error instanceof Error) bare.name = error.name
-	return bare
-}
-
-/** Queries of URLs (a SAS is one), keys of connection strings, and tokens. */
-function withoutCredentials(message: string): string {
-	return message
-		.replaceAll(/(https?:\/\/[^\s?'"`]*)\?[^\s'"`]*/g, '$1?…')
-		.replaceAll(/\b(AccountKey|SharedAccessSignature|sig)=[^;&\s'"`]*/gi, '$1=…')
-		.replaceAll(/\b(Bearer|SharedKey)\s+\S+/gi, '$1 …')
 }

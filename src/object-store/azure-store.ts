@@ -12,14 +12,13 @@
  */
 import type { BlobServiceClient, StoragePipelineOptions } from '@azure/storage-blob'
 import { IsleError } from '../errors.ts'
-import { type Host, systemHost } from '../host/host.ts'
 import { AzureDriver } from './azure-driver.ts'
-import { CloudStore } from './cloud-store.ts'
+import { type CloudStoreOptions, cloudDoor, openCloudStore } from './cloud-door.ts'
 import { checkEndpoint, cloudUrl } from './cloud-url.ts'
 import type { ObjectStore } from './object-store.ts'
 import { importOptional } from './optional-package.ts'
 
-export interface AzureStoreOptions {
+export interface AzureStoreOptions extends CloudStoreOptions {
 	/** Name of the container, which exists already. */
 	readonly container: string
 	/** A client of yours: its URL, credential and pipeline options are used. Default: from the environment. */
@@ -28,7 +27,6 @@ export interface AzureStoreOptions {
 	readonly account?: string | undefined
 	/** Address of the blob service, without credentials. Default: `https://<account>.blob.core.windows.net`. Not with `client`. */
 	readonly endpoint?: string | undefined
-	readonly host?: Host | undefined
 }
 
 type Sdk = typeof import('@azure/storage-blob')
@@ -37,12 +35,14 @@ type Sdk = typeof import('@azure/storage-blob')
 const CONTAINER_NAME = /^(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*$/
 
 /**
- * Opens the store in a container; sends no request. Throws `ISLE_UNSUPPORTED` naming what to install when a package is
+ * Opens the store in a container; sends no request but the listing of `mustExist`. Throws `ISLE_UNSUPPORTED` naming what to install when a package is
  * missing, `ISLE_DENIED` when no credentials can be found, `TypeError` for a bad container name, endpoint or connection
  * string.
  */
 export async function openAzureStore(options: AzureStoreOptions): Promise<ObjectStore> {
-	const { container, client, host = systemHost } = options
+	if (typeof options !== 'object' || options === null) throw new TypeError('Expected options with a `container`')
+	const { container, client } = options
+	const door = cloudDoor(options)
 	if (typeof container !== 'string' || !CONTAINER_NAME.test(container)) {
 		throw new TypeError('Expected `container` to be 3 to 63 lower-case letters, digits and single hyphens')
 	}
@@ -51,8 +51,9 @@ export async function openAzureStore(options: AzureStoreOptions): Promise<Object
 	}
 	const sdk = await importOptional('@azure/storage-blob', () => import('@azure/storage-blob'))
 	const service = client === undefined ? await serviceFromEnvironment(sdk, options) : unretried(sdk, client)
-	const url = cloudUrl('azblob', container, { account: options.account, endpoint: options.endpoint })
-	return new CloudStore(new AzureDriver(url, service.getContainerClient(container), host), host)
+	const { account, endpoint } = options
+	const url = cloudUrl('azblob', container, { account, endpoint, ...door.parameters })
+	return openCloudStore(new AzureDriver(url, service.getContainerClient(container), door.limits), door)
 }
 
 const ONE_TRY = { maxTries: 1 } as const

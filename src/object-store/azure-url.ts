@@ -1,14 +1,13 @@
 /** Stores by their URL: `azblob://container/prefix?account=…&endpoint=…`. */
-import type { Host } from '../host/host.ts'
 import { openAzureStore } from './azure-store.ts'
-import { parseCloudUrl } from './cloud-url.ts'
+import { DOOR_PARAMETERS, doorOptions } from './cloud-door.ts'
+import { type CloudUrlContext, parseCloudUrl } from './cloud-url.ts'
 import type { ObjectStore } from './object-store.ts'
-import { prefixedStore } from './prefixed-store.ts'
 
 /** Throws as `openAzureStore` and `parseCloudUrl` do. */
-export async function openAzureUrl(url: string, host: Host): Promise<ObjectStore> {
-	const { bucket, prefix, parameters } = parseCloudUrl(url, 'azblob', ['account', 'endpoint'])
+export async function openAzureUrl(url: string, context: CloudUrlContext): Promise<ObjectStore> {
+	const known = ['account', 'endpoint', ...DOOR_PARAMETERS]
+	const { bucket: container, prefix, parameters } = parseCloudUrl(url, 'azblob', known)
 	const { account, endpoint } = parameters
-	const store = await openAzureStore({ container: bucket, account, endpoint, host })
-	return prefix === '' ? store : prefixedStore(store, prefix, { onClose: 'close' })
+	return openAzureStore({ container, prefix, account, endpoint, ...doorOptions(parameters), ...context })
 }

@@ -11,66 +11,52 @@
  */
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
 import { isIsleError } from '../errors.ts'
-import { DEFAULT_RETRY_BUDGET, type RetryBudget, retryIdempotent } from '../host/backoff.ts'
-import type { Host } from '../host/host.ts'
 import { azureCode, azureError, azureStatus } from './azure-errors.ts'
 import type { CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
-import { withLimits } from './deadline.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 const MIB = 1024 * 1024
 /** A block takes up to 4000 MiB, a blob 50,000 blocks: 390 GiB at this size. */
 export const BLOCK_BYTES: number = 8 * MIB
-/** The service takes 5000 MiB in one request; above this parallel blocks are faster, and a lost one is sent again. */
-export const MAX_SINGLE_BYTES: number = 16 * MIB
 const MAX_BLOCKS_UNDER_WAY = 4
-/** For one block, or the commit of all, where the call itself has no deadline. */
-const REQUEST_DEADLINE_MS = 60_000
-/** For one block: four attempts, each as long as a request may take, and the pauses between them. */
-const BLOCK_BUDGET: RetryBudget = { ...DEFAULT_RETRY_BUDGET, maxAttempts: 4, budgetMs: 4 * REQUEST_DEADLINE_MS }
+/** Answers' deadlines that the commit gets, which puts the blocks together and is sent once: 60 s. */
+const COMMIT_PATIENCE = 6
 const BLOCK_ID_RANDOM_BYTES = 12
 /** Digits of the number of a block: all ids of a blob have one length (the service demands it). */
 const BLOCK_NUMBER_DIGITS = 6
 
 export class AzureWrites {
 	readonly #container: ContainerClient
-	readonly #host: Host
+	readonly #limits: RequestLimits
 
-	constructor(container: ContainerClient, host: Host) {
+	constructor(container: ContainerClient, limits: RequestLimits) {
 		this.#container = container
-		this.#host = host
+		this.#limits = limits
 	}
 
 	/** One request for one object. */
-	async writeWhole(
-		key: string,
-		body: Uint8Array,
-		condition: WriteCondition,
-		signal: AbortSignal,
-	): Promise<WriteVerdict> {
-		const options = { conditions: conditionsOf(condition), abortSignal: signal }
-		return this.#verdict('write', key, () => this.#blob(key).upload(body, body.byteLength, options))
-	}
-
-	/** The same for an upload without a deadline of its own. */
-	writeLast(key: string, body: Uint8Array, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
-		return this.#withDeadline('write', key, signal, inner => this.writeWhole(key, body, condition, inner))
+	writeWhole(key: string, body: Uint8Array, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
+		const deadlineMs = this.#limits.deadlineMs(body.byteLength)
+		return this.#limits.once({ operation: 'write', key }, signal, deadlineMs, inner => {
+			const options = { conditions: conditionsOf(condition), abortSignal: inner }
+			return this.#verdict('write', key, () => this.#blob(key).upload(body, body.byteLength, options))
+		})
 	}
 
 	newUploadId(): string {
-		return Buffer.from(this.#host.random.bytes(BLOCK_ID_RANDOM_BYTES)).toString('hex')
+		return Buffer.from(this.#limits.host.random.bytes(BLOCK_ID_RANDOM_BYTES)).toString('hex')
 	}
 
 	/** Repeated while the store is away: the same block twice is one. */
 	stage(key: string, blockId: string, body: Uint8Array, signal: AbortSignal): Promise<void> {
-		const attempt = (): Promise<void> =>
-			this.#withDeadline('stageBlock', key, signal, async inner => {
-				try {
-					await this.#blob(key).stageBlock(blockId, body, body.byteLength, { abortSignal: inner })
-				} catch (error) {
-					throw azureError(error, 'stageBlock', key, this.#container.containerName)
-				}
-			})
-		return retryIdempotent(this.#host, attempt, { budget: BLOCK_BUDGET, signal })
+		const options = { signal, repeatSignal: signal, deadlineMs: this.#limits.deadlineMs(body.byteLength) }
+		return this.#limits.repeated({ operation: 'stageBlock', key }, options, async inner => {
+			try {
+				await this.#blob(key).stageBlock(blockId, body, body.byteLength, { abortSignal: inner })
+			} catch (error) {
+				throw azureError(error, 'stageBlock', key, this.#container.containerName)
+			}
+		})
 	}
 
 	commit(
@@ -80,7 +66,8 @@ export class AzureWrites {
 		signal: AbortSignal,
 	): Promise<WriteVerdict> {
 		const conditions = conditionsOf(condition)
-		return this.#withDeadline('commitBlocks', key, signal, async inner => {
+		const deadlineMs = this.#limits.answerMs * COMMIT_PATIENCE
+		return this.#limits.once({ operation: 'commitBlocks', key }, signal, deadlineMs, async inner => {
 			const blob = this.#blob(key)
 			try {
 				return await this.#verdict('commitBlocks', key, () =>
@@ -115,17 +102,6 @@ export class AzureWrites {
 		} catch (error) {
 			throw azureError(error, 'commitBlocks', key, this.#container.containerName)
 		}
-	}
-
-	#withDeadline<T>(
-		operation: string,
-		key: string,
-		signal: AbortSignal,
-		work: (signal: AbortSignal) => Promise<T>,
-	): Promise<T> {
-		return withLimits(this.#host.clock, { operation, key }, { signal }, REQUEST_DEADLINE_MS, scope =>
-			work(scope.signal),
-		)
 	}
 }
 
@@ -167,7 +143,7 @@ export class BlockUpload implements CloudUpload {
 
 	async finish(last: Uint8Array): Promise<WriteVerdict> {
 		if (this.#blockIds.length === 0) {
-			return this.#writes.writeLast(this.#key, last, this.#condition, this.#signal)
+			return this.#writes.writeWhole(this.#key, last, this.#condition, this.#signal)
 		}
 		if (last.byteLength > 0) await this.write(last)
 		await Promise.all(this.#underWay)

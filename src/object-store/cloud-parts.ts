@@ -8,6 +8,12 @@ import type { CallScope } from './deadline.ts'
 import type { Body, CreateOutcome } from './object-store.ts'
 import { consumePieces } from './piece-stream.ts'
 
+/**
+ * A larger body goes in parts, where the store has them: parallel ones are faster, and one that fails is sent again
+ * alone. A commit is always below: it carries at most 16 MiB of a table (`inlineMaxBytes`), and less than 1 MiB besides.
+ */
+export const SINGLE_MAX_BYTES: number = 17 * 1024 * 1024
+
 /** Copies pieces together into parts, because a source may use its buffer again; answers what is left at the end. */
 export async function writeParts(
 	upload: CloudUpload,

@@ -1,18 +1,19 @@
 /**
  * What all cloud adapters do alike: the store contract on top of a driver, which knows one SDK.
  *
- * Here: checks of arguments, limits (deadlines are ours: no SDK keeps its own), exact outcomes of creation, lengths of
- * bodies, streams in and out, and closing. In the driver: requests, their conditions, and what errors mean.
+ * Here: checks of arguments, the caller's limits, exact outcomes of creation, lengths of bodies and the pace at which
+ * they arrive, streams in and out, and closing. In the driver: requests, each within its own deadline
+ * (`request-limits.ts`), their conditions, and what errors mean.
  *
  * Invariants:
+ * - A call without a deadline of the caller's ends all the same: it is a bounded number of requests, each with its own.
  * - The driver sends each request once. Whatever may be repeated is repeated above, by `retryingStore`; a create never.
  * - Of a create, only `ISLE_UNAVAILABLE` (no answer, a 5xx, a cut connection) is "unknown"; other errors are refusals.
  * - A body that is shorter than it said was cut on the wire: `ISLE_UNAVAILABLE`, so that the whole read is repeated. A
  *   range that the object does not hold is `ISLE_CORRUPT`.
  */
 import { corrupt, IsleError } from '../errors.ts'
-import type { Host } from '../host/host.ts'
-import { bodyBytes, bodyPieces, checkRange, shortObject, uninitialised } from './body.ts'
+import { bodyPieces, checkRange, shortObject, uninitialised } from './body.ts'
 import type { CloudDriver } from './cloud-driver.ts'
 import { outcomeOf, writeParts } from './cloud-parts.ts'
 import { type AnswerWhenOver, type CallScope, withLimits } from './deadline.ts'
@@ -29,43 +30,41 @@ import type {
 	RequestOptions,
 } from './object-store.ts'
 import { PieceStream, SourceFailure } from './piece-stream.ts'
+import type { RequestLimits } from './request-limits.ts'
 
-/** For an answer that moves little: longer than any request of a healthy store takes, its own retries included. */
-const DEFAULT_DEADLINE_MS = 60_000
-/** One second more for each MiB: a line that moves less is as good as down. */
-const DEADLINE_MS_PER_BYTE = 1000 / (1024 * 1024)
-/** A key more in a batch deletion, where each is a request of its own and 16 are under way: 160 ms a request. */
-const DEADLINE_MS_PER_DELETE = 10
+/** What has to arrive of a body within one deadline. */
+const BODY_STEP_BYTES: number = 1024 * 1024
 
 export class CloudStore implements ObjectStore {
 	readonly url: string
 	readonly #driver: CloudDriver
-	readonly #host: Host
+	readonly #limits: RequestLimits
 	readonly #streams = new Set<PieceStream>()
 	#running = 0
 	#whenIdle: (() => void) | undefined
 	#closing: Promise<void> | undefined
 
-	constructor(driver: CloudDriver, host: Host) {
+	constructor(driver: CloudDriver, limits: RequestLimits) {
 		this.url = driver.url
 		this.#driver = driver
-		this.#host = host
+		this.#limits = limits
 	}
 
 	async get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
-		return this.#run('get', key, options, DEFAULT_DEADLINE_MS, scope => this.#read(key, undefined, scope))
+		return this.#run('get', key, options, scope => this.#read('get', key, undefined, scope))
 	}
 
 	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
 		checkRange(range)
-		return this.#run('getRange', key, options, deadlineMs(range.bytes), scope => this.#read(key, range, scope))
+		return this.#run('getRange', key, options, scope => this.#read('getRange', key, range, scope))
 	}
 
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
 		checkObjectKey(key)
-		return this.#run('put', key, options, deadlineMs(bodyBytes(body)), async scope => {
+		bodyPieces(body)
+		return this.#run('put', key, options, async scope => {
 			await this.#driver.upload(key, body, 'none', scope.signal)
 		})
 	}
@@ -77,7 +76,6 @@ export class CloudStore implements ObjectStore {
 			'createIfAbsent',
 			key,
 			options,
-			deadlineMs(bodyBytes(body)),
 			scope => outcomeOf(this.#driver.upload(key, body, 'absent', scope.signal)),
 			cause => ({ kind: 'unknown', cause }),
 		)
@@ -85,9 +83,7 @@ export class CloudStore implements ObjectStore {
 
 	async list(options?: ListOptions): Promise<ListPage> {
 		const query = listQuery(options)
-		return this.#run('list', query.prefix, options, DEFAULT_DEADLINE_MS, scope =>
-			this.#driver.list(query, scope.signal),
-		)
+		return this.#run('list', query.prefix, options, scope => this.#driver.list(query, scope.signal))
 	}
 
 	async delete(key: string, options?: RequestOptions): Promise<void> {
@@ -105,9 +101,7 @@ export class CloudStore implements ObjectStore {
 	): Promise<AsyncIterable<Uint8Array> | undefined> {
 		checkObjectKey(key)
 		if (range !== undefined) checkRange(range)
-		return this.#run('getStream', key, options, DEFAULT_DEADLINE_MS, scope =>
-			this.#openStream(key, range, options, scope),
-		)
+		return this.#run('getStream', key, options, scope => this.#openStream(key, range, options, scope))
 	}
 
 	async createFromStream(
@@ -122,7 +116,6 @@ export class CloudStore implements ObjectStore {
 				'createFromStream',
 				key,
 				options,
-				Infinity,
 				scope =>
 					this.#uploadPieces(key, body, scope, () => {
 						isBodyWhole = true
@@ -155,14 +148,13 @@ export class CloudStore implements ObjectStore {
 		operation: string,
 		key: string,
 		options: RequestOptions | undefined,
-		defaultDeadlineMs: number,
 		work: (scope: CallScope) => Promise<T>,
 		answerWhenOver?: AnswerWhenOver<T>,
 	): Promise<T> {
 		if (this.#closing !== undefined) throw this.#closedError()
 		this.#running++
 		try {
-			return await withLimits(this.#host.clock, { operation, key }, options, defaultDeadlineMs, work, answerWhenOver)
+			return await withLimits(this.#limits.host.clock, { operation, key }, options, Infinity, work, answerWhenOver)
 		} finally {
 			this.#running--
 			if (this.#running === 0) this.#whenIdle?.()
@@ -171,37 +163,58 @@ export class CloudStore implements ObjectStore {
 
 	async #delete(operation: string, keys: readonly string[], options: RequestOptions | undefined): Promise<void> {
 		for (const key of keys) checkObjectKey(key)
-		const defaultDeadlineMs = DEFAULT_DEADLINE_MS + keys.length * DEADLINE_MS_PER_DELETE
-		return this.#run(operation, keys[0] ?? '', options, defaultDeadlineMs, async scope => {
+		return this.#run(operation, keys[0] ?? '', options, async scope => {
 			if (keys.length > 0) await this.#driver.delete(keys, scope.signal)
 		})
 	}
 
-	async #read(key: string, range: ByteRange | undefined, scope: CallScope): Promise<Uint8Array | undefined> {
-		const download = await this.#download(key, range, scope)
+	async #read(
+		operation: string,
+		key: string,
+		range: ByteRange | undefined,
+		scope: CallScope,
+	): Promise<Uint8Array | undefined> {
+		const signal = scope.signal
+		const download = await this.#download(operation, key, range, signal)
 		if (download === undefined) return undefined
 		const { body, bytes } = download
+		const release = (): void => body.release()
+		signal.addEventListener('abort', release, { once: true })
 		try {
+			scope.throwIfOver()
 			const target = uninitialised(bytes)
-			await body.fillWhole(target, key, 0, bytes)
+			let at = 0
+			do {
+				const offset = at
+				const step = target.subarray(at, at + BODY_STEP_BYTES)
+				await this.#limits.once({ operation, key }, signal, this.#limits.answerMs, () =>
+					body.fillWhole(step, key, offset, bytes),
+				)
+				at += step.byteLength
+			} while (at < bytes)
 			return target
 		} finally {
-			body.release()
+			signal.removeEventListener('abort', release)
+			release()
 		}
 	}
 
 	/** The body of an object or of exactly `range`. */
 	async #download(
+		operation: string,
 		key: string,
 		range: ByteRange | undefined,
-		scope: CallScope,
+		signal: AbortSignal,
 	): Promise<{ readonly body: NodeBody; readonly bytes: number } | undefined> {
-		const download = await this.#driver.download(key, range, scope.signal)
+		const { answerMs } = this.#limits
+		const download = await this.#limits.once({ operation, key }, signal, answerMs, inner =>
+			this.#driver.download(key, range, inner),
+		)
 		if (download === undefined) return undefined
 		const { stream, bytes, objectBytes } = download
 		const body = stream === undefined ? undefined : new NodeBody(stream)
 		try {
-			scope.throwIfOver()
+			signal.throwIfAborted()
 			if (range !== undefined && bytes < range.bytes) {
 				throw shortObject(key, range, objectBytes ?? (bytes === 0 ? range.offset : range.offset + bytes))
 			}
@@ -222,13 +235,7 @@ export class CloudStore implements ObjectStore {
 		options: RequestOptions | undefined,
 		scope: CallScope,
 	): Promise<AsyncIterable<Uint8Array> | undefined> {
-		// Made with the stream's own signal: the one of this call ends with it, and would take the body along.
-		const controller = new AbortController()
-		const stop = (): void => controller.abort(scope.signal.reason)
-		scope.signal.addEventListener('abort', stop, { once: true })
-		const limited: CallScope = { isOver: false, throwIfOver: () => scope.throwIfOver(), signal: controller.signal }
-		const download = await this.#download(key, range, limited)
-		scope.signal.removeEventListener('abort', stop)
+		const download = await this.#download('getStream', key, range, scope.signal)
 		if (download === undefined) return undefined
 		const { body, bytes } = download
 		const source = {
@@ -243,10 +250,9 @@ export class CloudStore implements ObjectStore {
 			release: () => {
 				this.#streams.delete(stream)
 				body.release()
-				controller.abort()
 			},
 		}
-		const stream: PieceStream = new PieceStream(this.#host.clock, source, options, DEFAULT_DEADLINE_MS)
+		const stream: PieceStream = new PieceStream(this.#limits.host.clock, source, options, this.#limits.answerMs)
 		this.#streams.add(stream)
 		return stream
 	}
@@ -272,8 +278,4 @@ export class CloudStore implements ObjectStore {
 	#closedError(): IsleError {
 		return new IsleError('ISLE_CLOSED', `the store is closed: url=\`${this.url}\``)
 	}
-}
-
-function deadlineMs(bytes: number): number {
-	return DEFAULT_DEADLINE_MS + Math.ceil(bytes * DEADLINE_MS_PER_BYTE)
 }

@@ -4,6 +4,13 @@
  * Credentials have no place in them: URLs end up in logs and shell histories. What could be one (user and password, a
  * parameter that the adapter does not know, such as a signature) is refused, and never repeated in a message.
  */
+import type { Host } from '../host/host.ts'
+
+/** What comes with a URL, and is not in it. */
+export interface CloudUrlContext {
+	readonly mustExist: boolean
+	readonly host: Host
+}
 
 export interface CloudUrl {
 	/** The bucket or container. */
@@ -76,5 +83,7 @@ export function cloudUrl(
 ): string {
 	const query = new URLSearchParams()
 	for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.append(name, value)
-	return `${scheme}://${bucket}${query.size === 0 ? '' : `?${query.toString()}`}`
+	// Colons and slashes need no escapes in a query, and addresses are easier to read without.
+	const text = query.toString().replaceAll('%3A', ':').replaceAll('%2F', '/')
+	return `${scheme}://${bucket}${text === '' ? '' : `?${text}`}`
 }

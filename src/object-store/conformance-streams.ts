@@ -13,6 +13,8 @@ import {
 import type { ByteRange, ObjectStore } from './object-store.ts'
 
 const MIB = 1024 * 1024
+/** More than any of our adapters sends in one request where the store has parts. */
+const PARTS_BYTES: number = 17 * MIB + 11
 
 async function* piecesOf(bytes: Uint8Array, pieceBytes: number): AsyncGenerator<Uint8Array> {
 	for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
@@ -111,6 +113,29 @@ export const STREAM_CLAUSES: readonly Clause[] = [
 			const racers = [1, 2, 3, 4].map(seed => store.createFromStream('raced', piecesOf(sampleBytes(5000, seed), 999)))
 			const kinds = (await Promise.all(racers)).map(outcome => outcome.kind).sort()
 			assert.deepEqual(kinds, ['created', 'exists', 'exists', 'exists'])
+		},
+	},
+	{
+		name: 'a body that goes in parts is created at its end, and refused when the key is taken, also by another at once',
+		run: async store => {
+			const [first, second] = [sampleBytes(PARTS_BYTES, 1), sampleBytes(PARTS_BYTES, 2)]
+			const ways = [
+				(key: string, body: Uint8Array) => store.createIfAbsent(key, body),
+				(key: string, body: Uint8Array) => store.createFromStream(key, piecesOf(body, MIB)),
+			]
+			for (const [way, create] of ways.entries()) {
+				const key = `parts/${way}`
+				const outcomes = await Promise.all([create(key, first), create(key, second)])
+				assert.deepEqual(outcomes.map(({ kind }) => kind).sort(), ['created', 'exists'])
+				const winner = outcomes[0]?.kind === 'created' ? first : second
+				await assertObject(store, key, winner)
+				assert.deepEqual(await create(key, winner === first ? second : first), { kind: 'exists' })
+				await assertObject(store, key, winner)
+				await store.delete(key)
+			}
+			await created(store, 'small', text('first'))
+			for (const create of ways) assert.deepEqual(await create('small', first), { kind: 'exists' })
+			await assertObject(store, 'small', text('first'))
 		},
 	},
 	{

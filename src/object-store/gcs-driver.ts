@@ -12,37 +12,36 @@
  * deletes an object whose upload it finds damaged: our formats carry checksums of their own.
  */
 import type { Bucket, File } from '@google-cloud/storage'
-import type { Host } from '../host/host.ts'
 import { joinBody } from './body.ts'
 import type { CloudDownload, CloudDriver, CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
-import { withLimits } from './deadline.ts'
 import { gcsError, gcsStatus } from './gcs-errors.ts'
 import { openDownload } from './gcs-streams.ts'
 import { GcsUpload, writeWhole } from './gcs-upload.ts'
 import type { ListQuery } from './list-query.ts'
 import { compareKeys } from './object-key.ts'
 import type { Body, ByteRange, ListPage, ObjectInfo } from './object-store.ts'
+import { deleteEach } from './parallel-deletions.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 /** A multiple of 256 KiB, as resumable uploads want it. */
 const PART_BYTES = 8 * 1024 * 1024
 /** The most that the service gives in one page. */
 const MAX_PAGE = 1000
-const MAX_DELETIONS_UNDER_WAY = 16
-/** For one part of an upload, where the call itself has no deadline. */
-const PART_DEADLINE_MS = 60_000
+/** Deadlines of a request that a part of a resumable upload gets, because the SDK does not send it again: 72 s. */
+const PART_PATIENCE = 4
 
 export class GcsDriver implements CloudDriver {
 	readonly url: string
 	readonly partBytes: number = PART_BYTES
 	readonly #bucket: Bucket
-	readonly #host: Host
+	readonly #limits: RequestLimits
 	/** True once an answer has shown that the bucket is there. */
 	#isBucketSeen = false
 
-	constructor(url: string, bucket: Bucket, host: Host) {
+	constructor(url: string, bucket: Bucket, limits: RequestLimits) {
 		this.url = url
 		this.#bucket = bucket
-		this.#host = host
+		this.#limits = limits
 	}
 
 	async download(key: string, range: ByteRange | undefined, signal: AbortSignal): Promise<CloudDownload | undefined> {
@@ -54,22 +53,28 @@ export class GcsDriver implements CloudDriver {
 			const status = gcsStatus(error)
 			if (status === 416) return { stream: undefined, bytes: 0, objectBytes: undefined }
 			if (status !== 404) throw this.#typed(error, 'get', key)
-			await this.#checkBucket('get', key)
+			await this.#checkBucket('get', key, signal)
 			return undefined
 		}
 	}
 
 	async upload(key: string, body: Body, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
-		return this.#verdict(key, () => writeWhole(this.#file(key), joinBody(body), condition, signal))
+		const whole = joinBody(body)
+		const deadlineMs = this.#limits.deadlineMs(whole.byteLength)
+		return this.#limits.once({ operation: 'write', key }, signal, deadlineMs, inner =>
+			this.#verdict(key, () => writeWhole(this.#file(key), whole, condition, inner)),
+		)
 	}
 
 	startUpload(key: string, signal: AbortSignal): CloudUpload {
 		const upload = new GcsUpload(this.#file(key), signal)
-		const limited = <T>(work: () => Promise<T>): Promise<T> =>
-			withLimits(this.#host.clock, { operation: 'uploadPart', key }, { signal }, PART_DEADLINE_MS, work)
+		const deadlineMs = this.#limits.deadlineMs(PART_BYTES) * PART_PATIENCE
 		return {
-			write: part => limited(() => this.#ask('uploadPart', key, () => upload.write(part))),
-			finish: last => limited(() => this.#verdict(key, () => upload.finish(last))),
+			write: part => this.#ask('uploadPart', key, signal, () => upload.write(part), deadlineMs),
+			finish: last =>
+				this.#limits.once({ operation: 'uploadPart', key }, signal, deadlineMs, () =>
+					this.#verdict(key, () => upload.finish(last)),
+				),
 			abandon: () => upload.abandon(),
 		}
 	}
@@ -86,7 +91,7 @@ export class GcsDriver implements CloudDriver {
 		let pageToken: string | undefined
 		do {
 			signal.throwIfAborted()
-			const [files, next] = await this.#ask('list', prefix, () =>
+			const [files, next] = await this.#ask('list', prefix, signal, () =>
 				this.#bucket.getFiles({
 					prefix,
 					autoPaginate: false,
@@ -108,23 +113,20 @@ export class GcsDriver implements CloudDriver {
 
 	/** The JSON API has no batch in this SDK: one request for each key, 16 at a time. */
 	async delete(keys: readonly string[], signal: AbortSignal): Promise<void> {
-		const waiting = [...new Set(keys)].values()
-		const worker = async (): Promise<void> => {
-			for (const key of waiting) {
-				signal.throwIfAborted()
-				await this.#deleteOne(key)
-			}
-		}
-		await Promise.all(Array.from({ length: MAX_DELETIONS_UNDER_WAY }, worker))
+		await deleteEach(keys, signal, key => this.#deleteOne(key, signal))
 	}
 
-	async #deleteOne(key: string): Promise<void> {
-		try {
-			await this.#file(key).delete()
-		} catch (error) {
-			if (gcsStatus(error) !== 404) throw this.#typed(error, 'delete', key)
-			await this.#checkBucket('delete', key)
-		}
+	async #deleteOne(key: string, signal: AbortSignal): Promise<void> {
+		const isThere = await this.#ask('delete', key, signal, async () => {
+			try {
+				await this.#file(key).delete()
+				return true
+			} catch (error) {
+				if (gcsStatus(error) !== 404) throw error
+				return false
+			}
+		})
+		if (!isThere) await this.#checkBucket('delete', key, signal)
 	}
 
 	#file(key: string): File {
@@ -132,9 +134,9 @@ export class GcsDriver implements CloudDriver {
 	}
 
 	/** A 404 is an absent object, unless the whole bucket is missing: asked once, by a listing, which every role may do. */
-	async #checkBucket(operation: string, key: string): Promise<void> {
+	async #checkBucket(operation: string, key: string, signal: AbortSignal): Promise<void> {
 		if (this.#isBucketSeen) return
-		await this.#ask(operation, key, () => this.#bucket.getFiles({ maxResults: 1, autoPaginate: false }))
+		await this.#ask(operation, key, signal, () => this.#bucket.getFiles({ maxResults: 1, autoPaginate: false }))
 		this.#isBucketSeen = true
 	}
 
@@ -149,12 +151,21 @@ export class GcsDriver implements CloudDriver {
 		}
 	}
 
-	async #ask<T>(operation: string, key: string, call: () => Promise<T>): Promise<T> {
-		try {
-			return await call()
-		} catch (error) {
-			throw this.#typed(error, operation, key)
-		}
+	/** One request, within its deadline; what it fails with becomes an error of ours. */
+	#ask<T>(
+		operation: string,
+		key: string,
+		signal: AbortSignal,
+		call: () => Promise<T>,
+		deadlineMs: number = this.#limits.answerMs,
+	): Promise<T> {
+		return this.#limits.once({ operation, key }, signal, deadlineMs, async () => {
+			try {
+				return await call()
+			} catch (error) {
+				throw this.#typed(error, operation, key)
+			}
+		})
 	}
 
 	#typed(error: unknown, operation: string, key: string): Error {

@@ -5,6 +5,7 @@
  * request with the bearer token.
  */
 import { IsleError, type IsleErrorCode } from '../errors.ts'
+import { harmlessCopy, messageOf } from './credential-scrub.ts'
 
 interface Meaning {
 	readonly code: IsleErrorCode
@@ -60,7 +61,7 @@ export function gcsError(error: unknown, operation: string, key: string, bucket:
 	const answer = `${status === undefined ? '' : ` status=\`${status}\``}${failure === undefined ? '' : ` error=\`${failure}\``}`
 	const what = status === undefined ? 'no answer from Google Cloud Storage' : 'Google Cloud Storage refused'
 	return new IsleError(code, `${what}${advice === '' ? '' : ` (${advice})`}: ${facts}${answer}`, {
-		cause: bareCause(error),
+		cause: harmlessCopy(error),
 		details: { key, ...(status === undefined ? {} : { status }), ...(failure === undefined ? {} : { error: failure }) },
 	})
 }
@@ -88,27 +89,7 @@ function failureCode(error: unknown): string | undefined {
 	return typeof reason === 'string' ? reason : undefined
 }
 
-function bareCause(error: unknown): Error {
-	const bare = new Error(withoutCredentials(messageOf(error)))
-	if (error instanceof Error) bare.name = error.name
-	return bare
-}
-
-function messageOf(error: unknown): string {
-	const message = fieldOf(error, 'message')
-	return typeof message === 'string' ? message : String(error)
-}
-
 /** The errors of resumable uploads are the bare objects of the service, and no `Error`s. */
 function fieldOf(value: unknown, name: string): unknown {
 	return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
-}
-
-/** Queries of URLs, tokens and private keys. */
-function withoutCredentials(message: string): string {
-	return message
-		.replaceAll(/(https?:\/\/[^\s?'"`]*)\?[^\s'"`]*/g, '$1?…')
-		.replaceAll(/\b(Bearer)\s+\S+/gi, '$1 …')
-		.replaceAll(/\bya29\.[\w.-]+/g, '…')
-		.replaceAll(/-----BEGIN [\s\S]*?(?:-----END [^-]*-----|$)/g, '…')
 }

@@ -9,21 +9,19 @@
  * and report that the key is taken. A ready client is therefore not used itself: its authentication and endpoint are.
  */
 import type { Storage } from '@google-cloud/storage'
-import { type Host, systemHost } from '../host/host.ts'
-import { CloudStore } from './cloud-store.ts'
+import { type CloudStoreOptions, cloudDoor, openCloudStore } from './cloud-door.ts'
 import { checkEndpoint, cloudUrl } from './cloud-url.ts'
 import { GcsDriver } from './gcs-driver.ts'
 import type { ObjectStore } from './object-store.ts'
 import { importOptional } from './optional-package.ts'
 
-export interface GcsStoreOptions {
+export interface GcsStoreOptions extends CloudStoreOptions {
 	/** Name of the bucket, which exists already. */
 	readonly bucket: string
 	/** A client of yours: its authentication, project and endpoint are used. Default: from the environment. */
 	readonly client?: Storage | undefined
 	/** Address of the JSON API. Default: Google's, or `STORAGE_EMULATOR_HOST`. Not with `client`. */
 	readonly apiEndpoint?: string | undefined
-	readonly host?: Host | undefined
 }
 
 type Interceptor = Storage['interceptors'][number]
@@ -34,11 +32,13 @@ type Sdk = typeof import('@google-cloud/storage')
 const BUCKET_NAME = /^(?=.{3,222}$)[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/
 
 /**
- * Opens the store in a bucket; sends no request. Throws `ISLE_UNSUPPORTED` naming what to install when the package is
+ * Opens the store in a bucket; sends no request but the listing of `mustExist`. Throws `ISLE_UNSUPPORTED` naming what to install when the package is
  * missing, `TypeError` for a bad bucket name or endpoint.
  */
 export async function openGcsStore(options: GcsStoreOptions): Promise<ObjectStore> {
-	const { bucket, client, host = systemHost } = options
+	if (typeof options !== 'object' || options === null) throw new TypeError('Expected options with a `bucket`')
+	const { bucket, client } = options
+	const door = cloudDoor(options)
 	if (typeof bucket !== 'string' || !BUCKET_NAME.test(bucket)) {
 		throw new TypeError('Expected `bucket` to be 3 to 222 lower-case letters, digits, dots, dashes and underscores')
 	}
@@ -47,8 +47,8 @@ export async function openGcsStore(options: GcsStoreOptions): Promise<ObjectStor
 	}
 	const sdk = await importOptional('@google-cloud/storage', () => import('@google-cloud/storage'))
 	const storage = storageOf(sdk, client, options.apiEndpoint)
-	const url = cloudUrl('gs', bucket, { apiEndpoint: options.apiEndpoint })
-	return new CloudStore(new GcsDriver(url, storage.bucket(bucket), host), host)
+	const url = cloudUrl('gs', bucket, { apiEndpoint: options.apiEndpoint, ...door.parameters })
+	return openCloudStore(new GcsDriver(url, storage.bucket(bucket), door.limits), door)
 }
 
 function storageOf(sdk: Sdk, client: Storage | undefined, apiEndpoint: string | undefined): Storage {

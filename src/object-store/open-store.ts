@@ -5,6 +5,7 @@
 import { fileURLToPath } from 'node:url'
 import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'
+import type { CloudUrlContext } from './cloud-url.ts'
 import { openFileStore } from './file-store.ts'
 import { MemoryStore } from './memory-store.ts'
 import { checkObjectKey } from './object-key.ts'
@@ -14,25 +15,23 @@ import { prefixedStore } from './prefixed-store.ts'
 export interface OpenStoreOptions {
 	/** Key segments beneath which everything is kept: `db1`, `team/db1`. Default: none, the whole store. */
 	readonly prefix?: string | undefined
-	/** For `file:`: `ISLE_NOT_FOUND` when the directory is not there. Default false: made at the first write. */
+	/**
+	 * True: `ISLE_NOT_FOUND` when the directory, bucket or container of a URL is not there; clouds are asked by one
+	 * listing. Default false: a directory is made at the first write, a missing bucket shows at the first call.
+	 */
 	readonly mustExist?: boolean | undefined
 	readonly host?: Host | undefined
 }
 
-interface SchemeContext {
-	readonly mustExist: boolean
-	readonly host: Host
-}
-
-type OpenScheme = (url: string, context: SchemeContext) => Promise<ObjectStore>
+type OpenScheme = (url: string, context: CloudUrlContext) => Promise<ObjectStore>
 
 /** Every scheme that is known, with what opens it. An adapter that needs a package imports it when it is called. */
 const SCHEMES: Readonly<Record<string, OpenScheme>> = {
 	memory: async (url, { host }) => new MemoryStore({ name: decoded(url.slice('memory:'.length), url), host }),
 	file: (url, { host, mustExist }) => openFileStore({ directory: pathOfFileUrl(url), mustExist, host }),
-	s3: async (url, { host }) => (await import('./s3-url.ts')).openS3Url(url, host),
-	gs: async (url, { host }) => (await import('./gcs-url.ts')).openGcsUrl(url, host),
-	azblob: async (url, { host }) => (await import('./azure-url.ts')).openAzureUrl(url, host),
+	s3: async (url, context) => (await import('./s3-url.ts')).openS3Url(url, context),
+	gs: async (url, context) => (await import('./gcs-url.ts')).openGcsUrl(url, context),
+	azblob: async (url, context) => (await import('./azure-url.ts')).openAzureUrl(url, context),
 }
 
 /**
@@ -46,6 +45,7 @@ const SCHEMES: Readonly<Record<string, OpenScheme>> = {
  *   application's default ones.
  * - `azblob://container/prefix?account=…&endpoint=…`: a container of Azure Blob Storage (`azure-store.ts`); credentials
  *   come from the environment.
+ *   URLs of clouds also take `answerDeadlineMs` and `uploadDeadlineMsPerMib` (`cloud-door.ts`).
  * - an `ObjectStore`: a view of it. Closing the view leaves the store open, for it is yours.
  *
  * Throws `ISLE_UNSUPPORTED` for other schemes, naming those that are known; `TypeError` for what is neither a URL nor a
@@ -86,7 +86,7 @@ const METHODS: readonly (keyof ObjectStore)[] = [
 	'close',
 ]
 
-function openUrl(url: string, context: SchemeContext): Promise<ObjectStore> {
+function openUrl(url: string, context: CloudUrlContext): Promise<ObjectStore> {
 	const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
 	if (scheme === undefined) {
 		throw new TypeError(`Expected a store URL such as \`file:./data\`, got \`${withoutSecrets(url)}\``)

@@ -5,8 +5,12 @@
  * `createIfAbsent` and `createFromStream` pass through untouched: a repeated create meets its own first attempt and
  * reports `exists`, and whoever asked would believe that it had lost. Every other code is an answer and not an outage.
  * A stream is retried until it is open; what is cut afterwards is an error of the stream.
+ *
+ * Invariant: the time of the budget begins with the first failure. It measures an outage, and how long the first attempt
+ * took is no part of one: a large body that is cut near its end is read again, a request that hung is sent again.
  */
-import { DEFAULT_RETRY_BUDGET, type RetryBudget, retryIdempotent } from '../host/backoff.ts'
+import { IsleError, isIsleError } from '../errors.ts'
+import { DEFAULT_RETRY_BUDGET, Retry, type RetryBudget } from '../host/backoff.ts'
 import { type Host, systemHost } from '../host/host.ts'
 import type {
 	Body,
@@ -19,7 +23,7 @@ import type {
 } from './object-store.ts'
 
 export interface RetryingStoreOptions {
-	/** Default: 10 attempts within 30 s, pauses from 50 ms to 5 s. */
+	/** Default: 10 attempts within 30 s after the first failure, pauses from 50 ms to 5 s. */
 	readonly budget?: RetryBudget | undefined
 	readonly host?: Host | undefined
 }
@@ -87,17 +91,30 @@ class RetryingStore implements ObjectStore {
 	}
 
 	/** Each attempt gets what is left of the deadline. */
-	#retry<T>(options: RequestOptions | undefined, call: (limits: RequestOptions | undefined) => Promise<T>): Promise<T> {
-		const deadlineMs = options?.deadlineMs
-		const signal = options?.signal
-		if (deadlineMs === undefined) {
-			return retryIdempotent(this.#host, () => call(options), { budget: this.#budget, signal })
+	async #retry<T>(
+		options: RequestOptions | undefined,
+		call: (limits: RequestOptions | undefined) => Promise<T>,
+	): Promise<T> {
+		const { deadlineMs, signal } = options ?? {}
+		const { clock } = this.#host
+		const endMs = deadlineMs === undefined ? undefined : clock.monotonicMs() + deadlineMs
+		const leftMs = (): number => (endMs === undefined ? Infinity : endMs - clock.monotonicMs())
+		let retry: Retry | undefined
+		for (;;) {
+			try {
+				return await call(endMs === undefined ? options : { signal, deadlineMs: leftMs() })
+			} catch (error) {
+				signal?.throwIfAborted()
+				if (!isIsleError(error, 'ISLE_UNAVAILABLE')) throw error
+				const budgetMs = Math.min(this.#budget.budgetMs, leftMs())
+				retry ??= new Retry(this.#host, { ...this.#budget, budgetMs })
+				if (leftMs() <= 0 || !(await retry.pause(signal))) throw spent(retry, error)
+			}
 		}
-		const endMs = this.#host.clock.monotonicMs() + deadlineMs
-		const budget = { ...this.#budget, budgetMs: Math.min(this.#budget.budgetMs, deadlineMs) }
-		return retryIdempotent(this.#host, () => call({ signal, deadlineMs: endMs - this.#host.clock.monotonicMs() }), {
-			budget,
-			signal,
-		})
 	}
+}
+
+function spent(retry: Retry, cause: IsleError): IsleError {
+	const attempts = Math.max(1, retry.attempts)
+	return new IsleError('ISLE_UNAVAILABLE', `no answer in ${attempts} attempts: ${cause.message}`, { cause })
 }

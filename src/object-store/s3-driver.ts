@@ -5,25 +5,26 @@
  *   known. A 409 refuses for a race with another write or deletion, has no effect and says nothing about the key (AWS
  *   asks to repeat it): it is sent again, a bounded number of times.
  * - Bodies are arrays, never streams (streams are sent with trailers, which some servers store as data). Above
- *   `SINGLE_PUT_MAX_BYTES`, and when they come as a stream, they go in parts; the condition stands at the last request.
+ *   `SINGLE_MAX_BYTES`, and when they come as a stream, they go in parts; the condition stands at the last request.
  * - A range is checked against what the server says that it sends.
  */
 import { IsleError } from '../errors.ts'
 import { Retry, type RetryBudget } from '../host/backoff.ts'
-import type { Host } from '../host/host.ts'
 import { bodyBytes, bodyPieces } from './body.ts'
 import type { CloudDownload, CloudDriver, CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
-import { wholeBody } from './cloud-parts.ts'
+import { SINGLE_MAX_BYTES, wholeBody } from './cloud-parts.ts'
 import type { ListQuery } from './list-query.ts'
 import type { Body, ByteRange, ListPage } from './object-store.ts'
-import type { S3Body, S3Calls } from './s3-calls.ts'
-import { createVerdict, isNoSuchKey, objectBytesOf, s3Error } from './s3-errors.ts'
+import { deleteEach } from './parallel-deletions.ts'
+import type { RequestLimits } from './request-limits.ts'
+import type { S3Body, S3Calls, S3DeleteFailure } from './s3-calls.ts'
+import { createVerdict, isLackingFunction, isNoSuchKey, objectBytesOf, s3Error } from './s3-errors.ts'
 import { PART_BYTES, partsOf, S3Upload, withoutVerdict } from './s3-upload.ts'
 
-/** A larger body goes in parts: parallel ones are faster, and a part that fails is sent again alone. */
-const SINGLE_PUT_MAX_BYTES: number = 16 * 1024 * 1024
 /** The limit of DeleteObjects. */
 const KEYS_PER_DELETE = 1000
+/** More time for each key of a batch: 10 s for a full one. */
+const DELETE_MS_PER_KEY = 10
 /** Creates that were refused for a race: 6 requests within 5 s. */
 const RACE_BUDGET: RetryBudget = { maxAttempts: 6, budgetMs: 5_000, basePauseMs: 20, maxPauseMs: 1_000 }
 
@@ -31,15 +32,17 @@ export class S3Driver implements CloudDriver {
 	readonly url: string
 	readonly partBytes: number = PART_BYTES
 	readonly #calls: S3Calls
-	readonly #host: Host
+	readonly #limits: RequestLimits
 	/** Those that have begun on the server and have not ended there. */
 	readonly #uploads = new Set<Promise<void>>()
+	/** False once the server has shown that it does not know DeleteObjects. */
+	#hasBatchDelete = true
 
 	/** `url` is for messages: without credentials. */
-	constructor(calls: S3Calls, url: string, host: Host) {
+	constructor(calls: S3Calls, url: string, limits: RequestLimits) {
 		this.#calls = calls
 		this.url = url
-		this.#host = host
+		this.#limits = limits
 	}
 
 	async download(key: string, range: ByteRange | undefined, signal: AbortSignal): Promise<CloudDownload | undefined> {
@@ -61,7 +64,7 @@ export class S3Driver implements CloudDriver {
 	}
 
 	async upload(key: string, body: Body, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
-		if (bodyBytes(body) <= SINGLE_PUT_MAX_BYTES) return this.#put(key, wholeBody(body), condition, signal)
+		if (bodyBytes(body) <= SINGLE_MAX_BYTES) return this.#put(key, wholeBody(body), condition, signal)
 		const upload = this.#startUpload(key, condition, signal)
 		try {
 			for (const part of partsOf(bodyPieces(body), PART_BYTES)) await upload.write(part)
@@ -77,8 +80,11 @@ export class S3Driver implements CloudDriver {
 	}
 
 	async list({ prefix, startAfter, limit }: ListQuery, signal: AbortSignal): Promise<ListPage> {
+		const name = { operation: 'list', key: prefix }
 		try {
-			return await this.#calls.listObjects(prefix, startAfter, limit, signal)
+			return await this.#limits.once(name, signal, this.#limits.answerMs, inner =>
+				this.#calls.listObjects(prefix, startAfter, limit, inner),
+			)
 		} catch (error) {
 			throw this.#typed(error, 'list', prefix)
 		}
@@ -86,15 +92,11 @@ export class S3Driver implements CloudDriver {
 
 	async delete(keys: readonly string[], signal: AbortSignal): Promise<void> {
 		const distinct = [...new Set(keys)]
-		const [first = ''] = distinct
-		try {
-			if (distinct.length === 1) await this.#calls.deleteObject(first, signal)
-			for (let at = 0; at < distinct.length && distinct.length > 1; at += KEYS_PER_DELETE) {
-				signal.throwIfAborted()
-				await this.#deleteBatch(distinct.slice(at, at + KEYS_PER_DELETE), signal)
-			}
-		} catch (error) {
-			if (!isNoSuchKey(error)) throw this.#typed(error, 'delete', first)
+		for (let at = 0; at < distinct.length; at += KEYS_PER_DELETE) {
+			signal.throwIfAborted()
+			const batch = distinct.slice(at, at + KEYS_PER_DELETE)
+			const isDone = batch.length > 1 && this.#hasBatchDelete && (await this.#deleteBatch(batch, signal))
+			if (!isDone) await deleteEach(batch, signal, key => this.#deleteOne(key, signal))
 		}
 	}
 
@@ -105,13 +107,16 @@ export class S3Driver implements CloudDriver {
 	}
 
 	async #put(key: string, body: Uint8Array, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
-		const retry = new Retry(this.#host, RACE_BUDGET)
+		const retry = new Retry(this.#limits.host, RACE_BUDGET)
+		const operation = condition === 'absent' ? 'createIfAbsent' : 'put'
+		const deadlineMs = this.#limits.deadlineMs(body.byteLength)
 		for (;;) {
 			try {
-				await this.#calls.putObject(key, body, condition, signal)
+				await this.#limits.once({ operation, key }, signal, deadlineMs, inner =>
+					this.#calls.putObject(key, body, condition, inner),
+				)
 				return 'created'
 			} catch (error) {
-				const operation = condition === 'absent' ? 'createIfAbsent' : 'put'
 				const typed = this.#typed(error, operation, key)
 				if (condition === 'none') throw typed
 				const verdict = createVerdict(error)
@@ -125,7 +130,7 @@ export class S3Driver implements CloudDriver {
 	#startUpload(key: string, condition: WriteCondition, signal: AbortSignal): S3Upload {
 		return new S3Upload({
 			calls: this.#calls,
-			host: this.#host,
+			limits: this.#limits,
 			key,
 			condition,
 			signal,
@@ -138,13 +143,34 @@ export class S3Driver implements CloudDriver {
 		})
 	}
 
-	/** A reply of 200 may hold failures: each key has its own. */
-	async #deleteBatch(keys: readonly string[], signal: AbortSignal): Promise<void> {
-		const failures = (await this.#calls.deleteObjects(keys, signal)).filter(({ name }) => name !== 'NoSuchKey')
-		const [first] = failures
-		if (first === undefined) return
-		const error = Object.assign(new Error(first.message), { name: first.name })
-		const call = { operation: 'deleteMany', key: first.key, url: this.url, failedKeys: failures.length }
+	async #deleteOne(key: string, signal: AbortSignal): Promise<void> {
+		try {
+			await this.#limits.once({ operation: 'delete', key }, signal, this.#limits.answerMs, inner =>
+				this.#calls.deleteObject(key, inner),
+			)
+		} catch (error) {
+			if (!isNoSuchKey(error)) throw this.#typed(error, 'delete', key)
+		}
+	}
+
+	/** False when the server has no such request. A reply of 200 may hold failures: each key has its own. */
+	async #deleteBatch(keys: readonly string[], signal: AbortSignal): Promise<boolean> {
+		const [first = ''] = keys
+		const deadlineMs = this.#limits.answerMs + keys.length * DELETE_MS_PER_KEY
+		let failures: readonly S3DeleteFailure[]
+		try {
+			failures = await this.#limits.once({ operation: 'deleteMany', key: first }, signal, deadlineMs, inner =>
+				this.#calls.deleteObjects(keys, inner),
+			)
+		} catch (error) {
+			if (!isLackingFunction(error)) throw this.#typed(error, 'deleteMany', first)
+			this.#hasBatchDelete = false
+			return false
+		}
+		const [worst, ...others] = failures.filter(({ name }) => name !== 'NoSuchKey')
+		if (worst === undefined) return true
+		const error = Object.assign(new Error(worst.message), { name: worst.name })
+		const call = { operation: 'deleteMany', key: worst.key, url: this.url, failedKeys: others.length + 1 }
 		throw s3Error(error, call)
 	}
 

@@ -8,6 +8,7 @@
  * SDK error holds the signed request, session token included, so it is never the cause: a copy of its harmless parts is.
  */
 import { IsleError, type IsleErrorCode } from '../errors.ts'
+import { harmlessCopy } from './credential-scrub.ts'
 
 /** A call as messages name it. */
 export interface S3CallName {
@@ -27,8 +28,9 @@ export interface S3Failure {
 	readonly status: number | undefined
 	/** Requests that were sent; more than one when a client repeats them by itself. */
 	readonly attempts: number
-	readonly message: string
 	readonly requestId: string | undefined
+	/** The SDK found none anywhere; it has no name for that. */
+	readonly isRegionMissing: boolean
 	/** Where the bucket really is, when the server said so. */
 	readonly region: string | undefined
 }
@@ -160,7 +162,7 @@ export function s3Failure(error: unknown): S3Failure {
 		name: nameOf(error),
 		status: typeof status === 'number' ? status : undefined,
 		attempts: typeof attempts === 'number' ? attempts : 1,
-		message: withoutSecrets(error instanceof Error ? error.message : String(error)),
+		isRegionMissing: error instanceof Error && error.message.includes('Region is missing'),
 		requestId: text(property(metadata, 'requestId')),
 		region: text(property(headers, 'x-amz-bucket-region')) ?? text(property(error, 'Region')),
 	}
@@ -183,7 +185,7 @@ export function s3Error(error: unknown, call: S3CallName): unknown {
 	if (failure.name === 'AccessDenied') facts.push(`needed=\`${PERMISSIONS[call.operation] ?? 's3:GetObject'}\``)
 	if (failure.requestId !== undefined) facts.push(`requestId=\`${failure.requestId}\``)
 	return new IsleError(code, `${advice}: ${facts.join(' ')}`, {
-		cause: harmlessCopy(error, failure),
+		cause: harmlessCopy(error, failure.name),
 		details: {
 			key: call.key,
 			error: failure.name,
@@ -192,10 +194,10 @@ export function s3Error(error: unknown, call: S3CallName): unknown {
 	})
 }
 
-function meaningOf({ name, status, message }: S3Failure): Meaning {
+function meaningOf({ name, status, isRegionMissing }: S3Failure): Meaning {
 	const known = Object.hasOwn(MEANINGS, name) ? MEANINGS[name] : undefined
 	if (known !== undefined) return known
-	if (status === undefined) return message.includes('Region is missing') ? NO_REGION : NO_ANSWER
+	if (status === undefined) return isRegionMissing ? NO_REGION : NO_ANSWER
 	if (status === 301 || status === 307) return WRONG_REGION
 	if (status === 401 || status === 403) return DENIED
 	if (status === 404) return NOT_S3
@@ -239,6 +241,15 @@ export function isNoSuchKey(error: unknown): boolean {
 	return nameOf(error) === 'NoSuchKey'
 }
 
+/**
+ * True when the server does not know a request, as servers say it that have no DeleteObjects: 501, 405, an address that
+ * is not found, or a refusal by a name that no cause of another kind has (`MissingContentMD5`, `MalformedXML`).
+ */
+export function isLackingFunction(error: unknown): boolean {
+	const meaning = meaningOf(s3Failure(error))
+	return meaning === LACKING || meaning === NOT_S3 || meaning === REFUSED
+}
+
 /** For a range that begins past the end of its object: the object's length, if the server said it. */
 export function objectBytesOf(error: unknown): { readonly objectBytes: number | undefined } | undefined {
 	if (s3Failure(error).status !== 416) return undefined
@@ -259,22 +270,4 @@ function property(value: unknown, name: string): unknown {
 
 function text(value: unknown): string | undefined {
 	return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-function harmlessCopy(error: unknown, { name, message }: S3Failure): Error {
-	const copy = new Error(message)
-	copy.name = name
-	if (error instanceof Error && error.stack !== undefined) copy.stack = withoutSecrets(error.stack)
-	return copy
-}
-
-const SECRET_PARAMETER =
-	/((?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|Signature|Credential)=)[^\s&,"'<>`]+/gi
-/** Ids of long-term and temporary access keys: 20 characters that begin so. */
-const ACCESS_KEY_ID = /\b(AKIA|ASIA)[A-Z0-9]{16}\b/g
-const USER_OF_URL = /(\/\/)[^\s/@]+@/g
-
-/** The same text without what could be used to sign, or was used to sign. */
-export function withoutSecrets(message: string): string {
-	return message.replace(SECRET_PARAMETER, '$1…').replace(ACCESS_KEY_ID, '$1…').replace(USER_OF_URL, '$1…@')
 }

@@ -9,25 +9,20 @@
 import { Readable } from 'node:stream'
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import { IsleError } from '../errors.ts'
-import { type Host, systemHost } from '../host/host.ts'
+import { type CloudStoreOptions, cloudDoor, openCloudStore } from './cloud-door.ts'
 import type { WriteCondition } from './cloud-driver.ts'
-import { CloudStore } from './cloud-store.ts'
-import { checkEndpoint } from './cloud-url.ts'
-import { checkObjectKey } from './object-key.ts'
+import { checkEndpoint, cloudUrl } from './cloud-url.ts'
 import type { ByteRange, ListPage, ObjectStore } from './object-store.ts'
 import { importOptional } from './optional-package.ts'
-import { prefixedStore } from './prefixed-store.ts'
 import type { S3Body, S3Calls, S3DeleteFailure, S3Part } from './s3-calls.ts'
 import { S3Driver } from './s3-driver.ts'
 import { s3Failure } from './s3-errors.ts'
 
 type S3Sdk = typeof import('@aws-sdk/client-s3')
 
-export interface S3StoreOptions {
+export interface S3StoreOptions extends CloudStoreOptions {
 	/** Name of the bucket, or the ARN of an access point. It has to be there. */
 	readonly bucket: string
-	/** Key segments beneath which everything is kept: `db1`, `team/db1`. Default: none, the whole bucket. */
-	readonly prefix?: string | undefined
 	/**
 	 * A client of your own: with credentials, proxies or tracing as you like them. It stays open when the store closes.
 	 * `region`, `endpoint` and `forcePathStyle` are then its own business and may not be given.
@@ -39,25 +34,23 @@ export interface S3StoreOptions {
 	readonly endpoint?: string | undefined
 	/** True: `endpoint/bucket/key` instead of `bucket.endpoint/key`, as most servers other than AWS need it. Default false. */
 	readonly forcePathStyle?: boolean | undefined
-	readonly host?: Host | undefined
 }
 
 /** What reading forward and parallel uploads use at most; the SDK's own limit is 50. Sockets are opened as needed. */
 const MAX_SOCKETS = 256
-/** A host that does not take connections is told from one that is slow. */
-const CONNECTION_TIMEOUT_MS = 10_000
+/** A host that does not take connections is told from one that is slow: by half of the default deadline. */
+const CONNECTION_TIMEOUT_MS = 5_000
 
 /**
  * Opens a bucket. Asks nothing of it and writes nothing: a missing bucket, or missing credentials, show at the first
- * call (`ISLE_NOT_FOUND`, `ISLE_DENIED`).
+ * call (`ISLE_NOT_FOUND`, `ISLE_DENIED`), or at once with `mustExist`.
  *
  * Throws `ISLE_UNSUPPORTED` when `@aws-sdk/client-s3` is not installed; `TypeError` and `RangeError` for options.
  */
 export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
 	if (typeof options !== 'object' || options === null) throw new TypeError('Expected options with a `bucket`')
-	const { client, prefix = '', host = systemHost } = options
-	if (typeof prefix !== 'string') throw new TypeError(`Expected \`prefix\` to be a string, got ${typeof prefix}`)
-	const { region, forcePathStyle } = options
+	const { client, region, forcePathStyle } = options
+	const door = cloudDoor(options)
 	const bucket = checkBucket(options.bucket)
 	const endpoint = options.endpoint === undefined ? undefined : checkEndpoint(options.endpoint)
 	if (region !== undefined && !(typeof region === 'string' && /^[\w-]{1,64}$/.test(region))) {
@@ -69,13 +62,17 @@ export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore>
 	if (client !== undefined && (region ?? endpoint ?? forcePathStyle) !== undefined) {
 		throw new TypeError('Expected no `region`, `endpoint` or `forcePathStyle` beside a `client`: they are its own')
 	}
-	if (prefix !== '') checkObjectKey(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
 	const location: S3Location = { bucket, region, endpoint, forcePathStyle }
 	const sdk = await importOptional('@aws-sdk/client-s3', () => import('@aws-sdk/client-s3'))
 	const owner = client === undefined ? 'ours' : 'theirs'
 	const calls = new SdkCalls(sdk, client ?? new sdk.S3Client(clientConfig(location)), bucket, owner)
-	const store = new CloudStore(new S3Driver(calls, urlOf(location), host), host)
-	return prefix === '' ? store : prefixedStore(store, prefix, { onClose: 'close' })
+	const url = cloudUrl('s3', bucket, {
+		region,
+		endpoint,
+		forcePathStyle: forcePathStyle?.toString(),
+		...door.parameters,
+	})
+	return openCloudStore(new S3Driver(calls, url, door.limits), door)
 }
 
 /** Where a bucket is. */
@@ -84,16 +81,6 @@ interface S3Location {
 	readonly region: string | undefined
 	readonly endpoint: string | undefined
 	readonly forcePathStyle: boolean | undefined
-}
-
-/** The URL that opens the same place again. */
-function urlOf({ bucket, region, endpoint, forcePathStyle }: S3Location): string {
-	const parameters = new URLSearchParams()
-	if (region !== undefined) parameters.set('region', region)
-	if (endpoint !== undefined) parameters.set('endpoint', endpoint)
-	if (forcePathStyle !== undefined) parameters.set('forcePathStyle', String(forcePathStyle))
-	const query = parameters.toString().replaceAll('%3A', ':').replaceAll('%2F', '/')
-	return `s3://${bucket}${query === '' ? '' : `?${query}`}`
 }
 
 /** Names of buckets, old ones with capitals and underscores included, and ARNs of access points. */

@@ -10,10 +10,8 @@
  * lifecycle rule (AbortIncompleteMultipartUpload).
  */
 import { IsleError, invariant } from '../errors.ts'
-import { type RetryBudget, retryIdempotent } from '../host/backoff.ts'
-import type { Host } from '../host/host.ts'
 import type { CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
-import { withLimits } from './deadline.ts'
+import type { RequestLimits } from './request-limits.ts'
 import type { S3Calls, S3Part } from './s3-calls.ts'
 import { createVerdict } from './s3-errors.ts'
 
@@ -23,14 +21,12 @@ export const PART_BYTES: number = 8 * 1024 * 1024
 export const MAX_PARTS = 10_000
 /** 4 × 8 MiB on their way, and one being filled: 40 MiB of memory an upload. */
 const PARTS_IN_FLIGHT = 4
-/** 30 s, and one second more for each MiB. */
-const PART_DEADLINE_MS = 38_000
-const REQUEST_DEADLINE_MS = 30_000
-const PART_BUDGET: RetryBudget = { maxAttempts: 6, budgetMs: 60_000, basePauseMs: 100, maxPauseMs: 5_000 }
+/** Answers' deadlines that the completion gets, which puts the parts together and is sent once: 60 s. */
+const COMPLETION_PATIENCE = 6
 
 export interface S3UploadTarget {
 	readonly calls: S3Calls
-	readonly host: Host
+	readonly limits: RequestLimits
 	readonly key: string
 	readonly condition: WriteCondition
 	/** Ends the upload. */
@@ -73,7 +69,7 @@ export class S3Upload implements CloudUpload {
 					this.#tellEnded = resolve
 				}),
 			)
-		this.#uploadId ??= await this.#retried('beginUpload', REQUEST_DEADLINE_MS, signal => calls.beginUpload(key, signal))
+		this.#uploadId ??= await this.#retried('beginUpload', 0, signal => calls.beginUpload(key, signal))
 		while (this.#inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(this.#inFlight)
 		this.#throwIfFailed()
 		const sending = this.#send(this.#uploadId, ++this.#partCount, part).finally(() => this.#inFlight.delete(sending))
@@ -104,12 +100,13 @@ export class S3Upload implements CloudUpload {
 
 	/** One attempt. */
 	async #complete(): Promise<WriteVerdict> {
-		const { calls, key, condition, typed } = this.#target
+		const { calls, key, condition, typed, limits } = this.#target
 		const id = this.#uploadId
 		invariant(id !== undefined, 'an upload is completed that was never begun')
 		const parts = this.#parts.toSorted((a, b) => a.partNumber - b.partNumber)
 		try {
-			await this.#limited('completeUpload', REQUEST_DEADLINE_MS, signal =>
+			const deadlineMs = limits.answerMs * COMPLETION_PATIENCE
+			await limits.once({ operation: 'completeUpload', key }, this.#target.signal, deadlineMs, signal =>
 				calls.completeUpload(key, id, parts, condition, signal),
 			)
 			return 'created'
@@ -129,16 +126,14 @@ export class S3Upload implements CloudUpload {
 	async abort(): Promise<void> {
 		if (this.#isOver) return
 		this.#isOver = true
-		const { calls, host, key } = this.#target
+		const { calls, limits, key } = this.#target
 		this.#stop.abort(new Error('the upload has ended'))
 		await Promise.allSettled(this.#inFlight)
 		const id = this.#uploadId
 		if (id !== undefined) {
 			// With limits of its own: whoever began the upload may have gone.
 			const name = { operation: 'abortUpload', key }
-			await withLimits(host.clock, name, undefined, REQUEST_DEADLINE_MS, scope =>
-				calls.abortUpload(key, id, scope.signal),
-			).catch(() => {})
+			await limits.once(name, undefined, limits.answerMs, signal => calls.abortUpload(key, id, signal)).catch(() => {})
 		}
 		this.#tellEnded()
 	}
@@ -152,7 +147,7 @@ export class S3Upload implements CloudUpload {
 	async #send(uploadId: string, partNumber: number, part: Uint8Array): Promise<void> {
 		const { calls, key } = this.#target
 		try {
-			const etag = await this.#retried('uploadPart', PART_DEADLINE_MS, signal =>
+			const etag = await this.#retried('uploadPart', part.byteLength, signal =>
 				calls.uploadPart(key, uploadId, partNumber, part, signal),
 			)
 			this.#parts.push({ partNumber, etag })
@@ -165,20 +160,16 @@ export class S3Upload implements CloudUpload {
 		if (this.#failure !== undefined) throw this.#failure.cause
 	}
 
-	#retried<T>(operation: string, deadlineMs: number, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
-		const attempt = async (): Promise<T> => {
+	#retried<T>(operation: string, bytes: number, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
+		const { limits, key, signal, typed } = this.#target
+		const options = { signal, repeatSignal: this.#retrySignal, deadlineMs: limits.deadlineMs(bytes) }
+		return limits.repeated({ operation, key }, options, async inner => {
 			try {
-				return await this.#limited(operation, deadlineMs, send)
+				return await send(inner)
 			} catch (error) {
-				throw this.#target.typed(error)
+				throw typed(error)
 			}
-		}
-		return retryIdempotent(this.#target.host, attempt, { budget: PART_BUDGET, signal: this.#retrySignal })
-	}
-
-	#limited<T>(operation: string, deadlineMs: number, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
-		const { host, key, signal } = this.#target
-		return withLimits(host.clock, { operation, key }, { signal }, deadlineMs, scope => send(scope.signal))
+		})
 	}
 }
 

@@ -4,6 +4,11 @@
  * S3 look-alikes exist that ignore `If-None-Match` and answer 200 to every PUT (s3rver, fauxqs, cloudserver). On such a
  * store two writers would overwrite each other's commits. Steps: create `probe/<random>`; create it again with other
  * bytes, which must be refused; read it, which must give the first bytes; list it; delete it.
+ *
+ * Bodies in parts are another request with another condition (multipart completion, block list), and a server may know
+ * the one and not the other. That is asked for, and not done at each first use, because it costs an upload of 8 MiB
+ * and nothing that is fenced rests on it: every record of a log is one PUT (`SINGLE_MAX_BYTES`), what is uploaded beside
+ * the log has a name that only its owner may use, and a checkpoint has one content whoever writes it.
  */
 import { equalBytes } from '../bytes/compare.ts'
 import { IsleError } from '../errors.ts'
@@ -11,6 +16,13 @@ import { Retry, retryIdempotent } from '../host/backoff.ts'
 import type { Host } from '../host/host.ts'
 import type { CreateOutcome, ObjectStore, RequestOptions } from './object-store.ts'
 
+export interface ProbeOptions extends RequestOptions {
+	/** `check`: also a conditional create whose body goes in parts, 4 requests and 8 MiB more. Default `skip`. */
+	readonly parts?: 'check' | 'skip' | undefined
+}
+
+/** More than a part of any of our adapters. */
+const PARTS_BYTES: number = 8 * 1024 * 1024 + 1
 /** `unknown` outcomes that are tried again, each time; with jittered pauses between them. */
 const MAX_ATTEMPTS = 4
 const BUDGET = { maxAttempts: MAX_ATTEMPTS, budgetMs: 30_000, basePauseMs: 50, maxPauseMs: 2_000 }
@@ -20,7 +32,9 @@ const BUDGET = { maxAttempts: MAX_ATTEMPTS, budgetMs: 30_000, basePauseMs: 50, m
  * `ISLE_UNAVAILABLE` when the store gave no verdict, and what the store throws (`ISLE_DENIED`, …). Five requests when
  * all goes well.
  */
-export async function probeStore(store: ObjectStore, host: Host, options: RequestOptions = {}): Promise<void> {
+export async function probeStore(store: ObjectStore, host: Host, options: ProbeOptions = {}): Promise<void> {
+	const { parts = 'skip' } = options
+	if (parts !== 'check' && parts !== 'skip') throw new TypeError('Expected `parts` to be `check` or `skip`')
 	const key = `probe/${Buffer.from(host.random.bytes(16)).toString('hex')}`
 	const first = host.random.bytes(16)
 	const second = Uint8Array.from(first, byte => byte ^ 0xff)
@@ -29,9 +43,16 @@ export async function probeStore(store: ObjectStore, host: Host, options: Reques
 	let failure: { readonly error: unknown } | undefined
 	try {
 		// A first create whose reply was lost may have taken effect: its repetition is then refused, and that is well.
-		await verdictOf(store, host, key, first, options)
-		if ((await verdictOf(store, host, key, second, options)) === 'created') {
+		const create = (body: Uint8Array) => () => store.createIfAbsent(key, body, options)
+		await verdictOf(store, host, key, create(first), options)
+		if ((await verdictOf(store, host, key, create(second), options)) === 'created') {
 			throw unsafe(store, key, 'it created one key twice')
+		}
+		if (parts === 'check') {
+			const createInParts = () => store.createFromStream(key, largeBody(second), options)
+			if ((await verdictOf(store, host, key, createInParts, options)) === 'created') {
+				throw unsafe(store, key, 'it created one key again, in parts')
+			}
 		}
 		const found = await idempotently(() => store.get(key, options))
 		if (found === undefined) throw unsafe(store, key, 'it does not show what it has just created')
@@ -49,12 +70,12 @@ async function verdictOf(
 	store: ObjectStore,
 	host: Host,
 	key: string,
-	body: Uint8Array,
+	create: () => Promise<CreateOutcome>,
 	options: RequestOptions,
 ): Promise<'created' | 'exists'> {
 	const retry = new Retry(host, BUDGET)
 	for (;;) {
-		const outcome: CreateOutcome = await store.createIfAbsent(key, body, options)
+		const outcome = await create()
 		if (outcome.kind !== 'unknown') return outcome.kind
 		options.signal?.throwIfAborted()
 		if (!(await retry.pause(options.signal))) {
@@ -65,6 +86,11 @@ async function verdictOf(
 			)
 		}
 	}
+}
+
+async function* largeBody(beginning: Uint8Array): AsyncGenerator<Uint8Array> {
+	yield beginning
+	yield new Uint8Array(PARTS_BYTES - beginning.byteLength)
 }
 
 /** Also after an abort or a deadline, hence without the limits of the call. A failure already on its way comes first. */

@@ -56,6 +56,19 @@ const stores: Readonly<Record<string, { readonly make: () => ObjectStore; readon
 				}
 			})(),
 	},
+	'knows conditions of small bodies only, not of those in parts': {
+		breaks: /in parts/,
+		make: () =>
+			new (class extends PassThroughStore {
+				override async createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
+					if (!(body instanceof Uint8Array) || body.byteLength < 16 * 1024 * 1024) {
+						return this.inner.createIfAbsent(key, body, options)
+					}
+					await this.inner.put(key, body, options)
+					return { kind: 'created' }
+				}
+			})(),
+	},
 	'takes an empty object for an absent one': {
 		breaks: /empty body is an object/,
 		make: () =>

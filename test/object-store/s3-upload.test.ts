@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { systemHost } from '../../src/host/host.ts'
 import { sampleBytes, text } from '../../src/object-store/conformance-objects.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
+import { RequestLimits } from '../../src/object-store/request-limits.ts'
 import type { S3Calls, S3Part } from '../../src/object-store/s3-calls.ts'
 import { MAX_PARTS, partsOf, S3Upload } from '../../src/object-store/s3-upload.ts'
 import { startCephRgw } from '../support/servers/ceph-rgw.ts'
@@ -177,7 +178,7 @@ describe('an upload', () => {
 	function uploadTo(calls: S3Calls): S3Upload {
 		return new S3Upload({
 			calls,
-			host: systemHost,
+			limits: new RequestLimits(systemHost),
 			key: 'key',
 			condition: 'absent',
 			signal: new AbortController().signal,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { IsleError } from '../../src/errors.ts'
+import { systemHost } from '../../src/host/host.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import type { Body, CreateOutcome, ListPage, ObjectStore } from '../../src/object-store/object-store.ts'
 import { probeStore } from '../../src/object-store/store-probe.ts'
@@ -47,6 +48,35 @@ describe('probeStore', () => {
 		})(inner)
 		expect(await probed(store)).toMatchObject({ ...UNSAFE, message: expect.stringContaining('memory:') })
 		expect(await leftIn(inner)).toBe(0)
+	})
+
+	test('asks for bodies in parts when it is told to, and refuses a store that knows no condition there', async () => {
+		const store = new FaultyStore(new MemoryStore())
+		await probeStore(store, systemHost, { parts: 'check' })
+		expect(store.calls.map(({ operation }) => operation)).toEqual([
+			'createIfAbsent',
+			'createIfAbsent',
+			'createFromStream',
+			'get',
+			'list',
+			'delete',
+		])
+		const halfSafe = new (class extends PassThroughStore {
+			override async createFromStream(key: string, body: AsyncIterable<Uint8Array>): Promise<CreateOutcome> {
+				const pieces: Uint8Array[] = []
+				for await (const piece of body) pieces.push(piece)
+				await this.inner.put(key, pieces)
+				return { kind: 'created' }
+			}
+		})()
+		await probeStore(halfSafe, systemHost)
+		await expect(probeStore(halfSafe, systemHost, { parts: 'check' })).rejects.toMatchObject({
+			...UNSAFE,
+			message: expect.stringContaining('in parts'),
+		})
+		expect(await leftIn(halfSafe.inner)).toBe(0)
+		// @ts-expect-error passes what JavaScript callers may pass
+		await expect(probeStore(store, systemHost, { parts: true })).rejects.toThrow(TypeError)
 	})
 
 	test('refuses a store that says exists and overwrites all the same', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { IsleError } from '../../src/errors.ts'
+import { sleep } from '../../src/host/clock.ts'
 import { countingStore } from '../../src/object-store/counting-store.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
@@ -221,5 +222,24 @@ describe('retryingStore', () => {
 		expect(lefts.every(left => left !== undefined && left >= 0 && left <= 500)).toBe(true)
 		expect(lefts).toEqual(lefts.toSorted((a, b) => Number(b) - Number(a)))
 		expect(store.url).toBe(faulty.url)
+	})
+
+	test('counts its time from the first failure: a long body that was cut at its end is read again', async () => {
+		const host = manualHost()
+		let attempts = 0
+		const slow = retryingStore(
+			Object.assign(Object.create(new MemoryStore()) as ObjectStore, {
+				get: async () => {
+					await sleep(host.clock, 600_000)
+					if (++attempts < 2) throw new IsleError('ISLE_UNAVAILABLE', 'cut')
+					return BODY
+				},
+			}),
+			{ budget: BUDGET, host },
+		)
+		const reading = slow.get('a')
+		await host.clock.advance(1_300_000)
+		expect(await reading).toEqual(BODY)
+		expect(attempts).toBe(2)
 	})
 })
