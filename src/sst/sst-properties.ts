@@ -2,9 +2,10 @@
  * An `SstMeta` as bytes: the properties of a table, and how commits and checkpoints name it.
  *
  *     u16 format version · u8 codec (0 none, 1 deflate, 2 lz4, 3 zstd)
- *     varint: entries, tombstones, blob references, minSeq, maxSeq, minWriteMs, maxWriteMs, maxExpiresAtMs, rawBytes,
- *             storedBytes, metaOffset
+ *     varint: entries, keys, tombstones, blob references, minSeq, maxSeq, minWriteMs, maxWriteMs, maxExpiresAtMs,
+ *             rawBytes, storedBytes, metaOffset
  *     smallest key, largest key, each length-prefixed (varint)
+ *     uses of blob packs (blob-uses.ts)
  *
  * The properties section of a table is a CRC-32 of what follows, this, and then as varints the count of blocks and the
  * raw size of the largest block.
@@ -14,6 +15,7 @@ import { ByteWriter } from '../bytes/byte-writer.ts'
 import { compareBytes } from '../bytes/compare.ts'
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt, IsleError } from '../errors.ts'
+import { decodeBlobUses, encodeBlobUses } from './blob-uses.ts'
 import { RAW_BLOCK_MAX_BYTES } from './block-format.ts'
 import { CODEC_NAMES } from './codec.ts'
 import { KEY_MAX_BYTES } from './entry.ts'
@@ -47,6 +49,7 @@ export function encodeSstMeta(writer: ByteWriter, meta: SstMeta): void {
 	writer.u16(meta.formatVersion).u8(CODEC_BY_NUMBER.indexOf(meta.codec))
 	for (const field of numbersOf(meta)) writer.varint(field)
 	writer.lengthPrefixed(meta.smallestKey).lengthPrefixed(meta.largestKey)
+	encodeBlobUses(writer, meta.blobUses)
 }
 
 /**
@@ -62,10 +65,11 @@ export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
 			details: { where },
 		})
 	}
-	const meta: SstMeta = {
+	const numbersAndKeys = {
 		formatVersion,
 		codec,
 		entryCount: reader.varint(),
+		keyCount: reader.varint(),
 		tombstoneCount: reader.varint(),
 		blobRefCount: reader.varint(),
 		minSeq: reader.varint(),
@@ -79,9 +83,12 @@ export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
 		smallestKey: new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES)),
 		largestKey: new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES)),
 	}
+	const blobUses = decodeBlobUses(reader, numbersAndKeys.blobRefCount, where)
+	const meta: SstMeta = { ...numbersAndKeys, blobUses }
 	const isSound =
 		meta.formatVersion >= 1 &&
-		meta.entryCount >= 1 &&
+		meta.keyCount >= 1 &&
+		meta.keyCount <= meta.entryCount &&
 		meta.tombstoneCount + meta.blobRefCount <= meta.entryCount &&
 		meta.minSeq <= meta.maxSeq &&
 		meta.minWriteMs <= meta.maxWriteMs &&
@@ -119,6 +126,7 @@ export function decodeProperties(section: Uint8Array, where: string): TablePrope
 function numbersOf(meta: SstMeta): readonly number[] {
 	return [
 		meta.entryCount,
+		meta.keyCount,
 		meta.tombstoneCount,
 		meta.blobRefCount,
 		meta.minSeq,

@@ -11,6 +11,7 @@
  */
 import { compareBytes, equalBytes } from '../bytes/compare.ts'
 import { corrupt } from '../errors.ts'
+import { isSameBlobUses } from './blob-uses.ts'
 import { Block } from './block.ts'
 import { BlockIndex } from './block-index.ts'
 import { Filter } from './filter.ts'
@@ -173,12 +174,14 @@ function isSameMeta(a: SstMeta, b: SstMeta): boolean {
 	return (
 		a.codec === b.codec &&
 		a.entryCount === b.entryCount &&
+		a.keyCount === b.keyCount &&
 		a.minSeq === b.minSeq &&
 		a.maxSeq === b.maxSeq &&
 		a.rawBytes === b.rawBytes &&
 		a.storedBytes === b.storedBytes &&
 		a.metaOffset === b.metaOffset &&
 		equalBytes(a.smallestKey, b.smallestKey) &&
-		equalBytes(a.largestKey, b.largestKey)
+		equalBytes(a.largestKey, b.largestKey) &&
+		isSameBlobUses(a.blobUses, b.blobUses)
 	)
 }

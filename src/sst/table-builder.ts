@@ -9,6 +9,7 @@
  */
 import { hashKey } from '../bytes/hash.ts'
 import { invariant } from '../errors.ts'
+import { BlobUseCounter } from './blob-uses.ts'
 import { BlockBuilder } from './block-builder.ts'
 import { BLOCK_BYTES_MAX } from './block-format.ts'
 import { BlockIndexBuilder } from './block-index.ts'
@@ -70,6 +71,7 @@ export class TableBuilder {
 	#entryCount = 0
 	#tombstoneCount = 0
 	#blobRefCount = 0
+	readonly #blobUses = new BlobUseCounter()
 	#rawBytes = 0
 	#minSeq = Number.POSITIVE_INFINITY
 	#maxSeq = 0
@@ -106,7 +108,7 @@ export class TableBuilder {
 	/**
 	 * Appends an entry: key `keyBuf[keyOffset, keyOffset + keyBytes)` and value likewise (fastest when the value follows
 	 * its key in the same array). Bytes are copied. Entries come by key ascending, then `seq` descending; `expiresAtMs` 0
-	 * means never.
+	 * means never. The value of kind `KIND_BLOB` is an encoded `BlobRef`.
 	 *
 	 * @throws an invariant's Error when the order, a limit or a range is broken: then the builder is of no more use.
 	 */
@@ -150,7 +152,7 @@ export class TableBuilder {
 		this.#entryCount++
 		this.#rawBytes += keyBytes + valueBytes
 		if (kind === KIND_TOMBSTONE) this.#tombstoneCount++
-		else if (kind === KIND_BLOB) this.#blobRefCount++
+		else if (kind === KIND_BLOB) this.#addBlobRef(valueBuf.subarray(valueOffset, valueOffset + valueBytes))
 		if (seq < this.#minSeq) this.#minSeq = seq
 		if (seq > this.#maxSeq) this.#maxSeq = seq
 		if (expiresAtMs === 0) this.#hasImmortal = true
@@ -166,12 +168,15 @@ export class TableBuilder {
 		const filterBytes = filterBytesFor(this.#keyCount, this.#filterBitsPerKey)
 		const indexBytes = this.#index.encodedBytes
 		const metaOffset = this.#outBytes
+		const blobUses = this.#blobUses.finish()
 		const describe = (storedBytes: number): SstMeta => ({
 			formatVersion: SST_FORMAT_VERSION,
 			codec: this.#codecName,
 			entryCount: this.#entryCount,
+			keyCount: this.#keyCount,
 			tombstoneCount: this.#tombstoneCount,
 			blobRefCount: this.#blobRefCount,
+			blobUses,
 			smallestKey: this.#smallestKey,
 			largestKey,
 			minSeq: this.#minSeq,
@@ -236,6 +241,11 @@ export class TableBuilder {
 		this.#index.addBlock(end)
 		this.#outBytes = end
 		this.#block.reset()
+	}
+
+	#addBlobRef(encodedRef: Uint8Array): void {
+		this.#blobUses.add(encodedRef, 'an entry of kind blob')
+		this.#blobRefCount++
 	}
 
 	#addHash(hash: number): void {

@@ -1,5 +1,6 @@
 /** Makes tables from plain entries, reads them back, and is the naive model that both are judged by. */
 import fc from 'fast-check'
+import { encodeBlobRef } from '../../src/blob/blob-ref.ts'
 import { compareBytes } from '../../src/bytes/compare.ts'
 import { hashKey } from '../../src/bytes/hash.ts'
 import { isIsleError } from '../../src/errors.ts'
@@ -123,6 +124,14 @@ export const keys: fc.Arbitrary<Uint8Array> = fc
 	)
 	.map(([prefix, rest]) => Uint8Array.from([...utf8(prefix), ...rest]))
 
+/** An entry of kind blob holds a reference, made from its value. */
+function withBlobRef(item: ModelEntry): ModelEntry {
+	if (item.kind !== KIND_BLOB) return item
+	const packId = `w${(item.value[0] ?? 0) % 3}-${item.value.length % 4}`
+	const bytes = 300_000 + item.value.length
+	return { ...item, value: encodeBlobRef({ packId, offset: 64 + bytes, bytes, crc: 7 }) }
+}
+
 export const modelEntries: fc.Arbitrary<ModelEntry[]> = fc
 	.array(
 		fc.record({
@@ -137,7 +146,7 @@ export const modelEntries: fc.Arbitrary<ModelEntry[]> = fc
 		}),
 		{ minLength: 1, maxLength: 120 },
 	)
-	.map(sorted)
+	.map(entries => sorted(entries.map(withBlobRef)))
 
 /** A small table that has everything: versions, a tombstone, an expiry. */
 export const smallEntries: readonly ModelEntry[] = sorted([

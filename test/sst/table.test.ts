@@ -1,13 +1,34 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { decodeBlobRef } from '../../src/blob/blob-ref.ts'
 import { compareBytes } from '../../src/bytes/compare.ts'
 import { hashKey } from '../../src/bytes/hash.ts'
 import { CODEC_NAMES } from '../../src/sst/codec.ts'
 import { KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../../src/sst/entry.ts'
-import type { SstMeta } from '../../src/sst/sst-meta.ts'
+import type { BlobUse, SstMeta } from '../../src/sst/sst-meta.ts'
 import { metaRange, openTable, readSstMeta } from '../../src/sst/sst-table.ts'
 import { TableBuilder } from '../../src/sst/table-builder.ts'
-import { blockBytes, build, entry, keys, modelEntries, open, readAll, readNewest, utf8 } from './table-model.ts'
+import {
+	blockBytes,
+	build,
+	entry,
+	keys,
+	type ModelEntry,
+	modelEntries,
+	open,
+	readAll,
+	readNewest,
+	utf8,
+} from './table-model.ts'
+
+/** What the entries of kind blob hold of each pack, in the order of the packs' ids. */
+function blobUsesOf(entries: readonly ModelEntry[]): readonly BlobUse[] {
+	const refs = entries.filter(item => item.kind === KIND_BLOB).map(item => decodeBlobRef(item.value, 'here'))
+	return [...new Set(refs.map(ref => ref.packId))].sort().map(packId => {
+		const own = refs.filter(ref => ref.packId === packId)
+		return { packId, count: own.length, bytes: own.reduce((sum, ref) => sum + ref.bytes, 0) }
+	})
+}
 
 const blockSizes = fc.constantFrom(64, 100, 256, 1024, 16_384)
 
@@ -74,8 +95,10 @@ describe('the meta of a table', () => {
 					formatVersion: 1,
 					codec: 'lz4',
 					entryCount: entries.length,
+					keyCount: new Set(entries.map(item => Buffer.from(item.key).toString('hex'))).size,
 					tombstoneCount: entries.filter(item => item.kind === KIND_TOMBSTONE).length,
 					blobRefCount: entries.filter(item => item.kind === KIND_BLOB).length,
+					blobUses: blobUsesOf(entries),
 					smallestKey: entries[0]?.key ?? utf8(''),
 					largestKey: entries.at(-1)?.key ?? utf8(''),
 					minSeq: Math.min(...seqs),

@@ -2,19 +2,22 @@
 import fc from 'fast-check'
 import { compareBytes } from '../../src/bytes/compare.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../../src/manifest/manifest.ts'
-import type { SstMeta } from '../../src/sst/sst-meta.ts'
+import type { BlobUse, SstMeta } from '../../src/sst/sst-meta.ts'
 import { SST_FORMAT_VERSION } from '../../src/sst/sst-properties.ts'
 
 const count = fc.maxSafeNat()
 const key = fc.uint8Array({ minLength: 1, maxLength: 40 })
 const id = fc.string({ minLength: 1, maxLength: 20 })
+const packIds = fc.string({ minLength: 1, maxLength: 10, unit: 'grapheme-ascii' })
 const position = fc.record({ epoch: count, slot: count })
 
 export const sstMetas: fc.Arbitrary<SstMeta> = fc
 	.record({
 		codec: fc.constantFrom('none', 'deflate', 'lz4', 'zstd'),
 		entryCount: count.filter(value => value > 1),
-		shares: fc.tuple(fc.nat(), fc.nat()),
+		shares: fc.tuple(fc.nat(), fc.nat(), fc.nat()),
+		packs: fc.uniqueArray(packIds, { minLength: 1, maxLength: 3 }),
+		packBytes: count,
 		keys: fc.tuple(key, key),
 		seqs: fc.tuple(count, count),
 		times: fc.tuple(count, count),
@@ -22,15 +25,18 @@ export const sstMetas: fc.Arbitrary<SstMeta> = fc
 		rawBytes: count,
 		sizes: fc.tuple(count, count).filter(([a, b]) => a !== b),
 	})
-	.map(({ entryCount, shares, keys, seqs, times, sizes, ...rest }) => {
+	.map(({ entryCount, shares, packs, packBytes, keys, seqs, times, sizes, ...rest }) => {
 		const isAscending = compareBytes(keys[0], keys[1]) <= 0
+		const blobRefCount = shares[1] % Math.floor(entryCount / 2)
 		const [smallestKey, largestKey] = isAscending ? keys : [keys[1], keys[0]]
 		return {
 			...rest,
 			formatVersion: SST_FORMAT_VERSION,
 			entryCount,
+			keyCount: 1 + (shares[2] % entryCount),
 			tombstoneCount: shares[0] % Math.floor(entryCount / 2),
-			blobRefCount: shares[1] % Math.floor(entryCount / 2),
+			blobRefCount,
+			blobUses: blobUsesOf(packs, blobRefCount, packBytes),
 			smallestKey,
 			largestKey,
 			minSeq: Math.min(...seqs),
@@ -41,6 +47,12 @@ export const sstMetas: fc.Arbitrary<SstMeta> = fc
 			storedBytes: Math.max(...sizes),
 		}
 	})
+
+/** One reference to each pack but the last, which has the others. */
+function blobUsesOf(packs: readonly string[], blobRefCount: number, bytes: number): readonly BlobUse[] {
+	const used = [...packs].sort((a, b) => (a < b ? -1 : 1)).slice(0, blobRefCount)
+	return used.map((packId, i) => ({ packId, count: i + 1 < used.length ? 1 : blobRefCount - i, bytes }))
+}
 
 export const tableRefs: fc.Arbitrary<TableRef> = fc.record({ id, objectKey: id, offset: count, meta: sstMetas })
 
@@ -66,8 +78,10 @@ export function tableOf(name: string, minSeq: number, maxSeq: number): TableRef 
 			formatVersion: 1,
 			codec: 'none',
 			entryCount: maxSeq - minSeq + 1,
+			keyCount: maxSeq - minSeq + 1,
 			tombstoneCount: 0,
 			blobRefCount: 0,
+			blobUses: [],
 			smallestKey: Uint8Array.of(1),
 			largestKey: Uint8Array.of(9),
 			minSeq,

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { encodeBlobRef } from '../../src/blob/blob-ref.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { ArenaPool } from '../../src/memtable/arena-pool.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
-import { type EntryKind, toSeq } from '../../src/sst/entry.ts'
+import { type EntryKind, KIND_BLOB, toSeq } from '../../src/sst/entry.ts'
 import { viewSegments } from '../../src/sst/entry-arena.ts'
 import { sortEntries } from '../../src/sst/entry-sort.ts'
 import type { TableOptions } from '../../src/sst/table-builder.ts'
@@ -24,10 +25,16 @@ const keys = fc.oneof(
 	fc.integer({ min: 1, max: 300 }).map(length => 'same'.repeat(length)),
 )
 const kinds = fc.constantFrom<EntryKind>(0, 1, 2)
-const entries = fc.array(fc.tuple(keys, fc.uint8Array({ maxLength: 30 }), kinds, fc.nat()), {
-	minLength: 1,
-	maxLength: 600,
-})
+const blobRef = encodeBlobRef({ packId: 'w1-2', offset: 64, bytes: 300_000, crc: 5 })
+const mutation = fc
+	.tuple(keys, fc.uint8Array({ maxLength: 30 }), kinds, fc.nat())
+	.map(([key, value, kind, at]): [string | Uint8Array, Uint8Array, EntryKind, number] => [
+		key,
+		kind === KIND_BLOB ? blobRef : value,
+		kind,
+		at,
+	])
+const entries = fc.array(mutation, { minLength: 1, maxLength: 600 })
 
 function fill(
 	memtable: Memtable,
