@@ -22,6 +22,7 @@ import { compareRanges } from '../bytes/compare.ts'
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt } from '../errors.ts'
 import { readUint, writeUint } from './block-format.ts'
+import type { BlockRun } from './block-run.ts'
 import { KEY_MAX_BYTES } from './entry.ts'
 
 const HEADER_BYTES = 12
@@ -178,12 +179,54 @@ export class BlockIndex {
 		return compareRanges(this.#separators, this.#start(i), this.#separatorEnds[i] as number, key, 0, key.length)
 	}
 
+	/** The separator of block `i`, empty for the first: a view, not to be changed. */
+	separator(i: number): Uint8Array {
+		return this.#separators.subarray(this.#start(i), this.#separatorEnds[i] as number)
+	}
+
 	/** True when the separator of block `i` is `key` and a zero byte: versions of `key` may go on in that block. */
 	isContinuation(i: number, key: Uint8Array): boolean {
 		const start = this.#start(i)
 		const end = this.#separatorEnds[i] as number
 		if (end - start !== key.length + 1 || this.#separators[end - 1] !== 0) return false
 		return compareRanges(this.#separators, start, end - 1, key, 0, key.length) === 0
+	}
+
+	/** A copy of the separator of block `i`: empty for the first. */
+	separatorOf(i: number): Uint8Array<ArrayBuffer> {
+		return new Uint8Array(this.#separators.subarray(this.#start(i), this.#separatorEnds[i] as number))
+	}
+
+	/** The first block whose separator is ≥ `key`; `count` when there is none. Block 0 only for an empty key. */
+	findAtLeast(key: Uint8Array): number {
+		let low = 0
+		let high = this.count
+		while (low < high) {
+			const middle = (low + high) >>> 1
+			if (this.compareSeparator(middle, key) < 0) low = middle + 1
+			else high = middle
+		}
+		return low
+	}
+
+	/** Blocks `first` to `first + count − 1` as plain data, in memory of its own. */
+	slice(first: number, count: number, rawMaxBytes: number): BlockRun {
+		const end = first + count
+		const start = this.startOf(first)
+		const separatorCount = Math.min(count + 1, this.count - first)
+		const from = this.#start(first)
+		return {
+			firstBlock: first,
+			ends: Uint32Array.from(this.#blockEnds.subarray(first, end), blockEnd => blockEnd - start),
+			separators: new Uint8Array(
+				this.#separators.subarray(from, this.#separatorEnds[first + separatorCount - 1] as number),
+			),
+			separatorEnds: Uint32Array.from(
+				this.#separatorEnds.subarray(first, first + separatorCount),
+				separatorEnd => separatorEnd - from,
+			),
+			rawMaxBytes,
+		}
 	}
 
 	get memoryBytes(): number {

@@ -10,10 +10,11 @@
  * block) and goes on block by block.
  */
 import { compareBytes, equalBytes } from '../bytes/compare.ts'
-import { corrupt } from '../errors.ts'
+import { corrupt, invariant } from '../errors.ts'
 import { isSameBlobUses } from './blob-uses.ts'
 import { Block } from './block.ts'
 import { BlockIndex } from './block-index.ts'
+import type { BlockRun } from './block-run.ts'
 import { Filter } from './filter.ts'
 import { decodeFooter, FOOTER_BYTES } from './footer.ts'
 import type { SstMeta } from './sst-meta.ts'
@@ -80,10 +81,54 @@ export class SstTable {
 		return i + 1 < this.#index.count && this.#index.isContinuation(i + 1, key)
 	}
 
+	/**
+	 * Keys whose newest entry stands in block `i` or behind it are at or above this, all others below; empty for block 0.
+	 * A block whose separator the next one repeats holds older versions only. A view, not to be changed.
+	 */
+	separator(i: number): Uint8Array {
+		return this.#index.separator(i)
+	}
+
 	/** Where block `i` lies, counted from the start of the table. */
 	blockRange(i: number): TableRange {
 		const offset = this.#index.startOf(i)
 		return { offset, bytes: this.#index.endOf(i) - offset }
+	}
+
+	/** Stored bytes of the blocks before block `i` (of all blocks for `blockCount`). */
+	bytesBefore(i: number): number {
+		return i === this.#index.count ? this.#index.endOf(i - 1) : this.#index.startOf(i)
+	}
+
+	/**
+	 * A copy of the separator of block `i`, empty for the first: the newest entries of all keys below it stand before the
+	 * block, those of all keys from it on do not. A good place to cut a table by keys.
+	 */
+	separatorOf(i: number): Uint8Array<ArrayBuffer> {
+		return this.#index.separatorOf(i)
+	}
+
+	/** The blocks that hold the newest entries of all keys of [lower, upper); `null` is no bound. `end` is exclusive. */
+	blocksBetween(lower: Uint8Array | null, upper: Uint8Array | null): { readonly first: number; readonly end: number } {
+		const first = lower === null ? 0 : this.seekBlock(lower)
+		const isPastUpper = upper !== null && compareBytes(upper, this.meta.smallestKey) <= 0
+		const end = upper === null ? this.#index.count : isPastUpper ? 0 : this.#index.findAtLeast(upper)
+		return { first, end: Math.max(first, end) }
+	}
+
+	/** True when block `i` holds nothing but older versions of one key, whose newest stands in a block before. */
+	holdsOnlyOlderVersions(i: number): boolean {
+		if (i === 0) return false
+		const key = this.#index.separatorOf(i)
+		if (key[key.length - 1] !== 0) return false
+		if (i + 1 < this.#index.count) return this.#index.compareSeparator(i + 1, key) === 0
+		return equalBytes(key.subarray(0, key.length - 1), this.meta.largestKey)
+	}
+
+	/** `count` blocks from `first` on, at least one, for a job. */
+	blockRun(first: number, count: number): BlockRun {
+		invariant(count >= 1 && first >= 0 && first + count <= this.#index.count, `a run of ${count} blocks from ${first}`)
+		return this.#index.slice(first, count, this.#rawMaxBytes)
 	}
 
 	/**
