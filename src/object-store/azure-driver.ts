@@ -6,6 +6,8 @@
  */
 import { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
+import { isIsleError } from '../errors.ts'
+import { checkedDownload } from './answered-range.ts'
 import { azureCode, azureError, azureStatus } from './azure-errors.ts'
 import { type AzureListPage, type AzureListRequest, listAzure } from './azure-listing.ts'
 import { AzureWrites, BLOCK_BYTES, BlockUpload } from './azure-writes.ts'
@@ -39,15 +41,17 @@ export class AzureDriver implements CloudDriver {
 			const blob = this.#container.getBlobClient(key)
 			const answer = await blob.download(range?.offset ?? 0, range?.bytes, { abortSignal: signal, maxRetryRequests: 0 })
 			const stream = answer.readableStreamBody
-			return {
-				stream: stream instanceof Readable ? stream : undefined,
-				bytes: answer.contentLength ?? 0,
-				objectBytes: wholeBytes(answer.contentRange),
+			const { contentLength: bytes, contentRange } = answer
+			// Azurite answers with nothing where a range begins past the end, and the service with 416.
+			if (!(stream instanceof Readable) || (range !== undefined && bytes === 0)) {
+				if (stream instanceof Readable) stream.destroy()
+				return { stream: undefined, bytes: 0, objectBytes: undefined }
 			}
+			return checkedDownload({ stream, bytes, contentRange }, range, key)
 		} catch (error) {
 			if (azureStatus(error) === 416) return { stream: undefined, bytes: 0, objectBytes: undefined }
 			if (isAbsent(error)) return undefined
-			throw this.#typed(error, 'get', key)
+			throw isIsleError(error) ? error : this.#typed(error, 'get', key)
 		}
 	}
 
@@ -153,10 +157,4 @@ export class AzureDriver implements CloudDriver {
 /** A missing object, which is a value; a missing container is not. */
 function isAbsent(error: unknown): boolean {
 	return azureStatus(error) === 404 && azureCode(error) === 'BlobNotFound'
-}
-
-/** `bytes 0-99/1234` → 1234. */
-function wholeBytes(contentRange: string | undefined): number | undefined {
-	const whole = /\/(\d+)$/.exec(contentRange ?? '')?.[1]
-	return whole === undefined ? undefined : Number(whole)
 }

@@ -12,6 +12,8 @@
  * deletes an object whose upload it finds damaged: our formats carry checksums of their own.
  */
 import type { Bucket, File } from '@google-cloud/storage'
+import { isIsleError } from '../errors.ts'
+import { checkedDownload } from './answered-range.ts'
 import { joinBody } from './body.ts'
 import type { CloudDownload, CloudDriver, CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
 import { gcsError, gcsStatus } from './gcs-errors.ts'
@@ -46,10 +48,11 @@ export class GcsDriver implements CloudDriver {
 
 	async download(key: string, range: ByteRange | undefined, signal: AbortSignal): Promise<CloudDownload | undefined> {
 		try {
-			const download = await openDownload(this.#file(key), range, signal)
+			const answer = await openDownload(this.#file(key), range, signal)
 			this.#isBucketSeen = true
-			return download
+			return checkedDownload(answer, range, key)
 		} catch (error) {
+			if (isIsleError(error)) throw error
 			const status = gcsStatus(error)
 			if (status === 416) return { stream: undefined, bytes: 0, objectBytes: undefined }
 			if (status !== 404) throw this.#typed(error, 'get', key)

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events'
 import type { Readable } from 'node:stream'
 import type { File } from '@google-cloud/storage'
-import type { CloudDownload } from './cloud-driver.ts'
+import type { AnsweredBody } from './answered-range.ts'
 import type { ByteRange } from './object-store.ts'
 
 /**
@@ -14,7 +14,7 @@ import type { ByteRange } from './object-store.ts'
  * A stream that is destroyed before its answer has come makes the SDK throw where nobody can catch it (it pipes the
  * answer into the stream without looking), so one that is aborted while it waits is destroyed when the answer comes.
  */
-export function openDownload(file: File, range: ByteRange | undefined, signal: AbortSignal): Promise<CloudDownload> {
+export function openDownload(file: File, range: ByteRange | undefined, signal: AbortSignal): Promise<AnsweredBody> {
 	const span = range === undefined ? {} : { start: range.offset, end: range.offset + range.bytes - 1 }
 	const stream: Readable = file.createReadStream({ ...span, validation: false, decompress: false })
 	let isAnswered = false
@@ -46,12 +46,14 @@ export function openDownload(file: File, range: ByteRange | undefined, signal: A
 	})
 }
 
-function lengthsOf(headers: unknown): { bytes: number; objectBytes: number | undefined } {
-	const length = fieldOf(headers, 'content-length')
+function lengthsOf(headers: unknown): { bytes: number | undefined; contentRange: string | undefined } {
+	// Where an answer comes in chunks, Google states the length of the object in a header of its own.
+	const length = Number(fieldOf(headers, 'content-length') ?? fieldOf(headers, 'x-goog-stored-content-length'))
 	const range = fieldOf(headers, 'content-range')
-	const whole = /\/(\d+)$/.exec(typeof range === 'string' ? range : '')?.[1]
-	const stored = length ?? fieldOf(headers, 'x-goog-stored-content-length')
-	return { bytes: Number(stored ?? 0), objectBytes: whole === undefined ? undefined : Number(whole) }
+	return {
+		bytes: Number.isSafeInteger(length) ? length : undefined,
+		contentRange: typeof range === 'string' ? range : undefined,
+	}
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -8,8 +8,8 @@
  *   `SINGLE_MAX_BYTES`, and when they come as a stream, they go in parts; the condition stands at the last request.
  * - A range is checked against what the server says that it sends.
  */
-import { IsleError } from '../errors.ts'
 import { Retry, type RetryBudget } from '../host/backoff.ts'
+import { checkedDownload } from './answered-range.ts'
 import { bodyBytes, bodyPieces } from './body.ts'
 import type { CloudDownload, CloudDriver, CloudUpload, WriteCondition, WriteVerdict } from './cloud-driver.ts'
 import { SINGLE_MAX_BYTES, wholeBody } from './cloud-parts.ts'
@@ -55,12 +55,7 @@ export class S3Driver implements CloudDriver {
 			if (past !== undefined) return { stream: undefined, bytes: 0, objectBytes: past.objectBytes }
 			throw this.#typed(error, 'get', key)
 		}
-		try {
-			return range === undefined ? wholeDownload(body, key) : rangeDownload(body, range, key)
-		} catch (error) {
-			body.stream.destroy()
-			throw error
-		}
+		return checkedDownload(body, range, key)
 	}
 
 	async upload(key: string, body: Body, condition: WriteCondition, signal: AbortSignal): Promise<WriteVerdict> {
@@ -177,30 +172,4 @@ export class S3Driver implements CloudDriver {
 	#typed(error: unknown, operation: string, key: string): unknown {
 		return s3Error(error, { operation, key, url: this.url })
 	}
-}
-
-/** A body without an announced length could be cut without anybody noticing. */
-function wholeDownload({ stream, bytes }: S3Body, key: string): CloudDownload {
-	if (bytes === undefined) {
-		throw new IsleError('ISLE_UNSUPPORTED', `the server does not announce the length of its answers: key=\`${key}\``)
-	}
-	return { stream, bytes, objectBytes: bytes }
-}
-
-/** What the server says that it sends must be what was asked for, as far as the object goes. */
-function rangeDownload({ stream, bytes, contentRange }: S3Body, range: ByteRange, key: string): CloudDownload {
-	const answered = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? '')
-	if (answered === null) {
-		throw new IsleError('ISLE_UNSUPPORTED', `the server ignores ranges: key=\`${key}\``, { details: { key } })
-	}
-	const [first, last, objectBytes] = [Number(answered[1]), Number(answered[2]), Number(answered[3])]
-	const lastWanted = Math.min(range.offset + range.bytes, objectBytes) - 1
-	if (first !== range.offset || last !== lastWanted || last - first + 1 !== (bytes ?? range.bytes)) {
-		throw new IsleError(
-			'ISLE_UNAVAILABLE',
-			`the server sends another range than asked for: key=\`${key}\` offset=\`${range.offset}\` sent=\`${answered[0]}\``,
-			{ details: { key } },
-		)
-	}
-	return { stream, bytes: last - first + 1, objectBytes }
 }

@@ -13,7 +13,7 @@ describe.skipIf(server === undefined)('the Azure store behind a faulty proxy', a
 	const container = await server.createContainer()
 	cloudFaultTests({
 		endpoint: server.endpoint,
-		openAt: endpoint => openAzureStore({ container, client: server.client(endpoint) }),
+		openAt: (endpoint, host) => openAzureStore({ container, client: server.client(endpoint), host }),
 		createMethod: 'PUT',
 		serverError: azureAnswer(500, 'InternalError'),
 		serverBusy: azureAnswer(503, 'ServerBusy'),

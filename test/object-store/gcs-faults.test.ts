@@ -13,7 +13,7 @@ describe.skipIf(server === undefined)('the GCS store behind a faulty proxy', asy
 	const bucket = await server.createBucket()
 	cloudFaultTests({
 		endpoint: server.endpoint,
-		openAt: apiEndpoint => openGcsStore({ bucket, apiEndpoint }),
+		openAt: (apiEndpoint, host) => openGcsStore({ bucket, apiEndpoint, host }),
 		createMethod: 'POST',
 		serverError: gcsAnswer(500, 'backendError'),
 		serverBusy: gcsAnswer(503, 'backendError'),

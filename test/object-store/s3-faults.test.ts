@@ -29,7 +29,7 @@ if (server !== undefined) await createBucket(server, BUCKET)
 describe.skipIf(server === undefined)('the S3 store behind a faulty proxy', () => {
 	cloudFaultTests({
 		endpoint: reached.endpoint,
-		openAt: endpoint => storeOn({ ...reached, endpoint }, BUCKET),
+		openAt: (endpoint, host) => storeOn({ ...reached, endpoint }, BUCKET, host === undefined ? {} : { host }),
 		createMethod: 'PUT',
 		serverError: s3Answer(500, 'InternalError'),
 		serverBusy: s3Answer(503, 'SlowDown'),
@@ -98,24 +98,44 @@ describe.skipIf(server === undefined)('the S3 store, as only S3 goes wrong,', ()
 		expect(pieces.map(piece => piece.byteLength)).toEqual([MIB])
 	})
 
-	test('a server that answers another range, or ignores ranges, is not believed', async () => {
-		const answer = (status: number, range: string | undefined, body: string) =>
-			answerInstead({ status, body, headers: range === undefined ? {} : { 'content-range': range } })
-		const range = { offset: 10, bytes: 5 }
-		const cases: readonly [ReturnType<typeof answer>, string][] = [
-			[answer(206, 'bytes 10-12/100', 'abc'), 'ISLE_UNAVAILABLE'],
-			[answer(206, 'bytes 11-15/100', 'abcde'), 'ISLE_UNAVAILABLE'],
-			[answer(206, 'bytes 10-14/100', 'abc'), 'ISLE_UNAVAILABLE'],
-			[answer(200, undefined, 'abcde'), 'ISLE_UNSUPPORTED'],
-			[answer(206, 'bytes 10-12/13', 'abc'), 'ISLE_CORRUPT'],
-			[answerInstead(s3Answer(416, 'InvalidRange')), 'ISLE_CORRUPT'],
+	test('a range that begins past the end of its object, as the server says, is ISLE_CORRUPT', async () => {
+		proxy.spoil({ times: 1 }, answerInstead(s3Answer(416, 'InvalidRange')))
+		await expect(spoilt.getRange('any', { offset: 10, bytes: 5 })).rejects.toMatchObject({ code: 'ISLE_CORRUPT' })
+	})
+
+	test('deletes key by key, 16 at a time, on a server that has no batch deletion, and remembers it', async () => {
+		const refusals = [
+			s3Answer(501, 'NotImplemented'),
+			s3Answer(405, 'MethodNotAllowed'),
+			s3Answer(400, 'MissingContentMD5'),
 		]
-		for (const [fault, code] of cases) {
-			proxy.spoil({ times: 1 }, fault)
-			await expect(spoilt.getRange('any', range), JSON.stringify(fault)).rejects.toMatchObject({ code })
+		for (const refusal of refusals) {
+			const store = await storeOn({ ...reached, endpoint: proxy.endpoint }, BUCKET)
+			const prefix = freshKey()
+			const deleted = Array.from({ length: 40 }, (_, i) => `${prefix}/${i}`)
+			await Promise.all(deleted.map(key => direct.put(key, text('x'))))
+			const before = proxy.exchanges.length
+			proxy.spoil({ method: 'POST' }, answerInstead(refusal))
+			await store.deleteMany([...deleted, `${prefix}/absent`])
+			expect((await direct.list({ prefix })).objects).toEqual([])
+			await store.deleteMany([`${prefix}/1`, `${prefix}/2`])
+			const methods = proxy.exchanges.slice(before).map(({ method }) => method)
+			expect(methods).toEqual(['POST', ...Array<string>(43).fill('DELETE')])
+			proxy.heal()
 		}
-		proxy.spoil({ times: 1 }, answer(206, 'bytes 10-14/100', 'abcde'))
-		expect(await spoilt.getRange('any', range), 'the control').toEqual(text('abcde'))
+	})
+
+	test('does not take an outage, or a refusal of the credentials, for a missing batch deletion', async () => {
+		for (const [answer, code] of [
+			[s3Answer(503, 'SlowDown'), 'ISLE_UNAVAILABLE'],
+			[s3Answer(403, 'AccessDenied'), 'ISLE_DENIED'],
+			[s3Answer(404, 'NoSuchBucket'), 'ISLE_NOT_FOUND'],
+		] as const) {
+			const before = proxy.exchanges.length
+			proxy.spoil({ method: 'POST', times: 1 }, answerInstead(answer))
+			await expect(spoilt.deleteMany(['a/1', 'a/2'])).rejects.toMatchObject({ code })
+			expect(proxy.exchanges.length - before).toBe(1)
+		}
 	})
 
 	test('a batch deletion reports what its reply of 200 says was not deleted', async () => {

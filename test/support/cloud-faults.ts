@@ -4,9 +4,11 @@
  */
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Host } from '../../src/host/host.ts'
 import { sampleBytes, text } from '../../src/object-store/conformance-objects.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { retryingStore } from '../../src/object-store/retrying-store.ts'
+import { cloudHangTests } from './cloud-hangs.ts'
 import {
 	answerAfter,
 	answerInstead,
@@ -24,7 +26,7 @@ export interface CloudFaultOptions {
 	/** Address of the real server. */
 	readonly endpoint: string
 	/** A store of the one bucket of these tests, through a client of its own that reaches the server at `endpoint`. */
-	readonly openAt: (endpoint: string) => Promise<ObjectStore>
+	readonly openAt: (endpoint: string, host?: Host) => Promise<ObjectStore>
 	/** How the server creates an object. */
 	readonly createMethod: 'PUT' | 'POST'
 	readonly serverError: FixedAnswer
@@ -224,6 +226,8 @@ export function cloudFaultTests(options: CloudFaultOptions): void {
 		expect(await failureOf(retrying.get(key))).toMatchObject(UNAVAILABLE)
 		expect(await failureOf(retrying.deleteMany([key, 'other']))).toMatchObject(UNAVAILABLE)
 	})
+
+	cloudHangTests(options)
 
 	test('nothing that is inspected shows a credential', () => {
 		noSecrets(direct)

@@ -42,6 +42,8 @@ export type WireFault =
 	| { readonly kind: 'cut-body'; readonly bytes: number }
 	/** The answer's head and so many bytes of its body arrive; then nothing, and the connection stays. */
 	| { readonly kind: 'stall-body'; readonly bytes: number }
+	/** The answer's head arrives; then so many bytes of its body at each `proxy.step()`, and the rest at the last. */
+	| { readonly kind: 'step-body'; readonly bytes: number }
 	/** The server does it; no answer comes, and the connection stays. */
 	| { readonly kind: 'hang' }
 	/** The server does it twice, the second time after it has answered the first: a packet that came late. */
@@ -53,6 +55,7 @@ export const answerAfter = (answer: FixedAnswer): WireFault => ({ kind: 'answer-
 export const answerInstead = (answer: FixedAnswer): WireFault => ({ kind: 'answer-instead', answer })
 export const cutBody = (bytes: number): WireFault => ({ kind: 'cut-body', bytes })
 export const stallBody = (bytes: number): WireFault => ({ kind: 'stall-body', bytes })
+export const stepBody = (bytes: number): WireFault => ({ kind: 'step-body', bytes })
 export const hang = (): WireFault => ({ kind: 'hang' })
 export const repeat = (): WireFault => ({ kind: 'repeat' })
 
@@ -77,6 +80,8 @@ export interface FaultyProxy {
 	heal(): void
 	/** Resolves when `count` exchanges have met this fault. */
 	met(fault: WireFault['kind'], count?: number): Promise<void>
+	/** Lets each body that comes in steps come on by one. */
+	step(): void
 	stop(): Promise<void>
 }
 
@@ -105,6 +110,7 @@ class FaultyRelay implements FaultyProxy {
 	readonly #server: Server
 	readonly #sockets = new Set<Socket>()
 	readonly #waiting = new Set<() => void>()
+	readonly #steps = new Set<() => void>()
 	#rules: Rule[] = []
 
 	constructor(upstream: URL) {
@@ -142,6 +148,10 @@ class FaultyRelay implements FaultyProxy {
 		while (this.exchanges.filter(exchange => exchange.fault === fault).length < count) {
 			await new Promise<void>(resolve => this.#waiting.add(resolve))
 		}
+	}
+
+	step(): void {
+		for (const step of this.#steps) step()
 	}
 
 	async stop(): Promise<void> {
@@ -197,11 +207,27 @@ class FaultyRelay implements FaultyProxy {
 			case 'stall-body':
 				passOn(outgoing, answer).write(answer.body.subarray(0, fault.bytes))
 				return
+			case 'step-body':
+				this.#answerInSteps(outgoing, answer, fault.bytes)
+				return
 			case 'hang':
 				return
 			default:
 				unreachable(fault)
 		}
+	}
+
+	#answerInSteps(outgoing: ServerResponse, answer: Answer, bytes: number): void {
+		let at = 0
+		const step = (): void => {
+			outgoing.write(answer.body.subarray(at, at + bytes))
+			at += bytes
+			if (at < answer.body.byteLength) return
+			this.#steps.delete(step)
+			outgoing.end()
+		}
+		this.#steps.add(step)
+		passOn(outgoing, answer).flushHeaders()
 	}
 
 	#faultOf({ method, url }: IncomingMessage): WireFault | undefined {
