@@ -179,11 +179,6 @@ export class BlockIndex {
 		return compareRanges(this.#separators, this.#start(i), this.#separatorEnds[i] as number, key, 0, key.length)
 	}
 
-	/** The separator of block `i`, empty for the first: a view, not to be changed. */
-	separator(i: number): Uint8Array {
-		return this.#separators.subarray(this.#start(i), this.#separatorEnds[i] as number)
-	}
-
 	/** True when the separator of block `i` is `key` and a zero byte: versions of `key` may go on in that block. */
 	isContinuation(i: number, key: Uint8Array): boolean {
 		const start = this.#start(i)

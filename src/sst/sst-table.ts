@@ -81,14 +81,6 @@ export class SstTable {
 		return i + 1 < this.#index.count && this.#index.isContinuation(i + 1, key)
 	}
 
-	/**
-	 * Keys whose newest entry stands in block `i` or behind it are at or above this, all others below; empty for block 0.
-	 * A block whose separator the next one repeats holds older versions only. A view, not to be changed.
-	 */
-	separator(i: number): Uint8Array {
-		return this.#index.separator(i)
-	}
-
 	/** Where block `i` lies, counted from the start of the table. */
 	blockRange(i: number): TableRange {
 		const offset = this.#index.startOf(i)
