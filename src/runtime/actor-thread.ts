@@ -5,13 +5,22 @@
  *    makes the actor from its set-up and exposes its methods.
  * 2. Each call crosses as plain data and comes back in an envelope, because Comlink drops the codes of errors.
  * 3. Each call is raced with the end of the thread: Comlink itself never answers a call to a dead one.
- * 4. `close` closes the actor, then ends the thread.
+ * 4. What the actor has to say unasked comes as notices, over a port of their own that keeps no process alive.
+ * 5. `close` closes the actor, then ends the thread.
  *
  * The thread keeps the process alive while a call is under way, and not in between. What `wrap` returns is kept as long
  * as the thread: a call whose proxy is collected is never answered. Comlink's global `transferHandlers` stay untouched.
  */
 
-import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads'
+import {
+	isMainThread,
+	MessageChannel,
+	type MessagePort,
+	parentPort,
+	receiveMessageOnPort,
+	Worker,
+	workerData,
+} from 'node:worker_threads'
 import { type Endpoint, expose, type Remote, transfer, wrap } from 'comlink'
 import { fromWire, IsleError, invariant, toWire, type WireError } from '../errors.ts'
 
@@ -37,6 +46,14 @@ export interface ActorThreadOptions {
 	readonly setup: unknown
 	/** Told once when the thread ends without having been asked to. Must not throw. */
 	readonly onFailure?: ((error: unknown) => void) | undefined
+	/** What the actor says unasked, in order: plain data. Those of a call arrive before its answer. Must not throw. */
+	readonly onNotice?: ((notice: unknown) => void) | undefined
+}
+
+/** What the thread is given. */
+interface ThreadData {
+	readonly setup: unknown
+	readonly notices: MessagePort
 }
 
 type Envelope = { readonly ok: unknown } | { readonly error: WireError }
@@ -55,12 +72,20 @@ export class ActorThread<Actor extends ThreadActor> {
 	readonly #onFailure: ((error: unknown) => void) | undefined
 	/** One for each call under way: rejects it. */
 	readonly #losers = new Set<(reason: unknown) => void>()
+	/** Where notices arrive. */
+	readonly #notices: MessagePort
+	readonly #onNotice: ((notice: unknown) => void) | undefined
 	#death: IsleError | undefined
 	#closing: Promise<void> | undefined
 
 	/** Use `startActorThread`. */
-	constructor(worker: Worker, onFailure: ((error: unknown) => void) | undefined) {
+	constructor(worker: Worker, notices: MessagePort, options: Pick<ActorThreadOptions, 'onFailure' | 'onNotice'>) {
+		const { onFailure, onNotice } = options
 		this.#worker = worker
+		this.#notices = notices
+		this.#onNotice = onNotice
+		notices.on('message', notice => onNotice?.(notice))
+		notices.unref()
 		this.#onFailure = onFailure
 		this.#host = wrap<ActorHost>(endpointOf(worker))
 		worker.on('error', error => this.#die(error))
@@ -106,6 +131,7 @@ export class ActorThread<Actor extends ThreadActor> {
 		} finally {
 			this.#death ??= new IsleError('ISLE_CLOSED', 'the actor thread is closed')
 			await this.#worker.terminate()
+			this.#notices.close()
 		}
 	}
 
@@ -123,6 +149,7 @@ export class ActorThread<Actor extends ThreadActor> {
 			this.#losers.add(lose)
 			this.#worker.ref()
 			begin().then(envelope => {
+				this.#readNotices()
 				leave()
 				if ('ok' in envelope) resolve(envelope.ok)
 				else reject(fromWire(envelope.error))
@@ -130,10 +157,19 @@ export class ActorThread<Actor extends ThreadActor> {
 		})
 	}
 
+	/** Two ports keep no order between them: what was said before an answer is heard before it. */
+	#readNotices(): void {
+		for (let next = receiveMessageOnPort(this.#notices); next !== undefined; ) {
+			this.#onNotice?.(next.message)
+			next = receiveMessageOnPort(this.#notices)
+		}
+	}
+
 	#die(cause: unknown): void {
 		if (this.#death !== undefined) return
 		const death = new IsleError('ISLE_UNAVAILABLE', 'the actor thread died', { cause })
 		this.#death = death
+		this.#notices.close()
 		for (const lose of this.#losers) lose(death)
 		this.#onFailure?.(death)
 	}
@@ -147,13 +183,16 @@ export class ActorThread<Actor extends ThreadActor> {
 export async function startActorThread<Actor extends ThreadActor>(
 	options: ActorThreadOptions,
 ): Promise<ActorThread<Actor>> {
-	const { moduleUrl, setup, onFailure } = options
+	const { moduleUrl, setup, onFailure, onNotice } = options
 	const { NODE_OPTIONS: _, ...env } = process.env
-	const worker = new Worker(new URL(moduleUrl), { workerData: setup, execArgv: [], env })
+	const { port1, port2 } = new MessageChannel()
+	const data: ThreadData = { setup, notices: port2 }
+	const worker = new Worker(new URL(moduleUrl), { workerData: data, transferList: [port2], execArgv: [], env })
 	let isStarted = false
-	const thread = new ActorThread<Actor>(worker, error => {
+	const onDeath = (error: unknown): void => {
 		if (isStarted) onFailure?.(error)
-	})
+	}
+	const thread = new ActorThread<Actor>(worker, port1, { onFailure: onDeath, onNotice })
 	try {
 		await thread.ready()
 	} catch (error) {
@@ -164,11 +203,17 @@ export async function startActorThread<Actor extends ThreadActor>(
 	return thread
 }
 
-/** Called by the module of an actor, in its thread: makes the actor from the set-up of `startActorThread` and serves it. */
-export function serveActor(createActor: (setup: unknown) => Promise<ThreadActor>): void {
+/**
+ * Called by the module of an actor, in its thread: makes the actor from the set-up of `startActorThread` and serves it.
+ * `notify` sends plain data to whoever started the thread.
+ */
+export function serveActor(
+	createActor: (setup: unknown, notify: (notice: unknown) => void) => Promise<ThreadActor>,
+): void {
 	const port = parentPort
 	invariant(!isMainThread && port !== null, 'an actor is served outside of a thread of its own')
-	const made = Promise.resolve(workerData).then(createActor)
+	const { setup, notices }: ThreadData = workerData
+	const made = Promise.resolve().then(() => createActor(setup, notice => notices.postMessage(notice)))
 	// Whoever calls is told; until somebody does, a failure must not end the thread as an unhandled rejection.
 	made.catch(() => undefined)
 	const underWay = new Set<Promise<Envelope>>()

@@ -28,6 +28,23 @@ test('buffers move into the thread', async () => {
 	await thread.close()
 })
 
+test('what the actor says unasked arrives in order, and before the answer of the call that said it', async () => {
+	const heard: unknown[] = []
+	const thread = await startActorThread<CountingActor>({
+		moduleUrl,
+		setup: { start: 0 },
+		onNotice: notice => heard.push(notice),
+	})
+	const words = Array.from({ length: 100 }, (_, index) => `word ${index}`)
+	for (const from of [0, 50]) {
+		const said = words.slice(from, from + 50)
+		expect(await thread.call('say', said)).toBe(50)
+		expect(heard).toEqual(words.slice(0, from + 50))
+	}
+	await thread.close()
+	expect(heard).toEqual(words)
+})
+
 test('errors cross with code, details and cause, and the actor lives on', async () => {
 	const thread = await start({ start: 0 })
 	const error: unknown = await thread.call('fail', 'ISLE_FENCED').catch((reason: unknown) => reason)
