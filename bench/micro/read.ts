@@ -11,6 +11,7 @@ import { transcoderOf } from '../../src/bytes/encoding.ts'
 import { TableSource } from '../../src/cache/table-source.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { seededRandom } from '../../src/host/random.ts'
+import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import type { Manifest, TableRef } from '../../src/manifest/manifest.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
@@ -55,13 +56,10 @@ async function load(store: ObjectStore, count: number, codec: CodecName): Promis
 		l0.push(ref)
 	}
 	return {
+		...EMPTY_MANIFEST,
 		writerPosition: { epoch: 1, slot: 0 },
-		maintenancePosition: { epoch: 0, slot: 0 },
 		lastSeq: count * ROWS,
-		lastCommitMs: 0,
 		l0,
-		runs: [],
-		blobPacks: [],
 	}
 }
 

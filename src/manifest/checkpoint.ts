@@ -12,7 +12,10 @@
  *     8       4     CRC-32 of bytes 0–7 and of the body
  *     12      …     body: writer position (epoch, slot), maintenance position (epoch, slot), last sequence number,
  *                   last commit time (varints); L0: count, TableRefs; runs: count, each id (string), count, TableRefs;
- *                   blob packs: count, BlobPackRefs
+ *                   blob packs: count, BlobPackRefs; change floor (position); marks: count, CommitMarks; pending merges:
+ *                   count, PendingMerges; removed: count, RemovedObjects; announced checkpoint (optional
+ *                   CheckpointPositions); swept writer epoch, swept maintenance epoch (varints); maintainer (optional
+ *                   MaintainerNote)
  */
 import { ByteReader } from '../bytes/byte-reader.ts'
 import { ByteWriter } from '../bytes/byte-writer.ts'
@@ -20,7 +23,23 @@ import { crc32 } from '../bytes/crc32.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
-import type { Manifest } from './manifest.ts'
+import type { CheckpointPositions, Manifest } from './manifest.ts'
+import {
+	readCheckpointPositions,
+	readMaintainerNote,
+	readMark,
+	readOptional,
+	readPendingMerge,
+	readPosition,
+	readRemovedObject,
+	writeCheckpointPositions,
+	writeMaintainerNote,
+	writeMark,
+	writeOptional,
+	writePendingMerge,
+	writePosition,
+	writeRemovedObject,
+} from './state-codec.ts'
 import {
 	readBlobPackRef,
 	readId,
@@ -39,14 +58,13 @@ const FOLDER = 'checkpoints/'
 const NAME = /^checkpoints\/(\d{16})-(\d{16})_(\d{16})-(\d{16})$/
 const LIST_PAGE_MAX = 1000
 
-export interface CheckpointName {
+export interface CheckpointName extends CheckpointPositions {
 	readonly key: string
-	readonly maintenancePosition: LogPosition
-	readonly writerPosition: LogPosition
 }
 
-export function checkpointKey(manifest: Pick<Manifest, 'maintenancePosition' | 'writerPosition'>): string {
-	return `${FOLDER}${positionName(manifest.maintenancePosition)}_${positionName(manifest.writerPosition)}`
+/** A manifest will do: it has both positions. */
+export function checkpointKey(positions: CheckpointPositions): string {
+	return `${FOLDER}${positionName(positions.maintenancePosition)}_${positionName(positions.writerPosition)}`
 }
 
 /** Throws `ISLE_CORRUPT` for a name in the folder that is no checkpoint's. */
@@ -66,15 +84,18 @@ export async function newestCheckpoint(
 	store: ObjectStore,
 	options: RequestOptions = {},
 ): Promise<CheckpointName | undefined> {
-	let startAfter: string | undefined
-	let newest: CheckpointName | undefined
-	for (;;) {
+	return (await listCheckpoints(store, options)).at(-1)
+}
+
+/** All that are on the store, the oldest first. One LIST a page of a thousand. */
+export async function listCheckpoints(store: ObjectStore, options: RequestOptions = {}): Promise<CheckpointName[]> {
+	const names: CheckpointName[] = []
+	for (let startAfter: string | undefined; ; ) {
 		const page = await store.list({ ...options, prefix: FOLDER, startAfter, limit: LIST_PAGE_MAX })
-		// Names are of fixed width: the last one in byte order is the newest.
-		const last = page.objects.at(-1)
-		if (last !== undefined) newest = parseCheckpointKey(last.key)
-		if (!page.isTruncated || last === undefined) return newest
-		startAfter = last.key
+		// Names are of fixed width: byte order is the order of positions.
+		for (const { key } of page.objects) names.push(parseCheckpointKey(key))
+		startAfter = page.objects.at(-1)?.key
+		if (!page.isTruncated || startAfter === undefined) return names
 	}
 }
 
@@ -106,6 +127,14 @@ export function encodeCheckpoint(manifest: Manifest): Uint8Array {
 		writeList(writer, run.tables, table => writeTableRef(writer, table))
 	})
 	writeList(writer, manifest.blobPacks, pack => writeBlobPackRef(writer, pack))
+	writePosition(writer, manifest.changeFloor)
+	writeList(writer, manifest.marks, mark => writeMark(writer, mark))
+	writeList(writer, manifest.pendingMerges, merge => writePendingMerge(writer, merge))
+	writeList(writer, manifest.removed, removed => writeRemovedObject(writer, removed))
+	writeOptional(writer, manifest.announced, announced => writeCheckpointPositions(writer, announced))
+	writer.varint(manifest.sweptWriterEpoch)
+	writer.varint(manifest.sweptMaintenanceEpoch)
+	writeOptional(writer, manifest.maintainer, note => writeMaintainerNote(writer, note))
 	const body = writer.finish()
 	const bytes = new Uint8Array(PREAMBLE_BYTES + body.length)
 	const view = new DataView(bytes.buffer)
@@ -144,6 +173,14 @@ export function decodeCheckpoint(bytes: Uint8Array, where: string): Manifest {
 			tables: readList(reader, where, () => readTableRef(reader, where)),
 		})),
 		blobPacks: readList(reader, where, () => readBlobPackRef(reader)),
+		changeFloor: readPosition(reader),
+		marks: readList(reader, where, () => readMark(reader)),
+		pendingMerges: readList(reader, where, () => readPendingMerge(reader, where)),
+		removed: readList(reader, where, () => readRemovedObject(reader)),
+		announced: readOptional(reader, where, () => readCheckpointPositions(reader)),
+		sweptWriterEpoch: reader.varint(),
+		sweptMaintenanceEpoch: reader.varint(),
+		maintainer: readOptional(reader, where, () => readMaintainerNote(reader, where)),
 	}
 	reader.expectEnd()
 	return manifest
@@ -151,13 +188,4 @@ export function decodeCheckpoint(bytes: Uint8Array, where: string): Manifest {
 
 function positionName(position: LogPosition): string {
 	return `${String(position.epoch).padStart(16, '0')}-${String(position.slot).padStart(16, '0')}`
-}
-
-function writePosition(writer: ByteWriter, position: LogPosition): void {
-	writer.varint(position.epoch)
-	writer.varint(position.slot)
-}
-
-function readPosition(reader: ByteReader): LogPosition {
-	return { epoch: reader.varint(), slot: reader.varint() }
 }

@@ -16,9 +16,8 @@ import type { LogRecord } from '../log/record.ts'
 import type { SstMeta } from '../sst/sst-meta.ts'
 import { decodeSstMeta, encodeSstMeta } from '../sst/sst-properties.ts'
 import type { BlobPackRef, TableRef } from './manifest.ts'
-import { readBlobPackRef, readId, readList, writeBlobPackRef, writeList } from './table-ref-codec.ts'
+import { readBlobPackRef, readId, readList, readObjectKey, writeBlobPackRef, writeList } from './table-ref-codec.ts'
 
-const OBJECT_KEY_MAX_BYTES = 1024
 const PLACE_OBJECT = 0 // Persisted: never renumber.
 const PLACE_INLINE = 1 // Persisted: never renumber.
 
@@ -84,7 +83,7 @@ export function decodeCommit(record: LogRecord, where: string): LoadedCommit {
 		const id = readId(reader)
 		const place = reader.u8()
 		if (place === PLACE_OBJECT) {
-			return { id, objectKey: reader.string(OBJECT_KEY_MAX_BYTES), offset: 0, meta: decodeSstMeta(reader, where) }
+			return { id, objectKey: readObjectKey(reader), offset: 0, meta: decodeSstMeta(reader, where) }
 		}
 		if (place !== PLACE_INLINE) throw corrupt(where, `table ${id} is at a place of unknown kind ${place}`)
 		const section = record.sections[reader.varint()]

@@ -4,7 +4,14 @@
  * whoever has folded the writer log at least to that position may apply the edit.
  */
 import type { LogPosition } from '../log/log-position.ts'
-import type { BlobPackRef, CheckpointPositions, CommitMark, MaintainerNote, PendingMerge, TableRef } from './manifest.ts'
+import type {
+	BlobPackRef,
+	CheckpointPositions,
+	CommitMark,
+	MaintainerNote,
+	PendingMerge,
+	TableRef,
+} from './manifest.ts'
 
 /** Where an added table goes: a run (made when it is not there yet), or `null`: L0, in the place of one that was rewritten. */
 export interface AddedTable {

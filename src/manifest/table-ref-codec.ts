@@ -24,7 +24,7 @@ export function writeTableRef(writer: ByteWriter, table: TableRef): void {
 export function readTableRef(reader: ByteReader, where: string): TableRef {
 	return {
 		id: readId(reader),
-		objectKey: reader.string(OBJECT_KEY_MAX_BYTES),
+		objectKey: readObjectKey(reader),
 		offset: reader.varint(),
 		meta: decodeSstMeta(reader, where),
 	}
@@ -40,10 +40,14 @@ export function writeBlobPackRef(writer: ByteWriter, pack: BlobPackRef): void {
 export function readBlobPackRef(reader: ByteReader): BlobPackRef {
 	return {
 		id: readId(reader),
-		objectKey: reader.string(OBJECT_KEY_MAX_BYTES),
+		objectKey: readObjectKey(reader),
 		bytes: reader.varint(),
 		valueCount: reader.varint(),
 	}
+}
+
+export function readObjectKey(reader: ByteReader): string {
+	return reader.string(OBJECT_KEY_MAX_BYTES)
 }
 
 export function readId(reader: ByteReader): string {

@@ -1,5 +1,6 @@
-/** Commits and checkpoints whose bytes are kept in `golden/`: a change that alters one breaks every database that exists. */
+/** Commits, edits and checkpoints whose bytes are kept in `golden/`: a change that alters one breaks every database that exists. */
 import type { CommitBody } from '../../src/manifest/commit.ts'
+import type { EditRecord } from '../../src/manifest/edit.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../../src/manifest/manifest.ts'
 import type { SstMeta } from '../../src/sst/sst-meta.ts'
 
@@ -66,6 +67,14 @@ export const GOLDEN_CHECKPOINTS: Readonly<Record<string, Manifest>> = {
 		l0: [],
 		runs: [],
 		blobPacks: [],
+		changeFloor: { epoch: 0, slot: 0 },
+		marks: [],
+		pendingMerges: [],
+		removed: [],
+		announced: undefined,
+		sweptWriterEpoch: 0,
+		sweptMaintenanceEpoch: 0,
+		maintainer: undefined,
 	},
 	'checkpoint-full': {
 		writerPosition: { epoch: 3, slot: 41 },
@@ -81,5 +90,67 @@ export const GOLDEN_CHECKPOINTS: Readonly<Record<string, Manifest>> = {
 			{ id: 'm1-1', tables: [table('m1-2', 1, 19)] },
 		],
 		blobPacks: [pack, { ...pack, id: 'w2-1', objectKey: 'blobs/2-1' }],
+		changeFloor: { epoch: 2, slot: 900 },
+		marks: [
+			{ position: { epoch: 2, slot: 900 }, lastSeq: 40, committedAtMs: 1_700_000_000_001 },
+			{ position: { epoch: 3, slot: 12 }, lastSeq: 90, committedAtMs: 1_700_000_000_100 },
+		],
+		pendingMerges: [
+			{
+				runId: 'm2-9',
+				inputs: ['w3-40', 'w3-41'],
+				outputs: [table('m2-10', 100, 280)],
+				resumeKey: Uint8Array.of(0x62, 0x63, 0),
+			},
+			{ runId: 'm2-11', inputs: ['m1-2'], outputs: [], resumeKey: new Uint8Array(0) },
+		],
+		removed: [
+			{ objectKey: 'sst/w1-1', bytes: 70_000, removedAt: { epoch: 1, slot: 3 }, removedAtMs: 1_700_000_000_002 },
+			{
+				objectKey: 'blobs/w1-2',
+				bytes: 5_000_000_000,
+				removedAt: { epoch: 2, slot: 1 },
+				removedAtMs: 1_700_000_000_003,
+			},
+		],
+		announced: { maintenancePosition: { epoch: 2, slot: 5 }, writerPosition: { epoch: 3, slot: 12 } },
+		sweptWriterEpoch: 2,
+		sweptMaintenanceEpoch: 1,
+		maintainer: { policies: ['merge', 'time-window'], writerEpoch: 3 },
 	},
+}
+
+/** One of each kind of edit. */
+export const GOLDEN_EDITS: Readonly<Record<string, EditRecord>> = {
+	'edits-of-every-kind': {
+		position: { epoch: 2, slot: 7 },
+		writerPosition: { epoch: 3, slot: 41 },
+		committedAtMs: 1_700_000_000_123,
+		edits: [
+			{ kind: 'maintainer', note: { policies: ['age'], writerEpoch: 0 } },
+			{
+				kind: 'replace',
+				remove: ['w3-40', 'w3-41'],
+				add: [
+					{ runId: 'm2-9', table: table('m2-10', 100, 280) },
+					{ runId: null, table: table('m2-12', 300, 310) },
+				],
+				addPacks: [{ ...pack, id: 'm2-13', objectKey: 'blobs/m2-13' }],
+			},
+			{
+				kind: 'pending',
+				merge: { runId: 'm2-14', inputs: ['m1-2'], outputs: [table('m2-15', 1, 9)], resumeKey: Uint8Array.of(0x63) },
+			},
+			{ kind: 'abandon', runId: 'm2-14' },
+			{
+				kind: 'announce',
+				checkpoint: { maintenancePosition: { epoch: 2, slot: 5 }, writerPosition: { epoch: 3, slot: 12 } },
+				mark: { position: { epoch: 3, slot: 12 }, lastSeq: 90, committedAtMs: 1_700_000_000_100 },
+			},
+			{ kind: 'floor', position: { epoch: 3, slot: 12 } },
+			{ kind: 'deleted', objectKeys: ['sst/w1-1', 'log/0000000000000001/0000000000000004'] },
+			{ kind: 'swept', writerEpoch: 2, maintenanceEpoch: 1 },
+		],
+	},
+	'edits-none': { position: { epoch: 1, slot: 0 }, writerPosition: { epoch: 0, slot: 0 }, committedAtMs: 0, edits: [] },
 }

@@ -3,6 +3,7 @@ import type { Encoding } from '../../src/bytes/encoding.ts'
 import { transcoderOf } from '../../src/bytes/encoding.ts'
 import { TableSource, type TableSourceOptions } from '../../src/cache/table-source.ts'
 import { systemHost } from '../../src/host/host.ts'
+import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import type { Manifest, SortedRun, TableRef } from '../../src/manifest/manifest.ts'
 import { ArenaPool } from '../../src/memtable/arena-pool.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
@@ -58,13 +59,9 @@ export async function storeTable(store: ObjectStore, table: TableFixture): Promi
 export function manifestOf(parts: Partial<Manifest>): Manifest {
 	const all = [...(parts.l0 ?? []), ...(parts.runs ?? []).flatMap(run => run.tables)]
 	return {
+		...EMPTY_MANIFEST,
 		writerPosition: { epoch: 1, slot: 0 },
-		maintenancePosition: { epoch: 0, slot: 0 },
 		lastSeq: all.reduce((newest, ref) => Math.max(newest, ref.meta.maxSeq), 0),
-		lastCommitMs: 0,
-		l0: [],
-		runs: [],
-		blobPacks: [],
 		...parts,
 	}
 }

@@ -1,6 +1,7 @@
 /** fast-check arbitraries for what manifests are made of. */
 import fc from 'fast-check'
 import { compareBytes } from '../../src/bytes/compare.ts'
+import type { Edit, EditRecord } from '../../src/manifest/edit.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../../src/manifest/manifest.ts'
 import type { BlobUse, SstMeta } from '../../src/sst/sst-meta.ts'
 import { SST_FORMAT_VERSION } from '../../src/sst/sst-properties.ts'
@@ -58,6 +59,16 @@ export const tableRefs: fc.Arbitrary<TableRef> = fc.record({ id, objectKey: id, 
 
 export const blobPackRefs: fc.Arbitrary<BlobPackRef> = fc.record({ id, objectKey: id, bytes: count, valueCount: count })
 
+const checkpointPositions = fc.record({ maintenancePosition: position, writerPosition: position })
+const marks = fc.record({ position, lastSeq: count, committedAtMs: count })
+const notes = fc.record({ policies: fc.array(id, { maxLength: 3 }), writerEpoch: count })
+const pendingMerges = fc.record({
+	runId: id,
+	inputs: fc.array(id, { maxLength: 3 }),
+	outputs: fc.array(tableRefs, { maxLength: 2 }),
+	resumeKey: fc.uint8Array({ maxLength: 40 }),
+})
+
 export const manifests: fc.Arbitrary<Manifest> = fc.record({
 	writerPosition: position,
 	maintenancePosition: position,
@@ -66,6 +77,40 @@ export const manifests: fc.Arbitrary<Manifest> = fc.record({
 	l0: fc.array(tableRefs, { maxLength: 3 }),
 	runs: fc.array(fc.record({ id, tables: fc.array(tableRefs, { maxLength: 2 }) }), { maxLength: 2 }),
 	blobPacks: fc.array(blobPackRefs, { maxLength: 2 }),
+	changeFloor: position,
+	marks: fc.array(marks, { maxLength: 3 }),
+	pendingMerges: fc.array(pendingMerges, { maxLength: 2 }),
+	removed: fc.array(fc.record({ objectKey: id, bytes: count, removedAt: position, removedAtMs: count }), {
+		maxLength: 3,
+	}),
+	announced: fc.option(checkpointPositions, { nil: undefined }),
+	sweptWriterEpoch: count,
+	sweptMaintenanceEpoch: count,
+	maintainer: fc.option(notes, { nil: undefined }),
+})
+
+const edits: fc.Arbitrary<Edit> = fc.oneof(
+	fc.record({ kind: fc.constant('maintainer' as const), note: notes }),
+	fc.record({
+		kind: fc.constant('replace' as const),
+		remove: fc.array(id, { maxLength: 3 }),
+		add: fc.array(fc.record({ runId: fc.option(id), table: tableRefs }), { maxLength: 3 }),
+		addPacks: fc.array(blobPackRefs, { maxLength: 2 }),
+	}),
+	fc.record({ kind: fc.constant('pending' as const), merge: pendingMerges }),
+	fc.record({ kind: fc.constant('abandon' as const), runId: id }),
+	fc.record({ kind: fc.constant('announce' as const), checkpoint: checkpointPositions, mark: marks }),
+	fc.record({ kind: fc.constant('floor' as const), position }),
+	fc.record({ kind: fc.constant('deleted' as const), objectKeys: fc.array(id, { maxLength: 3 }) }),
+	fc.record({ kind: fc.constant('swept' as const), writerEpoch: count, maintenanceEpoch: count }),
+)
+
+/** Whatever the codec must carry; what they say makes no sense. */
+export const editRecords: fc.Arbitrary<EditRecord> = fc.record({
+	position,
+	writerPosition: position,
+	committedAtMs: count,
+	edits: fc.array(edits, { maxLength: 4 }),
 })
 
 /** A table of sequence numbers `minSeq` … `maxSeq` in an object of its own; whatever does not matter is filled in. */
