@@ -25,7 +25,10 @@ const BY_ERROR: Readonly<Record<string, Meaning>> = {
 	},
 	InvalidAuthenticationInfo: { code: DENIED, advice: 'the token is wrong or expired' },
 	NoAuthenticationInformation: { code: DENIED, advice: 'no credentials were sent' },
-	AuthorizationFailure: { code: DENIED, advice: 'the firewall of the account or the scope of the SAS does not let it' },
+	AuthorizationFailure: {
+		code: DENIED,
+		advice: 'the SAS has expired or does not cover this, or the firewall of the account does not let it',
+	},
 	AuthorizationPermissionMismatch: {
 		code: DENIED,
 		advice: 'the identity lacks the permission, give it the role Storage Blob Data Contributor (or Reader)',
@@ -91,6 +94,10 @@ export function azureError(error: unknown, operation: string, key: string, conta
 function meaningOf(error: unknown, status: number | undefined, name: string | undefined): Meaning {
 	if (error instanceof Error && CREDENTIAL_FAILURES.includes(error.name)) {
 		return { code: DENIED, advice: 'no credentials were found, or they are wrong or expired' }
+	}
+	// The SDK has no code for this; nothing was sent.
+	if (status === undefined && error instanceof Error && /non-TLS protected/.test(error.message)) {
+		return { code: DENIED, advice: 'tokens are sent over https only, and the endpoint is none' }
 	}
 	const named = name === undefined ? undefined : status === undefined ? BY_FAILURE[name] : BY_ERROR[name]
 	if (named !== undefined) return named

@@ -18,7 +18,7 @@ const PATTERNS: readonly (readonly [pattern: RegExp, replacement: string])[] = [
 		/\b((?:X-Amz-)?(?:Signature|Credential|Security-Token)|AWSAccessKeyId|AccountKey|SharedAccessSignature|sig|(?:access_|refresh_|id_|session_?)?token|assertion|client_secret|private_key|secret\w*|password)(["']?\s*[=:]\s*["']?)(?!Bearer\b|SharedKey\b)[^\s&,;"'<>`]+/gi,
 		'$1$2…',
 	],
-	[/\b(Bearer|Basic|SharedKey|SharedKeyLite)\s+[^\s"'<>`]+/gi, '$1 …'],
+	[/\b(Bearer|Basic|SharedKey|SharedKeyLite)\s+(?!token\b|auth)[^\s"'<>`]+/gi, '$1 …'],
 	[/\bya29\.[\w.-]+/g, '…'],
 	// Ids of long-term and temporary access keys of AWS: 20 characters that begin so.
 	[/\b(AKIA|ASIA)[A-Z0-9]{16}\b/g, '$1…'],

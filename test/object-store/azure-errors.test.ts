@@ -163,6 +163,15 @@ describe('azureError', () => {
 		expect(codeOf(new TypeError('of the SDK'))).toBe('ISLE_UNAVAILABLE')
 	})
 
+	test('a token that would have to travel over http is ISLE_DENIED, and none is sent', async () => {
+		const token = { getToken: async () => ({ token: 's3cr3t', expiresOnTimestamp: 4_000_000_000_000 }) }
+		const client = new BlobServiceClient('http://127.0.0.1:9/me', token)
+		const failure: unknown = await (await openAzureStore({ container: 'box', client }))
+			.get('a')
+			.catch((e: unknown) => e)
+		expect(failure).toMatchObject({ code: 'ISLE_DENIED', message: expect.stringContaining('https only') })
+	})
+
 	test('names the clock and expired credentials, the key and the container, and keeps no credential', () => {
 		const message = 'failed: https://x.blob.core.windows.net/box/a?sv=1&sig=s3cr3t AccountKey=s3cr3t; Bearer s3cr3t'
 		const error = azureError(

@@ -4,17 +4,17 @@
  * Steps: fetch the programs once (`fetch-ceph-rgw.sh`); write a configuration and keys for a cluster of one monitor, one
  * storage daemon that keeps everything in memory, and one gateway; start them; make a user; wait until the port answers.
  *
- * Invariants: everything stands in one temporary folder, which `stop` removes; every process dies with this one, however
- * it ends (`setpriv --pdeathsig`); nothing listens beyond loopback.
+ * Invariants: everything stands in one temporary folder, which `stop` removes, or else the next run; every process dies
+ * with this one, however it ends (`setpriv --pdeathsig`); nothing listens beyond loopback.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { sleep, systemClock } from '../../../src/host/clock.ts'
 import { systemRandom } from '../../../src/host/random.ts'
+import { makeOwnedFolder } from './owned-folder.ts'
 import { freePorts, type TestServer } from './test-server.ts'
 
 const PROGRAMS = join(import.meta.dirname, '../../../node_modules/.cache/isledb-servers/ceph-rgw')
@@ -61,7 +61,7 @@ function commandOf(program: string): string[] {
 }
 
 class Cluster {
-	readonly #folder = mkdtempSync(join(tmpdir(), 'isledb-rgw-'))
+	readonly #folder = makeOwnedFolder('isledb-rgw-')
 	readonly #conf = join(this.#folder, 'ceph.conf')
 	readonly #daemons: ChildProcess[] = []
 	readonly #gatewayPort: number
