@@ -13,12 +13,13 @@
 import { equalBytes } from '../bytes/compare.ts'
 import { IsleError } from '../errors.ts'
 import { Retry, retryIdempotent } from '../host/backoff.ts'
-import type { Host } from '../host/host.ts'
+import { type Host, systemHost } from '../host/host.ts'
 import type { CreateOutcome, ObjectStore, RequestOptions } from './object-store.ts'
 
 export interface ProbeOptions extends RequestOptions {
 	/** `check`: also a conditional create whose body goes in parts, 4 requests and 8 MiB more. Default `skip`. */
 	readonly parts?: 'check' | 'skip' | undefined
+	readonly host?: Host | undefined
 }
 
 /** More than a part of any of our adapters. */
@@ -32,8 +33,8 @@ const BUDGET = { maxAttempts: MAX_ATTEMPTS, budgetMs: 30_000, basePauseMs: 50, m
  * `ISLE_UNAVAILABLE` when the store gave no verdict, and what the store throws (`ISLE_DENIED`, …). Five requests when
  * all goes well.
  */
-export async function probeStore(store: ObjectStore, host: Host, options: ProbeOptions = {}): Promise<void> {
-	const { parts = 'skip' } = options
+export async function probeStore(store: ObjectStore, options: ProbeOptions = {}): Promise<void> {
+	const { parts = 'skip', host = systemHost } = options
 	if (parts !== 'check' && parts !== 'skip') throw new TypeError('Expected `parts` to be `check` or `skip`')
 	const key = `probe/${Buffer.from(host.random.bytes(16)).toString('hex')}`
 	const first = host.random.bytes(16)

@@ -138,7 +138,7 @@ export class Writer {
 		const replay = new ManifestReplay(log, loaded => options.onLoaded?.(loaded))
 		const beforeFirstUse = async (): Promise<void> => {
 			await assertPrefixIsFree(store, { signal })
-			await probeStore(store, host, { signal })
+			await probeStore(store, { host, signal })
 		}
 		const owner = await claimLog({ log, host, replay, signal, beforeFirstUse })
 		const manifest = replay.manifestAt(owner.nextPosition)

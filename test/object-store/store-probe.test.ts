@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { IsleError } from '../../src/errors.ts'
-import { systemHost } from '../../src/host/host.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import type { Body, CreateOutcome, ListPage, ObjectStore } from '../../src/object-store/object-store.ts'
 import { probeStore } from '../../src/object-store/store-probe.ts'
@@ -9,7 +8,7 @@ import { type ManualHost, manualHost } from '../support/manual-clock.ts'
 import { PassThroughStore } from '../support/pass-through-store.ts'
 
 async function probed(store: ObjectStore, host: ManualHost = manualHost()): Promise<unknown> {
-	const probing = probeStore(store, host).then(
+	const probing = probeStore(store, { host }).then(
 		() => 'trusted',
 		(error: unknown) => error,
 	)
@@ -52,7 +51,7 @@ describe('probeStore', () => {
 
 	test('asks for bodies in parts when it is told to, and refuses a store that knows no condition there', async () => {
 		const store = new FaultyStore(new MemoryStore())
-		await probeStore(store, systemHost, { parts: 'check' })
+		await probeStore(store, { parts: 'check' })
 		expect(store.calls.map(({ operation }) => operation)).toEqual([
 			'createIfAbsent',
 			'createIfAbsent',
@@ -69,14 +68,14 @@ describe('probeStore', () => {
 				return { kind: 'created' }
 			}
 		})()
-		await probeStore(halfSafe, systemHost)
-		await expect(probeStore(halfSafe, systemHost, { parts: 'check' })).rejects.toMatchObject({
+		await probeStore(halfSafe)
+		await expect(probeStore(halfSafe, { parts: 'check' })).rejects.toMatchObject({
 			...UNSAFE,
 			message: expect.stringContaining('in parts'),
 		})
 		expect(await leftIn(halfSafe.inner)).toBe(0)
 		// @ts-expect-error passes what JavaScript callers may pass
-		await expect(probeStore(store, systemHost, { parts: true })).rejects.toThrow(TypeError)
+		await expect(probeStore(store, { parts: true })).rejects.toThrow(TypeError)
 	})
 
 	test('refuses a store that says exists and overwrites all the same', async () => {
@@ -143,7 +142,7 @@ describe('probeStore', () => {
 		const host = manualHost()
 		const controller = new AbortController()
 		const held = store.hold({ operation: 'get' })
-		const probing = expect(probeStore(store, host, { signal: controller.signal })).rejects.toBe('stop')
+		const probing = expect(probeStore(store, { host, signal: controller.signal })).rejects.toBe('stop')
 		await held.reached
 		controller.abort('stop')
 		await probing
