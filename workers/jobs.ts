@@ -5,9 +5,14 @@
  * ArrayBuffer of its output (each whole, none twice). The same table runs in worker threads and in the inline pool.
  */
 import { toWire, type WireError } from '../src/errors.ts'
+import { collectBlobRefsJob } from './collect-blob-refs.ts'
 import { type DecodeBlocksInput, type DecodeBlocksOutput, decodeBlocksJob } from './decode-blocks.ts'
 import { type EncodeTableInput, type EncodeTableOutput, encodeTableJob } from './encode-table.ts'
+import { type FillCacheInput, type FillCacheOutput, fillCacheJob } from './fill-cache.ts'
+import type { CollectBlobRefsInput, CollectBlobRefsOutput, MergeTablesInput, MergeTablesOutput } from './merge-job.ts'
+import { mergeTablesJob } from './merge-tables.ts'
 import { type SortEntriesInput, type SortEntriesOutput, sortEntriesJob } from './sort-entries.ts'
+import { type SweepCacheInput, type SweepCacheOutput, sweepCacheJob } from './sweep-cache.ts'
 
 /** Asks a worker whether it lives: sent before any buffer is risked. */
 export interface ProbeInput {
@@ -15,18 +20,26 @@ export interface ProbeInput {
 }
 
 export interface JobInputs {
+	readonly 'collect-blob-refs': CollectBlobRefsInput
 	readonly 'decode-blocks': DecodeBlocksInput
 	readonly 'encode-table': EncodeTableInput
+	readonly 'merge-tables': MergeTablesInput
+	readonly 'fill-cache': FillCacheInput
 	readonly probe: ProbeInput
 	readonly 'sort-entries': SortEntriesInput
+	readonly 'sweep-cache': SweepCacheInput
 }
 
 export interface JobOutputs {
+	readonly 'collect-blob-refs': CollectBlobRefsOutput
 	readonly 'decode-blocks': DecodeBlocksOutput
 	readonly 'encode-table': EncodeTableOutput
+	readonly 'merge-tables': MergeTablesOutput
+	readonly 'fill-cache': FillCacheOutput
 	/** The word of the input. */
 	readonly probe: ProbeInput
 	readonly 'sort-entries': SortEntriesOutput
+	readonly 'sweep-cache': SweepCacheOutput
 }
 
 export type JobName = keyof JobInputs
@@ -43,10 +56,14 @@ export type JobHandlers = {
 }
 
 const jobHandlers: JobHandlers = {
+	'collect-blob-refs': collectBlobRefsJob,
 	'decode-blocks': decodeBlocksJob,
 	'encode-table': encodeTableJob,
+	'merge-tables': mergeTablesJob,
+	'fill-cache': input => fillCacheJob(input),
 	probe: ({ word }) => ({ output: { word }, transfer: [] }),
 	'sort-entries': sortEntriesJob,
+	'sweep-cache': sweepCacheJob,
 }
 
 /** What crosses back: errors as data, because `structuredClone` drops their codes. */

@@ -34,7 +34,7 @@ export interface MergeOutputOptions {
 }
 
 export interface MergeTablesInput {
-	/** At least one; their order does not matter: the newest version of a key is the one of the largest sequence number. */
+	/** Their order does not matter: the newest version of a key is the one of the largest sequence number. */
 	readonly sources: readonly MergeSource[]
 	/** Keys below it are left out; `null`: none are. */
 	readonly lower: Uint8Array | null
@@ -72,7 +72,6 @@ export interface MergeTablesOutput {
 }
 
 export interface CollectBlobRefsInput {
-	/** At least one. */
 	readonly sources: readonly MergeSource[]
 	/** Packs whose references are asked for. */
 	readonly packIds: readonly string[]
@@ -81,10 +80,10 @@ export interface CollectBlobRefsInput {
 /** References to one pack, by offset ascending, each once. */
 export interface PackRefs {
 	readonly packId: string
-	readonly offsets: Float64Array
+	readonly offsets: Float64Array<ArrayBuffer>
 	/** Lengths of the values, and their CRCs as in `BlobRef`. */
-	readonly bytes: Float64Array
-	readonly crcs: Uint32Array
+	readonly bytes: Float64Array<ArrayBuffer>
+	readonly crcs: Uint32Array<ArrayBuffer>
 }
 
 export interface CollectBlobRefsOutput {

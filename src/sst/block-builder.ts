@@ -11,6 +11,7 @@
  * Invariants: every key of the block begins with the prefix; `ends` never decreases; nothing outside `count` is read.
  */
 import { copyRange } from '../bytes/copy.ts'
+import type { Block } from './block.ts'
 import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, writeUint } from './block-format.ts'
 import { type BlockShape, encodeDeltas, encodeExpiries, measureBlock } from './block-shape.ts'
 import type { EntryKind } from './entry.ts'
@@ -79,6 +80,41 @@ export class BlockBuilder {
 		return (keyBuf[keyOffset + shared] as number) - (data[base + shared] as number)
 	}
 
+	/** As `relate`, for the key of entry `i` of a decoded block. */
+	relateEntry(source: Block, i: number): number {
+		const bytes = source.bytes
+		const split = source.prefixBytes
+		// Byte p of the key is bytes[before + p] in the prefix of its block, and bytes[behind + p] in its suffix.
+		const before = source.prefixStart
+		const behind = source.suffixStartAt(i) - split
+		const keyBytes = split + source.valueStartAt(i) - source.suffixStartAt(i)
+		const prefix = this.#prefix
+		const prefixBytes = this.#prefixBytes
+		const limit = Math.min(prefixBytes, keyBytes)
+		let shared = 0
+		const firstEnd = Math.min(limit, split)
+		while (shared < firstEnd && prefix[shared] === bytes[before + shared]) shared++
+		if (shared >= split) while (shared < limit && prefix[shared] === bytes[behind + shared]) shared++
+		this.sharedBytes = shared
+		if (shared < prefixBytes) {
+			return shared === keyBytes
+				? -1
+				: (bytes[(shared < split ? before : behind) + shared] as number) - (prefix[shared] as number)
+		}
+		const data = this.#data
+		const last = this.#count - 1
+		const start = last === 0 ? 0 : (this.#ends[2 * last - 1] as number)
+		const lastBytes = prefixBytes + (this.#ends[2 * last] as number) - start
+		const base = start - prefixBytes
+		const common = Math.min(lastBytes, keyBytes)
+		const secondEnd = Math.min(common, split)
+		while (shared < secondEnd && data[base + shared] === bytes[before + shared]) shared++
+		if (shared >= split) while (shared < common && data[base + shared] === bytes[behind + shared]) shared++
+		this.sharedBytes = shared
+		if (shared === common) return keyBytes - lastBytes
+		return (bytes[(shared < split ? before : behind) + shared] as number) - (data[base + shared] as number)
+	}
+
 	/** Estimated raw size once the key that was given to `relate` is appended with its value. */
 	bytesWith(keyBytes: number, valueBytes: number): number {
 		const prefixBytes = Math.min(this.#prefixBytes, this.sharedBytes)
@@ -102,9 +138,7 @@ export class BlockBuilder {
 		if (i === 0) {
 			this.#begin(keyBuf, keyOffset, keyBytes)
 		} else {
-			if (this.sharedBytes < this.#prefixBytes) this.#shortenPrefix(this.sharedBytes)
-			if (this.sharedBytes < this.#commonBytes) this.#commonBytes = this.sharedBytes
-			if (i === this.#kinds.length) this.#growColumns()
+			this.#prepare(i)
 		}
 		const prefixBytes = this.#prefixBytes
 		const start = this.#dataBytes
@@ -117,14 +151,34 @@ export class BlockBuilder {
 			copyRange(keyBuf, keyOffset + prefixBytes, keyEnd - start, this.#data, start)
 			copyRange(valueBuf, valueOffset, valueBytes, this.#data, keyEnd)
 		}
-		this.#ends[2 * i] = keyEnd
-		this.#ends[2 * i + 1] = end
-		this.#seqs[i] = seq
-		this.#kinds[i] = kind
-		this.#expiries[i] = expiresAtMs
-		if (expiresAtMs !== 0) this.#hasExpiry = true
-		this.#dataBytes = end
-		this.#count = i + 1
+		this.#finishEntry(i, keyEnd, end, seq, kind, expiresAtMs)
+	}
+
+	/** As `append`, for entry `i` of a decoded block, which was given to `relateEntry` (unless this block is empty). */
+	appendEntry(source: Block, i: number, seq: number, kind: EntryKind, expiresAtMs: number): void {
+		const slot = this.#count
+		const split = source.prefixBytes
+		const suffixStart = source.suffixStartAt(i)
+		const valueStart = source.valueStartAt(i)
+		const valueEnd = source.valueEndAt(i)
+		if (slot === 0) {
+			const key = source.keyAt(i)
+			this.#begin(key, 0, key.length)
+		} else {
+			this.#prepare(slot)
+		}
+		const prefixBytes = this.#prefixBytes
+		const start = this.#dataBytes
+		const end = start + split - prefixBytes + valueEnd - suffixStart
+		if (end > this.#data.length) this.#growData(end)
+		if (prefixBytes >= split) {
+			copyRange(source.bytes, suffixStart + prefixBytes - split, end - start, this.#data, start)
+		} else {
+			const rest = split - prefixBytes
+			copyRange(source.bytes, source.prefixStart + prefixBytes, rest, this.#data, start)
+			copyRange(source.bytes, suffixStart, valueEnd - suffixStart, this.#data, start + rest)
+		}
+		this.#finishEntry(slot, end - (valueEnd - valueStart), end, seq, kind, expiresAtMs)
 	}
 
 	/** A copy of the key of the last entry. */
@@ -179,6 +233,25 @@ export class BlockBuilder {
 		this.#count = 0
 		this.#dataBytes = 0
 		this.#hasExpiry = false
+	}
+
+	/** Makes ready for entry `slot`, which is not the first and whose key is related to the last one. */
+	#prepare(slot: number): void {
+		if (this.sharedBytes < this.#prefixBytes) this.#shortenPrefix(this.sharedBytes)
+		if (this.sharedBytes < this.#commonBytes) this.#commonBytes = this.sharedBytes
+		if (slot === this.#kinds.length) this.#growColumns()
+	}
+
+	/** Entry `slot`, whose key and value have been copied, ends at `end`. */
+	#finishEntry(slot: number, keyEnd: number, end: number, seq: number, kind: EntryKind, expiresAtMs: number): void {
+		this.#ends[2 * slot] = keyEnd
+		this.#ends[2 * slot + 1] = end
+		this.#seqs[slot] = seq
+		this.#kinds[slot] = kind
+		this.#expiries[slot] = expiresAtMs
+		if (expiresAtMs !== 0) this.#hasExpiry = true
+		this.#dataBytes = end
+		this.#count = slot + 1
 	}
 
 	#encodeColumns(shape: BlockShape, target: Uint8Array, start: number): void {

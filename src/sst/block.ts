@@ -28,6 +28,10 @@ export class Block {
 	readonly #positions: Uint32Array
 	/** Of each suffix the first four bytes as a number: a search touches a few lines of memory instead of every suffix it tries. */
 	#heads: Uint32Array | undefined
+	/** Where the entries end and the columns begin. */
+	readonly #dataEnd: number
+	/** True when some key has several versions in this block. */
+	readonly hasVersions: boolean
 	#wasSought = false
 	readonly #seqWidth: number
 	readonly #seqStart: number
@@ -69,7 +73,13 @@ export class Block {
 		this.#expiryStart = this.#seqStart + this.count * this.#seqWidth
 		this.#kindStart = hasKinds ? this.#expiryStart + this.count * this.#expiryWidth : -1
 		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where)
-		this.#verify(where)
+		this.#dataEnd = endsStart
+		this.hasVersions = this.#verify(where)
+	}
+
+	/** Bytes of all keys and values. */
+	get rawBytes(): number {
+		return this.#dataEnd - this.prefixStart - this.prefixBytes + this.count * this.prefixBytes
 	}
 
 	/** Memory that the block keeps alive, in bytes; with what later seeks add. */
@@ -188,6 +198,11 @@ export class Block {
 		return this.#expiryWidth > 0
 	}
 
+	/** The kind of all entries, or `undefined` when each says its own. */
+	get commonKind(): EntryKind | undefined {
+		return this.#kindStart < 0 ? (this.#kind as EntryKind) : undefined
+	}
+
 	kindAt(i: number): EntryKind {
 		return (this.#kindStart < 0 ? this.#kind : this.bytes[this.#kindStart + i]) as EntryKind
 	}
@@ -195,6 +210,25 @@ export class Block {
 	seqAt(i: number): number {
 		const width = this.#seqWidth
 		return this.#minSeq + readUint(this.bytes, this.#seqStart + i * width, width)
+	}
+
+	/** Writes the sequence numbers of all entries into `target`, where there is room for `count`. */
+	copySeqs(target: Float64Array): void {
+		const bytes = this.bytes
+		const base = this.#minSeq
+		const count = this.count
+		const width = this.#seqWidth
+		let at = this.#seqStart
+		if (width > 3) {
+			for (let i = 0; i < count; i++, at += width) target[i] = base + readUint(bytes, at, width)
+			return
+		}
+		// The common case, in 32-bit arithmetic.
+		for (let i = 0; i < count; i++, at += width) {
+			let delta = 0
+			for (let j = 0; j < width; j++) delta |= (bytes[at + j] as number) << (8 * j)
+			target[i] = base + delta
+		}
 	}
 
 	/** 0: never. */
@@ -238,8 +272,8 @@ export class Block {
 		return heads
 	}
 
-	/** Checks columns and order once, so that no reader has to. */
-	#verify(where: string): void {
+	/** Checks columns and order once, so that no reader has to. True when some key has several versions. */
+	#verify(where: string): boolean {
 		const bytes = this.bytes
 		const positions = this.#positions
 		const count = this.count
@@ -259,6 +293,7 @@ export class Block {
 			}
 		}
 		const suffixMax = KEY_MAX_BYTES - this.prefixBytes
+		let hasVersions = false
 		for (let i = 0; i < count; i++) {
 			const start = positions[2 * i] as number
 			const end = positions[2 * i + 1] as number
@@ -277,7 +312,9 @@ export class Block {
 			if (order > 0 || (order === 0 && this.seqAt(i - 1) <= this.seqAt(i))) {
 				throw corrupt(where, `entry ${i} of a block is out of order`)
 			}
+			if (order === 0) hasVersions = true
 		}
+		return hasVersions
 	}
 }
 

@@ -23,6 +23,11 @@ export function worthwhileBytes(rawBytes: number): number {
 	return rawBytes - Math.ceil(rawBytes / 8)
 }
 
+/** The number of the codec that a stored block names. */
+export function codecIdOf(stored: Uint8Array): number {
+	return stored[CODEC_AT] as number
+}
+
 /** Fills in the header of a block whose payload already lies at `at + 9`, up to `end`. */
 export function sealBlock(target: Uint8Array, at: number, end: number, codecId: number, rawBytes: number): void {
 	target[at + CODEC_AT] = codecId
@@ -32,12 +37,12 @@ export function sealBlock(target: Uint8Array, at: number, end: number, codecId: 
 
 /**
  * Checks a stored block and returns its raw form, in memory that keeps nothing else alive: a copy, unless `stored` has
- * a buffer of its own.
+ * a buffer of its own, or `mayShare` says that its buffer may be kept and stays as it is.
  *
  * @throws ISLE_CORRUPT (CRC, a raw size above `rawMaxBytes`, a payload that is not what it says) or ISLE_UNSUPPORTED
  * (a codec of a newer version).
  */
-export function openStoredBlock(stored: Uint8Array, rawMaxBytes: number, where: string): Uint8Array {
+export function openStoredBlock(stored: Uint8Array, rawMaxBytes: number, where: string, mayShare = false): Uint8Array {
 	if (stored.length < STORED_HEADER_BYTES) throw corrupt(where, 'a stored block that is shorter than its header')
 	if (crc32(stored.subarray(CODEC_AT)) !== readUint(stored, 0, 4))
 		throw corrupt(where, 'a block whose CRC does not match')
@@ -50,7 +55,7 @@ export function openStoredBlock(stored: Uint8Array, rawMaxBytes: number, where: 
 		if (rawBytes !== stored.length - STORED_HEADER_BYTES)
 			throw corrupt(where, 'a raw block of another size than declared')
 		const payload = new Uint8Array(stored.buffer, stored.byteOffset + STORED_HEADER_BYTES, rawBytes)
-		return stored.length === stored.buffer.byteLength ? payload : new Uint8Array(payload)
+		return mayShare || stored.length === stored.buffer.byteLength ? payload : new Uint8Array(payload)
 	}
 	const codec = codecById(codecId, where)
 	const raw = new Uint8Array(rawBytes)

@@ -1,15 +1,17 @@
 /**
  * Builds a whole SSTable in memory: [data block]… [filter] [block index] [properties] [footer].
  *
- * Steps: `add` entries in order; a block that is full is encoded, compressed and sealed into the output; `finish` writes
- * the sections behind the blocks and gives the table away.
+ * Steps: `add` entries in order (`addEntry` takes them from a decoded block, `addBlock` a whole block as it is stored); a
+ * block that is full is encoded, compressed and sealed into the output; `finish` writes the sections behind the blocks and
+ * gives the table away.
  *
  * Invariants: keys ascend, and sequence numbers descend within a key (checked for every entry); the filter holds each
  * distinct user key once; offsets are u32, so a table ends below 4 GiB.
  */
+import { compareRanges } from '../bytes/compare.ts'
 import { hashKey } from '../bytes/hash.ts'
 import { invariant } from '../errors.ts'
-import { BlobUseCounter } from './blob-uses.ts'
+import type { Block } from './block.ts'
 import { BlockBuilder } from './block-builder.ts'
 import { BLOCK_BYTES_MAX } from './block-format.ts'
 import { BlockIndexBuilder } from './block-index.ts'
@@ -17,9 +19,12 @@ import { CODEC_NONE, type Codec, codecByName } from './codec.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from './entry.ts'
 import { encodeFilter, filterBytesFor } from './filter.ts'
 import { encodeFooter, FOOTER_BYTES } from './footer.ts'
+import { KeyHashes } from './key-hashes.ts'
 import type { CodecName, SstMeta } from './sst-meta.ts'
 import { encodeProperties, SST_FORMAT_VERSION } from './sst-properties.ts'
 import { STORED_HEADER_BYTES, sealBlock, worthwhileBytes } from './stored-block.ts'
+import { TableCounts } from './table-counts.ts'
+import { TABLE_MAX_BYTES, TableOutput } from './table-output.ts'
 
 export interface TableOptions {
 	readonly codec: CodecName
@@ -39,45 +44,27 @@ export interface BuiltTable {
 }
 
 const BLOCK_BYTES_MIN = 64
-const TABLE_MAX_BYTES = 0xffffffff
-/** The output buffer of a finished builder waits for the next one of this thread, up to this size: warm pages are 3 × faster. */
-const SPARE_MAX_BYTES = 33_554_432
-
-/** Not state of a job: only memory, never read before it is written. */
-let spareOutput: Uint8Array | undefined
-
-function takeOutput(): Uint8Array {
-	const output = spareOutput ?? new Uint8Array(65_536)
-	spareOutput = undefined
-	return output
-}
 
 export class TableBuilder {
 	readonly #codec: Codec | undefined
 	readonly #codecName: CodecName
 	readonly #blockBytes: number
 	readonly #filterBitsPerKey: number
-	readonly #minWriteMs: number
-	readonly #maxWriteMs: number
+	#minWriteMs: number
+	#maxWriteMs: number
 	readonly #block: BlockBuilder
 	readonly #index = new BlockIndexBuilder()
-	#out = takeOutput()
-	#outBytes = 0
+	readonly #out = new TableOutput()
 	/** Raw form of the block at hand, when it is compressed from there. */
 	#raw = new Uint8Array(0)
 	#largestRawBlockBytes = 0
-	#hashes = new Uint32Array(1024)
-	#keyCount = 0
-	#entryCount = 0
-	#tombstoneCount = 0
-	#blobRefCount = 0
-	readonly #blobUses = new BlobUseCounter()
-	#rawBytes = 0
-	#minSeq = Number.POSITIVE_INFINITY
-	#maxSeq = 0
-	#maxExpiresAtMs = 0
-	#hasImmortal = false
+	readonly #keys = new KeyHashes()
+	readonly #counts = new TableCounts()
+	/** What filter, index and footer would take if the table ended at the last sealed block. */
+	#tailBytes = FOOTER_BYTES + 128
 	#smallestKey: Uint8Array = new Uint8Array(0)
+	/** Last key of the block that was added whole, as long as no entry stands behind it. */
+	#passedKey: Uint8Array = new Uint8Array(0)
 	#isFinished = false
 
 	/** @throws RangeError for options out of their range, ISLE_UNSUPPORTED for an unknown codec. */
@@ -97,12 +84,27 @@ export class TableBuilder {
 
 	/** What the finished table will take, to within a few per cent. */
 	get estimatedBytes(): number {
-		const tail = filterBytesFor(this.#keyCount, this.#filterBitsPerKey) + this.#index.encodedBytes
-		return this.#outBytes + this.#block.estimatedBytes + tail + FOOTER_BYTES + 128
+		return this.#out.length + this.#block.estimatedBytes + this.#tailBytes
 	}
 
 	get entryCount(): number {
-		return this.#entryCount
+		return this.#counts.entryCount
+	}
+
+	/** Raw size at which a block is closed. */
+	get blockBytes(): number {
+		return this.#blockBytes
+	}
+
+	/** Estimated raw size of the block at hand; 0 when it is empty. */
+	get openBlockBytes(): number {
+		return this.#block.count === 0 ? 0 : this.#block.estimatedBytes
+	}
+
+	/** The times of the entries' commits, when they become known only as the entries come. */
+	setWriteTimes(minWriteMs: number, maxWriteMs: number): void {
+		this.#minWriteMs = minWriteMs
+		this.#maxWriteMs = maxWriteMs
 	}
 
 	/**
@@ -144,49 +146,94 @@ export class TableBuilder {
 				this.#index.addSeparator(keyBuf, keyOffset, keyBytes, block.sharedBytes, order === 0)
 			}
 		} else {
-			invariant(!this.#isFinished, 'add after finish')
-			this.#smallestKey = new Uint8Array(keyBuf.subarray(keyOffset, keyOffset + keyBytes))
+			this.#beginBlock(keyBuf, keyOffset, keyBytes)
 		}
 		block.append(keyBuf, keyOffset, keyBytes, seq, kind, expiresAtMs, valueBuf, valueOffset, valueBytes)
-		if (order !== 0) this.#addHash(hashKey(keyBuf, keyOffset, keyOffset + keyBytes))
-		this.#entryCount++
-		this.#rawBytes += keyBytes + valueBytes
-		if (kind === KIND_TOMBSTONE) this.#tombstoneCount++
-		else if (kind === KIND_BLOB) this.#addBlobRef(valueBuf.subarray(valueOffset, valueOffset + valueBytes))
-		if (seq < this.#minSeq) this.#minSeq = seq
-		if (seq > this.#maxSeq) this.#maxSeq = seq
-		if (expiresAtMs === 0) this.#hasImmortal = true
-		else if (expiresAtMs > this.#maxExpiresAtMs) this.#maxExpiresAtMs = expiresAtMs
+		if (order !== 0) this.#keys.add(hashKey(keyBuf, keyOffset, keyOffset + keyBytes))
+		this.#counts.add(seq, kind, expiresAtMs, keyBytes + valueBytes)
+		if (kind === KIND_BLOB) this.#counts.addBlobRef(valueBuf.subarray(valueOffset, valueOffset + valueBytes))
+	}
+
+	/**
+	 * Appends entry `i` of a decoded block, whose sequence number is `seq`, as it is: what `add` does with its parts.
+	 * Its key is larger than the last one.
+	 */
+	addEntry(source: Block, i: number, seq: number): void {
+		const block = this.#block
+		if (block.count > 0) {
+			const order = block.relateEntry(source, i)
+			if (order <= 0) invariant(false, `entry out of order, sequence ${seq}`)
+			if (block.bytesWith(source.keyBytesAt(i), source.valueEndAt(i) - source.valueStartAt(i)) > this.#blockBytes) {
+				this.#writeBlock()
+				const key = source.keyAt(i)
+				this.#index.addSeparator(key, 0, key.length, block.sharedBytes, false)
+			}
+		} else {
+			const key = source.keyAt(i)
+			this.#beginBlock(key, 0, key.length)
+		}
+		const kind = source.kindAt(i)
+		const expiresAtMs = source.expiresAtMsAt(i)
+		block.appendEntry(source, i, seq, kind, expiresAtMs)
+		this.#keys.addEntry(source, i)
+		const valueStart = source.valueStartAt(i)
+		const suffixStart = source.suffixStartAt(i)
+		this.#counts.add(seq, kind, expiresAtMs, source.prefixBytes + source.valueEndAt(i) - suffixStart)
+		if (kind === KIND_BLOB) this.#counts.addBlobRef(source.bytes.subarray(valueStart, source.valueEndAt(i)))
+	}
+
+	/**
+	 * Appends all entries of a block, one version of each key, as the bytes that it is stored in: nothing is encoded or
+	 * compressed again. Its keys are larger than the last one; `seqs` are its sequence numbers. `stored` was decoded to
+	 * `source`, so its CRC is known to be right. Closes the block at hand, however small that is.
+	 */
+	addBlock(source: Block, seqs: Float64Array, stored: Uint8Array): void {
+		invariant(!source.hasVersions, 'a block with several versions of a key is added whole')
+		if (this.#block.count > 0) {
+			if (this.#block.relateEntry(source, 0) <= 0) invariant(false, 'block out of order')
+			this.#writeBlock()
+			const key = source.keyAt(0)
+			this.#index.addSeparator(key, 0, key.length, this.#block.sharedBytes, false)
+		} else {
+			const key = source.keyAt(0)
+			this.#beginBlock(key, 0, key.length)
+		}
+		const out = this.#out
+		const end = out.length + stored.length
+		out.reserve(end)
+		out.bytes.set(stored, out.length)
+		if (source.bytes.length > this.#largestRawBlockBytes) this.#largestRawBlockBytes = source.bytes.length
+		for (let i = 0; i < source.count; i++) this.#keys.addEntry(source, i)
+		this.#counts.addBlock(source, seqs)
+		this.#passedKey = source.keyAt(source.count - 1)
+		this.#endBlock(end)
 	}
 
 	/** Ends the table. At least one entry must have been added; the builder is of no use afterwards. */
 	finish(): BuiltTable {
-		invariant(this.#entryCount > 0 && !this.#isFinished, 'finish of an empty or finished table')
+		invariant(this.#counts.entryCount > 0 && !this.#isFinished, 'finish of an empty or finished table')
 		this.#isFinished = true
-		const largestKey = this.#block.lastKey()
-		this.#writeBlock()
-		const filterBytes = filterBytesFor(this.#keyCount, this.#filterBitsPerKey)
+		let largestKey = this.#passedKey
+		if (this.#block.count > 0) {
+			largestKey = this.#block.lastKey()
+			this.#writeBlock()
+		}
+		const keyCount = this.#keys.count
+		const filterBytes = filterBytesFor(keyCount, this.#filterBitsPerKey)
 		const indexBytes = this.#index.encodedBytes
-		const metaOffset = this.#outBytes
-		const blobUses = this.#blobUses.finish()
+		const metaOffset = this.#out.length
+		const counts = this.#counts.finish()
 		const describe = (storedBytes: number): SstMeta => ({
 			formatVersion: SST_FORMAT_VERSION,
 			codec: this.#codecName,
-			entryCount: this.#entryCount,
-			keyCount: this.#keyCount,
-			tombstoneCount: this.#tombstoneCount,
-			blobRefCount: this.#blobRefCount,
-			blobUses,
+			keyCount,
 			smallestKey: this.#smallestKey,
 			largestKey,
-			minSeq: this.#minSeq,
-			maxSeq: this.#maxSeq,
 			minWriteMs: this.#minWriteMs,
 			maxWriteMs: this.#maxWriteMs,
-			maxExpiresAtMs: this.#hasImmortal ? 0 : this.#maxExpiresAtMs,
-			rawBytes: this.#rawBytes,
 			storedBytes,
 			metaOffset,
+			...counts,
 		})
 		// The properties hold the size of the table, which holds them: their varints settle after a round or two.
 		let storedBytes = metaOffset + filterBytes + indexBytes + FOOTER_BYTES
@@ -202,9 +249,8 @@ export class TableBuilder {
 		}
 		invariant(storedBytes <= TABLE_MAX_BYTES, `a table of ${storedBytes} bytes`)
 		const bytes = new Uint8Array(storedBytes)
-		bytes.set(this.#out.subarray(0, metaOffset))
-		this.#releaseOutput()
-		encodeFilter(this.#hashes, this.#keyCount, this.#filterBitsPerKey, bytes, metaOffset)
+		this.#out.moveTo(bytes)
+		encodeFilter(this.#keys.hashes, keyCount, this.#filterBitsPerKey, bytes, metaOffset)
 		this.#index.encode(bytes, metaOffset + filterBytes)
 		bytes.set(properties, metaOffset + filterBytes + indexBytes)
 		const footer = { metaOffset, filterBytes, indexBytes, propertiesBytes: properties.length }
@@ -212,18 +258,35 @@ export class TableBuilder {
 		return { bytes, meta: describe(storedBytes) }
 	}
 
+	/** The first key of the table, or the first behind a block that was added whole. */
+	#beginBlock(keyBuf: Uint8Array, keyOffset: number, keyBytes: number): void {
+		invariant(!this.#isFinished, 'add after finish')
+		if (this.#counts.entryCount === 0) {
+			this.#smallestKey = new Uint8Array(keyBuf.subarray(keyOffset, keyOffset + keyBytes))
+			return
+		}
+		const last = this.#passedKey
+		const common = Math.min(last.length, keyBytes)
+		let shared = 0
+		while (shared < common && last[shared] === keyBuf[keyOffset + shared]) shared++
+		const order = compareRanges(keyBuf, keyOffset + shared, keyOffset + keyBytes, last, shared, last.length)
+		invariant(order > 0, 'entry out of order, behind a block')
+		this.#index.addSeparator(keyBuf, keyOffset, keyBytes, shared, false)
+	}
+
 	/** Encodes the block at hand behind the others and empties it. */
 	#writeBlock(): void {
 		const shape = this.#block.measure()
 		const rawBytes = shape.rawBytes
-		const at = this.#outBytes
+		const out = this.#out
+		const at = out.length
 		const payloadAt = at + STORED_HEADER_BYTES
 		if (rawBytes > this.#largestRawBlockBytes) this.#largestRawBlockBytes = rawBytes
-		this.#reserve(payloadAt + rawBytes)
+		out.reserve(payloadAt + rawBytes)
 		let end = payloadAt + rawBytes
 		let codecId = CODEC_NONE
 		if (this.#codec === undefined) {
-			this.#block.encode(shape, this.#out, payloadAt)
+			this.#block.encode(shape, out.bytes, payloadAt)
 		} else {
 			if (this.#raw.length < rawBytes) this.#raw = new Uint8Array(rawBytes)
 			this.#block.encode(shape, this.#raw, 0)
@@ -232,43 +295,22 @@ export class TableBuilder {
 			if (compressed.length <= worthwhileBytes(rawBytes)) {
 				codecId = this.#codec.id
 				end = payloadAt + compressed.length
-				this.#out.set(compressed, payloadAt)
+				out.bytes.set(compressed, payloadAt)
 			} else {
-				this.#out.set(raw, payloadAt)
+				out.bytes.set(raw, payloadAt)
 			}
 		}
-		sealBlock(this.#out, at, end, codecId, rawBytes)
-		this.#index.addBlock(end)
-		this.#outBytes = end
+		sealBlock(out.bytes, at, end, codecId, rawBytes)
 		this.#block.reset()
+		this.#endBlock(end)
 	}
 
-	#addBlobRef(encodedRef: Uint8Array): void {
-		this.#blobUses.add(encodedRef, 'an entry of kind blob')
-		this.#blobRefCount++
-	}
-
-	#addHash(hash: number): void {
-		if (this.#keyCount === this.#hashes.length) {
-			const hashes = new Uint32Array(this.#hashes.length * 2)
-			hashes.set(this.#hashes)
-			this.#hashes = hashes
-		}
-		this.#hashes[this.#keyCount++] = hash
-	}
-
-	#reserve(bytes: number): void {
-		if (bytes <= this.#out.length) return
-		invariant(bytes <= TABLE_MAX_BYTES, `a table of ${bytes} bytes`)
-		const out = new Uint8Array(Math.max(bytes, this.#out.length * 2))
-		out.set(this.#out.subarray(0, this.#outBytes))
-		this.#out = out
-	}
-
-	#releaseOutput(): void {
-		const isLarger = this.#out.length > (spareOutput?.length ?? 0)
-		if (isLarger && this.#out.length <= SPARE_MAX_BYTES) spareOutput = this.#out
-		this.#out = new Uint8Array(0)
+	/** The output goes to `end` now, where a block ends. */
+	#endBlock(end: number): void {
+		this.#index.addBlock(end)
+		this.#out.length = end
+		const filterBytes = filterBytesFor(this.#keys.count, this.#filterBitsPerKey)
+		this.#tailBytes = filterBytes + this.#index.encodedBytes + FOOTER_BYTES + 128
 	}
 }
 

@@ -1,0 +1,158 @@
+/**
+ * Where a merge puts the newest version of each key: decides what is left of it, and cuts the output into tables.
+ *
+ * A tombstone or an entry whose time has come goes when nothing older has its key; else an expired entry becomes a
+ * tombstone. References to blobs that moved are rewritten. A table ends, between two keys, at `targetBytes`.
+ */
+import { type BlobRef, decodeBlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
+import type { Block } from './block.ts'
+import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE } from './entry.ts'
+import type { MergeCursor } from './merge-cursor.ts'
+import { type BuiltTable, TableBuilder, type TableOptions } from './table-builder.ts'
+
+export interface MergeRules {
+	readonly dropTombstones: boolean
+	/** Entries with 0 < expiresAtMs ≤ this have had their time. 0: none have. */
+	readonly expireBeforeMs: number
+	/** Where a value lies now; `undefined` when it has not moved. */
+	readonly moved: ((ref: BlobRef) => { readonly packId: string; readonly offset: number } | undefined) | undefined
+}
+
+/** The times of the commits of a source's entries. */
+export interface WriteTimes {
+	readonly minWriteMs: number
+	readonly maxWriteMs: number
+}
+
+const NO_VALUE: Uint8Array = new Uint8Array(0)
+
+export class MergeOutput {
+	readonly tables: BuiltTable[] = []
+	entriesWritten = 0
+	tombstonesDropped = 0
+	expiredDropped = 0
+	blobRefsMoved = 0
+	readonly #options: Omit<TableOptions, 'minWriteMs' | 'maxWriteMs'>
+	readonly #targetBytes: number
+	readonly #rules: MergeRules
+	#builder: TableBuilder
+	#minWriteMs = Number.POSITIVE_INFINITY
+	#maxWriteMs = 0
+
+	constructor(options: Omit<TableOptions, 'minWriteMs' | 'maxWriteMs'>, targetBytes: number, rules: MergeRules) {
+		this.#options = options
+		this.#targetBytes = targetBytes
+		this.#rules = rules
+		this.#builder = this.#begin()
+	}
+
+	/** Takes the entry at which `cursor` stands, the newest of its key, which was written within `times`. */
+	add(cursor: MergeCursor, block: Block, times: WriteTimes): void {
+		const i = cursor.at
+		const seq = cursor.seqs[i] as number
+		const kind = block.kindAt(i)
+		const { dropTombstones, expireBeforeMs, moved } = this.#rules
+		if (kind === KIND_TOMBSTONE && dropTombstones) {
+			this.tombstonesDropped++
+			return
+		}
+		if (expireBeforeMs > 0 && block.hasExpiry && kind !== KIND_TOMBSTONE) {
+			const expiresAtMs = block.expiresAtMsAt(i)
+			if (expiresAtMs !== 0 && expiresAtMs <= expireBeforeMs) {
+				this.expiredDropped++
+				if (!dropTombstones) this.#addMade(block, i, seq, KIND_TOMBSTONE, 0, NO_VALUE, times)
+				return
+			}
+		}
+		if (kind === KIND_BLOB) {
+			const ref = decodeBlobRef(block.valueViewAt(i), cursor.where)
+			const place = moved?.(ref)
+			if (place !== undefined) {
+				this.blobRefsMoved++
+				this.#addMade(block, i, seq, KIND_BLOB, block.expiresAtMsAt(i), encodeBlobRef({ ...ref, ...place }), times)
+				return
+			}
+		}
+		this.#makeRoom(times)
+		this.#builder.addEntry(block, i, seq)
+		this.entriesWritten++
+	}
+
+	/**
+	 * Takes the whole block at which `cursor` stands, as it is stored, when that changes nothing: all its entries are newest
+	 * versions that stay as they are. False: they have to be taken one by one.
+	 */
+	addWhole(cursor: MergeCursor, block: Block, times: WriteTimes): boolean {
+		const { dropTombstones, expireBeforeMs, moved } = this.#rules
+		const kind = block.commonKind
+		const staysAsItIs =
+			!block.hasVersions &&
+			(kind !== undefined || (!dropTombstones && moved === undefined)) &&
+			(kind !== KIND_TOMBSTONE || !dropTombstones) &&
+			(kind !== KIND_BLOB || moved === undefined) &&
+			(expireBeforeMs === 0 || !block.hasExpiry)
+		if (!staysAsItIs) return false
+		checkBlobRefs(block, cursor.where)
+		this.#makeRoom(times)
+		this.#builder.addBlock(block, cursor.seqs, cursor.stored)
+		this.entriesWritten += block.count
+		return true
+	}
+
+	/** Whether a stored block of so many raw bytes may stand in the output beside what is there: it must not get many small ones. */
+	suits(rawBytes: number, count: number): boolean {
+		const { blockBytes, openBlockBytes } = this.#builder
+		const isFair = rawBytes * 2 >= blockBytes && (count === 1 || rawBytes <= blockBytes * 2)
+		return isFair && (openBlockBytes === 0 || openBlockBytes * 2 >= blockBytes)
+	}
+
+	/** Ends the last table. */
+	finish(): void {
+		if (this.#builder.entryCount > 0) this.#endTable()
+	}
+
+	/** An entry that takes only its key from `block`. */
+	#addMade(
+		block: Block,
+		i: number,
+		seq: number,
+		kind: EntryKind,
+		expiresAtMs: number,
+		value: Uint8Array,
+		times: WriteTimes,
+	): void {
+		this.#makeRoom(times)
+		const key = block.keyAt(i)
+		this.#builder.add(key, 0, key.length, seq, kind, expiresAtMs, value, 0, value.length)
+		this.entriesWritten++
+	}
+
+	/** Begins another table when this one is full; then notes when the next entry was written. */
+	#makeRoom(times: WriteTimes): void {
+		if (this.#builder.estimatedBytes >= this.#targetBytes && this.#builder.entryCount > 0) {
+			this.#endTable()
+			this.#builder = this.#begin()
+		}
+		if (times.minWriteMs < this.#minWriteMs) this.#minWriteMs = times.minWriteMs
+		if (times.maxWriteMs > this.#maxWriteMs) this.#maxWriteMs = times.maxWriteMs
+	}
+
+	#begin(): TableBuilder {
+		this.#minWriteMs = Number.POSITIVE_INFINITY
+		this.#maxWriteMs = 0
+		return new TableBuilder({ ...this.#options, minWriteMs: 0, maxWriteMs: 0 })
+	}
+
+	#endTable(): void {
+		this.#builder.setWriteTimes(this.#minWriteMs, this.#maxWriteMs)
+		this.tables.push(this.#builder.finish())
+	}
+}
+
+/** @throws ISLE_CORRUPT naming `where` when an entry of kind blob holds no reference. */
+function checkBlobRefs(block: Block, where: string): void {
+	if (block.commonKind !== undefined && block.commonKind !== KIND_BLOB) return
+	for (let i = 0; i < block.count; i++) {
+		if (block.kindAt(i) === KIND_BLOB) decodeBlobRef(block.valueViewAt(i), where)
+	}
+}
