@@ -1,0 +1,97 @@
+/**
+ * What a maintainer is made of, as its loop sees it: somebody who owns the maintenance log, somebody who follows both logs,
+ * and a desk that knows what is to be done. Narrow on purpose: the loop decides when, never what or how.
+ */
+import type { LogPosition } from '../log/log-position.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { RequestOptions } from '../object-store/object-store.ts'
+import type { OwnedState } from './owned-state.ts'
+
+/** The owner of an epoch of the maintenance log. */
+export type OwnedLog = Pick<OwnedState, 'manifest' | 'epoch' | 'failure' | 'follow' | 'append'>
+
+/** Both logs, read and not owned. */
+export interface FollowedLogs {
+	readonly manifest: Manifest
+	/** Reads what is new in both: one GET each when there is nothing. */
+	poll(options?: RequestOptions): Promise<void>
+}
+
+export type WorkKind = 'merge' | 'move' | 'drop' | 'rewrite-packs' | 'abandon'
+
+/** What a policy has chosen, ready to be carried out. */
+export interface PlannedWork {
+	readonly kind: WorkKind
+	readonly why: string
+	/** Ids of what nothing else may touch meanwhile. */
+	readonly tables: readonly string[]
+	/** Of its inputs, as stored. */
+	readonly bytes: number
+	/** Aborted: it saves how far it came and rejects with the signal's reason. */
+	run(options: WorkRun): Promise<WorkOutcome>
+}
+
+export interface WorkRun {
+	readonly signal: AbortSignal
+	/** Bytes of inputs that are done. */
+	readonly onProgress: (bytesDone: number) => void
+}
+
+export interface WorkOutcome {
+	readonly bytesRead: number
+	readonly bytesWritten: number
+	/** Tables that went without a rewrite. */
+	readonly tablesDropped: number
+}
+
+/** What the housekeeping did: checkpoints, the floor of changes, the deletion of garbage. */
+export interface TendOutcome {
+	readonly checkpoints: number
+	readonly objectsDeleted: number
+	readonly bytesDeleted: number
+	/** When there may be more to do, by the wall clock; undefined: only after an edit or a commit. */
+	readonly nextDueMs: number | undefined
+}
+
+export interface TendContext {
+	readonly nowMs: number
+	readonly signal: AbortSignal
+	/** What was removed from here on may still be read by whoever said so. */
+	readonly protectedPosition: LogPosition | undefined
+	/** Nobody comes after this one soon: a checkpoint of whatever there is. */
+	readonly isLast: boolean
+}
+
+export interface PlanContext {
+	readonly nowMs: number
+	readonly busy: ReadonlySet<string>
+	readonly quarantined: ReadonlySet<string>
+}
+
+/** The work of one owner. */
+export interface WorkDesk {
+	/** The most urgent work that touches nothing that is busy. */
+	plan(context: PlanContext): PlannedWork | undefined
+	/** When time alone makes work for `plan`, by the wall clock. */
+	nextDueMs(nowMs: number): number | undefined
+	/** Whatever housekeeping is due; not called twice at once. */
+	tend(context: TendContext): Promise<TendOutcome>
+}
+
+export interface ClaimedWork {
+	readonly owner: OwnedLog
+	readonly desk: WorkDesk
+}
+
+/** Policies and what carries them out. */
+export interface MaintenanceTrade {
+	/** Names for `MaintainerNote.policies`. */
+	readonly policies: readonly string[]
+	/** Whether `manifest` holds work of these policies (or of any maintainer, like a checkpoint). Pure. */
+	isDue(manifest: Manifest, nowMs: number, policies: readonly string[]): boolean
+	/** When time alone makes such work, by the wall clock. Pure. */
+	nextDueMs(manifest: Manifest, nowMs: number): number | undefined
+	/** Takes the maintenance log over: whoever owned it is fenced. */
+	claim(options: RequestOptions): Promise<ClaimedWork>
+	openFollower(options: RequestOptions): Promise<FollowedLogs>
+}
