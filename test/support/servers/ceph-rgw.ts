@@ -30,10 +30,23 @@ export interface S3Server extends TestServer {
 	readonly stranger: { readonly accessKeyId: string; readonly secretAccessKey: string }
 }
 
+export interface CephRgwOptions {
+	/**
+	 * Whether it gives temporary credentials (STS). With them it no longer says which of the keys is wrong, and answers
+	 * AccessDenied. Default `off`.
+	 */
+	readonly tokenService?: 'on' | 'off' | undefined
+}
+
+export interface CephRgw extends S3Server {
+	/** Makes a role that the owner may take for a while, and that may do everything: with a token service. */
+	createRole(name: string): Promise<void>
+}
+
 /** Fetches the programs where they are not there yet, and starts a cluster of its own. Rejects with why it cannot. */
-export async function startCephRgw(): Promise<S3Server> {
+export async function startCephRgw(options: CephRgwOptions = {}): Promise<CephRgw> {
 	await fetchPrograms()
-	const cluster = new Cluster(await freePorts(3))
+	const cluster = new Cluster(await freePorts(3), options)
 	try {
 		return await cluster.start()
 	} catch (error) {
@@ -66,14 +79,16 @@ class Cluster {
 	readonly #daemons: ChildProcess[] = []
 	readonly #gatewayPort: number
 	readonly #monitors: string
+	readonly #hasTokens: boolean
 
-	constructor([gatewayPort = 0, monitorPort = 0, oldMonitorPort = 0]: readonly number[]) {
+	constructor([gatewayPort = 0, monitorPort = 0, oldMonitorPort = 0]: readonly number[], options: CephRgwOptions) {
+		this.#hasTokens = options.tokenService === 'on'
 		this.#gatewayPort = gatewayPort
 		this.#monitors = `[v2:127.0.0.1:${monitorPort},v1:127.0.0.1:${oldMonitorPort}]`
 		for (const name of ['mon', 'osd', 'log', 'run']) mkdirSync(join(this.#folder, name))
 	}
 
-	async start(): Promise<S3Server> {
+	async start(): Promise<CephRgw> {
 		const clusterId = freshUuid()
 		const [accessKeyId, secretAccessKey] = ['testaccess', 'testsecret']
 		const keyring = join(this.#folder, 'keyring')
@@ -105,7 +120,15 @@ class Cluster {
 
 		const version = /ceph version (\S+)/.exec(await this.#run('radosgw', '--version'))?.[1] ?? 'of unknown version'
 		const endpoint = `http://127.0.0.1:${this.#gatewayPort}`
-		return { name: `Ceph RGW ${version}`, endpoint, accessKeyId, secretAccessKey, stranger, stop: () => this.stop() }
+		return {
+			name: `Ceph RGW ${version}`,
+			endpoint,
+			accessKeyId,
+			secretAccessKey,
+			stranger,
+			createRole: name => this.#createRole(name),
+			stop: () => this.stop(),
+		}
 	}
 
 	/** At once: nothing that it holds outlives it. */
@@ -135,6 +158,17 @@ class Cluster {
 	async #createUser(name: string, accessKeyId: string, secretAccessKey: string): Promise<void> {
 		const keys = ['--access-key', accessKeyId, '--secret-key', secretAccessKey]
 		await this.#run('radosgw-admin', '-c', this.#conf, 'user', 'create', '--uid', name, '--display-name', name, ...keys)
+	}
+
+	async #createRole(name: string): Promise<void> {
+		const trust = { Effect: 'Allow', Principal: { AWS: ['arn:aws:iam:::user/test'] }, Action: ['sts:AssumeRole'] }
+		const allowed = { Effect: 'Allow', Action: ['s3:*'], Resource: ['arn:aws:s3:::*'] }
+		const documentOf = (statement: object): string => JSON.stringify({ Version: '2012-10-17', Statement: [statement] })
+		const role = ['--role-name', name]
+		const run = (...args: string[]): Promise<string> =>
+			this.#run('radosgw-admin', '-c', this.#conf, 'role', ...args, ...role)
+		await run('create', '--assume-role-policy-doc', documentOf(trust))
+		await run('policy', 'put', '--policy-name', 'all', '--policy-doc', documentOf(allowed))
 	}
 
 	#startDaemon(program: string, ...args: string[]): ChildProcess {
@@ -196,7 +230,10 @@ osd op num shards = 2
 [client]
 objecter tick interval = 0.3
 rgw frontends = beast endpoint=127.0.0.1:${this.#gatewayPort} tcp_nodelay=1
-rgw enable apis = s3
+rgw enable apis = s3${this.#hasTokens ? ', sts' : ''}
+rgw s3 auth use sts = ${this.#hasTokens}
+rgw sts key = 0123456789abcdef
+rgw sts min session duration = 1
 rgw thread pool size = 128
 rgw run sync thread = false
 rgw enable lc threads = false
