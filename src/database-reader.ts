@@ -27,6 +27,8 @@ const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
 	'refreshIntervalMs',
 	'blockCacheBytes',
 	'tableCacheBytes',
+	'cacheDir',
+	'cacheDirMaxBytes',
 	'gracePeriodMs',
 	'signal',
 	'host',
@@ -36,8 +38,8 @@ const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
 /**
  * Opens a database for reading. Where none is yet, the reader is empty and sees it once a writer has come.
  *
- * @throws TypeError and RangeError for options, what `openStore` throws, ISLE_FOREIGN_PREFIX where something else lies,
- * ISLE_CORRUPT, ISLE_UNAVAILABLE when the store does not answer, the signal's reason.
+ * @throws TypeError and RangeError for options, what `openStore` throws, ISLE_FOREIGN_PREFIX where something else lies
+ * (in `cacheDir` too), ISLE_CORRUPT, ISLE_UNAVAILABLE when the store does not answer, the signal's reason.
  */
 export async function openReader<
 	const KeyEncoding extends Encoding = 'utf8',

@@ -1,23 +1,26 @@
 /**
- * Where reading gets tables and blocks: from memory when they are there, from the store by ranged GETs otherwise.
+ * Where reading gets tables and blocks: from memory when they are there, else from files of a cache, else from the store.
  *
  * Steps: a table is opened by one GET of its end (filter, index, properties); blocks that stand beside one another are
  * read by one GET. Both are single-flight, both stay in caches that are bounded in bytes. Bytes that are in memory
  * anyway (a table that came inside a log record, one that was just encoded) are offered, and then nothing is read.
  *
- * Invariants: a `TableSlot` holds what is in memory of one table and nothing else does; a short answer of the store is
- * never taken for the whole; what is cached keeps no larger buffer alive; an absent object is `ISLE_NOT_FOUND`, which
- * the reader turns into a refresh or `ISLE_EXPIRED`.
+ * Invariants: a `TableSlot` holds what is in memory of one table and nothing else does; what is cached keeps no larger
+ * buffer alive; whoever reads a block holds it himself, so that evicting it frees nothing under him; an absent object is
+ * `ISLE_NOT_FOUND`, which the reader turns into a refresh or `ISLE_EXPIRED`.
  */
-import { corrupt, IsleError } from '../errors.ts'
+import { corrupt } from '../errors.ts'
 import type { TableRef } from '../manifest/manifest.ts'
-import type { ByteRange, ObjectStore } from '../object-store/object-store.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
-import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
+import { openTable, type SstTable } from '../sst/sst-table.ts'
 import { ByteCache, type CacheStats } from './byte-cache.ts'
-import { decodeInline, decodeInPool, estimatedRawBytes, POOL_MIN_RAW_BYTES } from './decode-blocks.ts'
+import { decodeInline } from './decode-blocks.ts'
+import type { DiskCacheStats } from './disk-cache.ts'
+import type { DiskTables } from './disk-tables.ts'
 import { Flight } from './single-flight.ts'
+import { TableFetcher } from './table-fetcher.ts'
 import { type BlockRead, TableSlot } from './table-slot.ts'
 
 export const DEFAULT_BLOCK_CACHE_BYTES: number = 64 * 1024 * 1024
@@ -39,6 +42,8 @@ export interface TableSourceOptions {
 	readonly tableCacheBytes?: number | undefined
 	/** Bound of offered tables, as stored. Default 16 MiB; 0 keeps none. */
 	readonly offeredBytes?: number | undefined
+	/** Files beneath the memory. Default: none. Whoever opened its cache closes it. */
+	readonly disk?: DiskTables | undefined
 }
 
 export interface TableSourceStats {
@@ -46,11 +51,13 @@ export interface TableSourceStats {
 	readonly tables: CacheStats
 	/** Bytes of offered tables that are kept. */
 	readonly offeredBytes: number
+	/** Undefined without a disk cache. */
+	readonly disk: DiskCacheStats | undefined
 }
 
 export class TableSource {
-	readonly #store: ObjectStore
-	readonly #pool: JobPool
+	readonly #fetcher: TableFetcher
+	readonly #disk: DiskTables | undefined
 	readonly #blocks: ByteCache<Block>
 	readonly #tables: ByteCache<SstTable>
 	readonly #offeredMaxBytes: number
@@ -61,8 +68,8 @@ export class TableSource {
 	#sweepAt = SWEEP_MIN_SLOTS
 
 	constructor(options: TableSourceOptions) {
-		this.#store = options.store
-		this.#pool = options.pool
+		this.#fetcher = new TableFetcher(options.store, options.pool, options.disk)
+		this.#disk = options.disk
 		this.#blocks = new ByteCache(options.blockCacheBytes ?? DEFAULT_BLOCK_CACHE_BYTES)
 		this.#tables = new ByteCache(options.tableCacheBytes ?? DEFAULT_TABLE_CACHE_BYTES)
 		this.#offeredMaxBytes = options.offeredBytes ?? DEFAULT_OFFERED_BYTES
@@ -115,7 +122,8 @@ export class TableSource {
 	cachedTable(slot: TableSlot): SstTable | undefined {
 		const table = this.#tables.get(slot.tables, 0)
 		if (table !== undefined || slot.offered === undefined) return table
-		return this.#keepTable(slot, slot.offered.subarray(slot.ref.meta.metaOffset))
+		const metaBytes = slot.offered.subarray(slot.ref.meta.metaOffset)
+		return this.#keepTable(slot, openTable(slot.ref.meta, metaBytes, slot.where))
 	}
 
 	/** A block, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
@@ -136,11 +144,9 @@ export class TableSource {
 	/** Opens a table: at the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
 	openTable(slot: TableSlot, signal: AbortSignal | undefined): Promise<SstTable> {
 		if (slot.opening === undefined) {
-			const tail = metaRange(slot.ref.meta)
-			const range = { offset: slot.ref.offset + tail.offset, bytes: tail.bytes }
 			slot.opening = new Flight(
 				signal,
-				async shared => this.#keepTable(slot, await this.#read(slot, range, shared)),
+				async shared => this.#keepTable(slot, await this.#fetcher.table(slot, shared)),
 				() => {
 					slot.opening = undefined
 				},
@@ -184,7 +190,12 @@ export class TableSource {
 	}
 
 	stats(): TableSourceStats {
-		return { blocks: this.#blocks.stats(), tables: this.#tables.stats(), offeredBytes: this.#offeredBytes }
+		return {
+			blocks: this.#blocks.stats(),
+			tables: this.#tables.stats(),
+			offeredBytes: this.#offeredBytes,
+			disk: this.#disk?.stats(),
+		}
 	}
 
 	#startRead(
@@ -213,32 +224,12 @@ export class TableSource {
 		count: number,
 		signal: AbortSignal | undefined,
 	): Promise<readonly Block[]> {
-		const start = table.blockRange(first).offset
-		const last = table.blockRange(first + count - 1)
-		const range = { offset: slot.ref.offset + start, bytes: last.offset + last.bytes - start }
-		const stored = await this.#read(slot, range, signal)
-		const isLarge = estimatedRawBytes(table, stored.length) > POOL_MIN_RAW_BYTES
-		const blocks = isLarge
-			? await decodeInPool(this.#pool, table, first, count, stored, slot.where, signal)
-			: decodeInline(table, first, count, stored, slot.where)
+		const blocks = await this.#fetcher.blocks(slot, table, first, count, signal)
 		this.#keepBlocks(slot, table, first, blocks)
 		return blocks
 	}
 
-	async #read(slot: TableSlot, range: ByteRange, signal: AbortSignal | undefined): Promise<Uint8Array> {
-		const { objectKey } = slot.ref
-		const bytes = await this.#store.getRange(objectKey, range, signal === undefined ? undefined : { signal })
-		if (bytes === undefined) {
-			throw new IsleError('ISLE_NOT_FOUND', `the object of a table is gone: key=\`${objectKey}\``, {
-				details: { key: objectKey },
-			})
-		}
-		if (bytes.length === range.bytes) return bytes
-		throw corrupt(objectKey, `${bytes.length} bytes instead of ${range.bytes} from offset ${range.offset}`)
-	}
-
-	#keepTable(slot: TableSlot, metaBytes: Uint8Array): SstTable {
-		const table = openTable(slot.ref.meta, metaBytes, slot.where)
+	#keepTable(slot: TableSlot, table: SstTable): SstTable {
 		slot.blocks.reserve(table.blockCount)
 		this.#tables.put(slot.tables, 0, table, table.memoryBytes)
 		this.#register(slot)

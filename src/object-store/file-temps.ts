@@ -120,7 +120,7 @@ function isAlive(pid: number): boolean {
  * Names the pids that mean the same here: the boot and the pid namespace, hashed. `any` where the system does not
  * tell (not Linux): files of that name are swept by age only.
  */
-function machineToken(): string {
+export function machineToken(): string {
 	try {
 		const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
 		return crc32(Buffer.from(boot + readlinkSync('/proc/self/ns/pid')))

@@ -1,6 +1,7 @@
 /** Settings of a reader: their defaults and bounds. */
-import { integerOption } from '../arguments.ts'
+import { describe, integerOption } from '../arguments.ts'
 import { type Encoding, type Transcoder, transcoderOf } from '../bytes/encoding.ts'
+import { DEFAULT_CACHE_DIR_MAX_BYTES, MIN_CACHE_DIR_MAX_BYTES } from '../cache/disk-cache.ts'
 import { DEFAULT_BLOCK_CACHE_BYTES, DEFAULT_TABLE_CACHE_BYTES } from '../cache/table-source.ts'
 
 export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'> {
@@ -17,6 +18,14 @@ export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncod
 	readonly blockCacheBytes?: number | undefined
 	/** Memory for the filters and indexes of open tables. Default 64 MiB; 0 to 1 TiB. */
 	readonly tableCacheBytes?: number | undefined
+	/**
+	 * A directory for a cache on disk, beneath the one in memory: of its own, made when it is missing. Processes and databases
+	 * may share it; it outlives them, and may be deleted at any time. A disk that is full, read-only or gone makes reads
+	 * slower and never fails them. Default: none, and no disk is touched.
+	 */
+	readonly cacheDir?: string | undefined
+	/** Bound of all that is in `cacheDir`. Default 1 GiB; 1 MiB to 1 TiB. */
+	readonly cacheDirMaxBytes?: number | undefined
 	/** How long the collector of this database keeps what was removed, in milliseconds. Default 900,000. */
 	readonly gracePeriodMs?: number | undefined
 }
@@ -27,6 +36,8 @@ export interface ReaderSettings {
 	readonly refreshIntervalMs: number
 	readonly blockCacheBytes: number
 	readonly tableCacheBytes: number
+	readonly cacheDir: string | undefined
+	readonly cacheDirMaxBytes: number
 	readonly gracePeriodMs: number | undefined
 }
 
@@ -58,7 +69,23 @@ export function readerSettings(options: ReaderOptions<Encoding, Encoding>): Read
 			0,
 			CACHE_MAX_BYTES,
 		),
+		cacheDir: cacheDirOption(options.cacheDir),
+		cacheDirMaxBytes: integerOption(
+			'cacheDirMaxBytes',
+			options.cacheDirMaxBytes,
+			DEFAULT_CACHE_DIR_MAX_BYTES,
+			MIN_CACHE_DIR_MAX_BYTES,
+			CACHE_MAX_BYTES,
+		),
 		gracePeriodMs:
 			gracePeriodMs === undefined ? undefined : integerOption('gracePeriodMs', gracePeriodMs, 0, 0, GRACE_MAX_MS),
 	}
+}
+
+/** `value`, or undefined. @throws TypeError, RangeError for what is no path. */
+function cacheDirOption(value: unknown): string | undefined {
+	if (value === undefined) return undefined
+	if (typeof value !== 'string') throw new TypeError(`Expected \`cacheDir\` to be a string, got ${describe(value)}`)
+	if (value === '' || value.includes('\0')) throw new RangeError('Expected `cacheDir` to be the path of a directory')
+	return value
 }

@@ -1,5 +1,7 @@
 /** Opens what a reader is made of: store, follower, caches. The layers above add to it (a tail) by sharing these. */
 import type { Encoding } from '../bytes/encoding.ts'
+import { type DiskCache, openDiskCache } from '../cache/disk-cache.ts'
+import { DiskTables } from '../cache/disk-tables.ts'
 import { TableSource } from '../cache/table-source.ts'
 import { type Host, systemHost } from '../host/host.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
@@ -22,6 +24,8 @@ export interface ReaderParts {
 	readonly host: Host
 	/** Given back by the reader. */
 	readonly pool: JobPool
+	/** Closed by the reader, before the pool. */
+	readonly disk: DiskCache | undefined
 	readonly follower: ManifestFollower
 	readonly source: TableSource
 	readonly settings: ReaderSettings
@@ -56,10 +60,13 @@ export async function openReaderParts(
 	const counts = countingStore(await openStore(location, { prefix: options.prefix, host }))
 	const store = retryingStore(counts, { host })
 	let pool: JobPool | undefined
+	let disk: DiskCache | undefined
 	try {
 		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
 		const { blockCacheBytes, tableCacheBytes, gracePeriodMs } = settings
-		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes })
+		disk = await openDisk(settings, pool, host)
+		const diskTables = disk === undefined ? undefined : new DiskTables(disk, store, host.clock)
+		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: diskTables })
 		const onLoaded = (loaded: LoadedCommit): void => {
 			for (const table of loaded.commit.tables) {
 				const bytes = loaded.inlineTables.get(table.id)
@@ -67,11 +74,20 @@ export async function openReaderParts(
 			}
 			options.onLoaded?.(loaded)
 		}
-		const follower = await ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
-		return { store, counts, host, pool, follower, source, settings }
+		const following = ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
+		const [follower] = await Promise.all([following, diskTables?.identify({ signal })])
+		return { store, counts, host, pool, disk, follower, source, settings }
 	} catch (error) {
+		await disk?.close()
 		await pool?.close()
 		await store.close()
 		throw error
 	}
+}
+
+/** @throws ISLE_FOREIGN_PREFIX when `cacheDir` holds something else. */
+async function openDisk(settings: ReaderSettings, pool: JobPool, host: Host): Promise<DiskCache | undefined> {
+	const { cacheDir, cacheDirMaxBytes } = settings
+	if (cacheDir === undefined) return undefined
+	return await openDiskCache({ directory: cacheDir, maxBytes: cacheDirMaxBytes, pool, host })
 }

@@ -9,6 +9,7 @@
  */
 import type { Decoded, Encodable, Encoding } from '../bytes/encoding.ts'
 import type { CacheStats } from '../cache/byte-cache.ts'
+import type { DiskCacheStats } from '../cache/disk-cache.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import { sleep } from '../host/clock.ts'
@@ -41,6 +42,8 @@ export interface ReaderStats {
 	readonly storedBytes: number
 	readonly blockCache: CacheStats
 	readonly tableCache: CacheStats
+	/** Undefined without `cacheDir`. */
+	readonly diskCache: DiskCacheStats | undefined
 	/** Tables that are kept as stored, because they came inside log records. */
 	readonly offeredBytes: number
 	readonly openIterators: number
@@ -59,7 +62,7 @@ const AT_LEAST_BUDGET_MS = 30_000
  * Opens a database for reading. Where none is yet, the reader is empty and sees it once a writer has come.
  *
  * @throws TypeError and RangeError for options, what `openStore` throws, ISLE_FOREIGN_PREFIX where something else lies,
- * ISLE_UNAVAILABLE when the store does not answer, the signal's reason.
+ * or in `cacheDir`, ISLE_UNAVAILABLE when the store does not answer, the signal's reason.
  */
 export async function openReader<
 	const KeyEncoding extends Encoding = 'utf8',
@@ -140,7 +143,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 
 	stats(): ReaderStats {
 		const { manifest } = this.#view
-		const { blocks, tables, offeredBytes } = this.#parts.source.stats()
+		const { blocks, tables, offeredBytes, disk } = this.#parts.source.stats()
 		const refs = [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
 		return {
 			position: encodePosition(manifest.writerPosition),
@@ -152,6 +155,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 			storedBytes: refs.reduce((sum, ref) => sum + ref.meta.storedBytes, 0),
 			blockCache: blocks,
 			tableCache: tables,
+			diskCache: disk,
 			offeredBytes,
 			openIterators: this.core.openScans,
 			openSnapshots: this.#snapshots.size,
@@ -180,6 +184,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		await this.#refresher?.close()
 		await this.core.close()
 		for (const snapshot of this.#snapshots) await snapshot.close()
+		await this.#parts.disk?.close()
 		await this.#parts.pool.close()
 		await this.#parts.store.close()
 	}

@@ -1,0 +1,147 @@
+/**
+ * Fetches what is not in memory of a table: from the disk cache where there is one and it has it, else from the store.
+ *
+ * Steps: what the disk has is decoded. What it lacks is read by one ranged GET: of several blocks the shortest range that
+ * holds all that is missing. What the store gave is offered to the disk once it has been decoded, so that nothing damaged
+ * is ever kept.
+ *
+ * Invariants: a short answer of the store is never taken for the whole; an absent object is `ISLE_NOT_FOUND`; what the disk
+ * gave and cannot be decoded is dropped and read from the store.
+ */
+import { corrupt, IsleError, isIsleError } from '../errors.ts'
+import type { ByteRange, ObjectStore } from '../object-store/object-store.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import type { Block } from '../sst/block.ts'
+import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
+import { decodeInline, decodeInPool, estimatedRawBytes, POOL_MIN_RAW_BYTES } from './decode-blocks.ts'
+import type { DiskTables } from './disk-tables.ts'
+import type { TableSlot } from './table-slot.ts'
+
+export class TableFetcher {
+	readonly #store: ObjectStore
+	readonly #pool: JobPool
+	readonly #disk: DiskTables | undefined
+
+	constructor(store: ObjectStore, pool: JobPool, disk: DiskTables | undefined) {
+		this.#store = store
+		this.#pool = pool
+		this.#disk = disk
+	}
+
+	/** At the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
+	async table(slot: TableSlot, signal: AbortSignal | undefined): Promise<SstTable> {
+		const kept = this.#disk === undefined ? undefined : await this.#disk.metadata(slot)
+		if (kept !== undefined) {
+			const table = unlessCorrupt(() => openTable(slot.ref.meta, kept, slot.where))
+			if (table !== undefined) return table
+			this.#disk?.discardMetadata(slot)
+		}
+		const bytes = await this.#read(slot, metaRange(slot.ref.meta), signal)
+		const table = openTable(slot.ref.meta, bytes, slot.where)
+		this.#disk?.keepMetadata(slot, bytes)
+		return table
+	}
+
+	/** Blocks `first` to `first + count − 1`: at the most one GET. @throws as `table`. */
+	async blocks(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		signal: AbortSignal | undefined,
+	): Promise<readonly Block[]> {
+		const disk = this.#disk
+		if (disk === undefined) {
+			return await this.#decode(
+				slot,
+				table,
+				first,
+				count,
+				await this.#readBlocks(slot, table, first, count, signal),
+				signal,
+			)
+		}
+		const kept = await disk.blocks(slot, table, first, count)
+		let from = kept.indexOf(undefined)
+		if (from < 0) {
+			try {
+				return await this.#decode(slot, table, first, count, joined(kept), signal)
+			} catch (error) {
+				if (!isIsleError(error, 'ISLE_CORRUPT')) throw error
+				disk.discardBlocks(slot, table, first, count)
+				kept.fill(undefined)
+				from = 0
+			}
+		}
+		const missing = kept.lastIndexOf(undefined) - from + 1
+		const fetched = await this.#readBlocks(slot, table, first + from, missing, signal)
+		const stored =
+			missing === count ? fetched : joined([...kept.slice(0, from), fetched, ...kept.slice(from + missing)])
+		const blocks = await this.#decode(slot, table, first, count, stored, signal)
+		disk.keepBlocks(slot, table, first + from, missing, fetched)
+		return blocks
+	}
+
+	#decode(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		stored: Uint8Array,
+		signal: AbortSignal | undefined,
+	): readonly Block[] | Promise<readonly Block[]> {
+		return estimatedRawBytes(table, stored.length) > POOL_MIN_RAW_BYTES
+			? decodeInPool(this.#pool, table, first, count, stored, slot.where, signal)
+			: decodeInline(table, first, count, stored, slot.where)
+	}
+
+	#readBlocks(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		signal: AbortSignal | undefined,
+	): Promise<Uint8Array> {
+		const { offset } = table.blockRange(first)
+		const last = table.blockRange(first + count - 1)
+		return this.#read(slot, { offset, bytes: last.offset + last.bytes - offset }, signal)
+	}
+
+	/** `range` counts from the start of the table. */
+	async #read(slot: TableSlot, range: ByteRange, signal: AbortSignal | undefined): Promise<Uint8Array> {
+		signal?.throwIfAborted()
+		const { objectKey, offset } = slot.ref
+		const inObject = { offset: offset + range.offset, bytes: range.bytes }
+		const bytes = await this.#store.getRange(objectKey, inObject, signal === undefined ? undefined : { signal })
+		if (bytes === undefined) {
+			throw new IsleError('ISLE_NOT_FOUND', `the object of a table is gone: key=\`${objectKey}\``, {
+				details: { key: objectKey },
+			})
+		}
+		if (bytes.length === range.bytes) return bytes
+		throw corrupt(objectKey, `${bytes.length} bytes instead of ${range.bytes} from offset ${inObject.offset}`)
+	}
+}
+
+function unlessCorrupt<Value>(decode: () => Value): Value | undefined {
+	try {
+		return decode()
+	} catch (error) {
+		if (isIsleError(error, 'ISLE_CORRUPT')) return undefined
+		throw error
+	}
+}
+
+/** The pieces after one another; one alone as it is. */
+function joined(pieces: readonly (Uint8Array | undefined)[]): Uint8Array {
+	const [only] = pieces
+	if (pieces.length === 1 && only !== undefined) return only
+	const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + (piece?.length ?? 0), 0))
+	let at = 0
+	for (const piece of pieces) {
+		if (piece === undefined) continue
+		whole.set(piece, at)
+		at += piece.length
+	}
+	return whole
+}
