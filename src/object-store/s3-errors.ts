@@ -137,6 +137,9 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 	CERT_HAS_EXPIRED: CERTIFICATE,
 }
 
+/** How Node.js names what happened to a connection; no server names anything so. */
+const SYSTEM_FAILURE = /^(?:E[A-Z]{3,}|ERR_[A-Z_]+)$/
+
 /** 409s that refuse a conditional write because of another write or deletion at the same moment (AWS, AWS, Ceph). */
 const RACES: ReadonlySet<string> = new Set(['ConditionalRequestConflict', 'OperationAborted', 'ConcurrentModification'])
 
@@ -197,6 +200,8 @@ export function s3Error(error: unknown, call: S3CallName): unknown {
 function meaningOf({ name, status, isRegionMissing }: S3Failure): Meaning {
 	const known = Object.hasOwn(MEANINGS, name) ? MEANINGS[name] : undefined
 	if (known !== undefined) return known
+	// An answer that was cut: of a 404 without its code nobody knows what was not found.
+	if (SYSTEM_FAILURE.test(name)) return NO_ANSWER
 	if (status === undefined) return isRegionMissing ? NO_REGION : NO_ANSWER
 	if (status === 301 || status === 307) return WRONG_REGION
 	if (status === 401 || status === 403) return DENIED

@@ -8,6 +8,7 @@ import type { Host } from '../../src/host/host.ts'
 import { sampleBytes, text } from '../../src/object-store/conformance-objects.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { retryingStore } from '../../src/object-store/retrying-store.ts'
+import { engineFaultTests } from './cloud-engine-faults.ts'
 import { cloudHangTests } from './cloud-hangs.ts'
 import {
 	answerAfter,
@@ -228,6 +229,7 @@ export function cloudFaultTests(options: CloudFaultOptions): void {
 	})
 
 	cloudHangTests(options)
+	engineFaultTests(options)
 
 	test('nothing that is inspected shows a credential', () => {
 		noSecrets(direct)

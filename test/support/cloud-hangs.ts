@@ -9,7 +9,15 @@ import type { ObjectStore, RequestOptions } from '../../src/object-store/object-
 import { retryingStore } from '../../src/object-store/retrying-store.ts'
 import type { CloudFaultOptions } from './cloud-faults.ts'
 import { type ManualHost, manualHost } from './manual-clock.ts'
-import { answerInstead, type FaultyProxy, hang, stallBody, startFaultyProxy, stepBody } from './servers/faulty-proxy.ts'
+import {
+	answerInstead,
+	cutBody,
+	type FaultyProxy,
+	hang,
+	stallBody,
+	startFaultyProxy,
+	stepBody,
+} from './servers/faulty-proxy.ts'
 
 const MIB = 1024 * 1024
 const UNAVAILABLE = { code: 'ISLE_UNAVAILABLE' }
@@ -107,6 +115,29 @@ export function cloudHangTests(cloud: CloudFaultOptions): void {
 				else await expect(calling, name).rejects.toBe('enough')
 				proxy.heal()
 			}
+		})
+	})
+
+	describe('a refusal that is cut on its way', () => {
+		test('is an outage, or what its status says beyond doubt: never another refusal', async () => {
+			const store = await spoiltOn()
+			const [taken, absent] = [freshKey(), freshKey()]
+			await direct.put(taken, text('first'))
+			for (const bytes of [0, 10]) {
+				proxy.spoil({}, cutBody(bytes))
+				for (const call of [
+					() => store.get(absent),
+					() => store.getRange(absent, { offset: 0, bytes: 1 }),
+					() => store.getStream(absent),
+				]) {
+					const outcome: unknown = await call().catch((error: unknown) => error)
+					if (outcome !== undefined) expect(outcome).toMatchObject(UNAVAILABLE)
+				}
+				const created = await store.createIfAbsent(taken, text('second'))
+				if (created.kind !== 'exists') expect(created).toMatchObject({ kind: 'unknown', cause: UNAVAILABLE })
+				proxy.heal()
+			}
+			expect(await direct.get(taken)).toEqual(text('first'))
 		})
 	})
 
