@@ -47,7 +47,7 @@ describe('the S3 store on MinIO', () => {
 describe('the S3 store on MinIO behind a faulty proxy', () => {
 	cloudFaultTests({
 		endpoint: server.endpoint,
-		openAt: endpoint => storeOn({ ...server, endpoint }, 'faults'),
+		openAt: (endpoint, host) => storeOn({ ...server, endpoint }, 'faults', { host }),
 		createMethod: 'PUT',
 		serverError: s3Answer(500, 'InternalError'),
 		serverBusy: s3Answer(503, 'SlowDown'),

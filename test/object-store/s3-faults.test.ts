@@ -29,7 +29,7 @@ if (server !== undefined) await createBucket(server, BUCKET)
 describe.skipIf(server === undefined)('the S3 store behind a faulty proxy', () => {
 	cloudFaultTests({
 		endpoint: reached.endpoint,
-		openAt: (endpoint, host) => storeOn({ ...reached, endpoint }, BUCKET, host === undefined ? {} : { host }),
+		openAt: (endpoint, host) => storeOn({ ...reached, endpoint }, BUCKET, { host }),
 		createMethod: 'PUT',
 		serverError: s3Answer(500, 'InternalError'),
 		serverBusy: s3Answer(503, 'SlowDown'),

@@ -34,7 +34,7 @@ export async function createBucket(server: ReachedServer, bucket: string): Promi
 export function storeOn(
 	server: ReachedServer,
 	bucket: string,
-	options: { prefix?: string; host?: Host; client?: S3ClientConfig } = {},
+	options: { prefix?: string; host?: Host | undefined; client?: S3ClientConfig } = {},
 ): Promise<ObjectStore> {
 	const { prefix, host, client } = options
 	return openS3Store({ bucket, prefix, host, client: s3Client(server, client) })
