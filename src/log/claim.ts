@@ -45,6 +45,13 @@ export interface LogReplay {
 	restart(options: RequestOptions): Promise<LogPosition>
 	/** A commit, in order. */
 	apply(record: LogRecord): void
+	/**
+	 * Called when the log has been read and before the look that confirms it, perhaps several times: reads what else that
+	 * look shall cover. Answers how far the log must have been read at least, if that shows it.
+	 */
+	beforeLook?(options: RequestOptions): Promise<LogPosition | undefined>
+	/** Called after a look that confirmed the log: whether it confirms the rest, too. False: start over. */
+	isConfirmed?(options: RequestOptions): Promise<boolean>
 }
 
 export interface ClaimOptions extends RequestOptions {
@@ -60,15 +67,16 @@ export interface ClaimOptions extends RequestOptions {
 export async function replayLog(log: FencedLog, replay: LogReplay, options: RequestOptions = {}): Promise<LogPosition> {
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
 		const from = await replay.restart(options)
-		const end = await log.readForward(from, {
-			...options,
-			windowSlots: OPEN_WINDOW_SLOTS,
-			onCommit: record => replay.apply(record),
-		})
-		const isMissing = await isMissingAt(log, end.position, options)
+		let end = await readToEnd({ log, replay, ...options }, { position: from, firstSeal: undefined })
+		let [isMissing, needed] = await Promise.all([isMissingAt(log, end.position, options), replay.beforeLook?.(options)])
+		if (isBefore(end.position, needed)) {
+			// Others saw more of the log than was there when it was read.
+			end = await readToEnd({ log, replay, ...options }, end)
+			isMissing = await isMissingAt(log, end.position, options)
+		}
 		if (!(await log.confirm(end, options))) continue
-		if (isMissing) throw missing(log, end.position)
-		return end.position
+		if (isMissing || isBefore(end.position, needed)) throw missing(log, end.position)
+		if ((await replay.isConfirmed?.(options)) ?? true) return end.position
 	}
 	throw new IsleError('ISLE_UNAVAILABLE', `the log moved on during each of ${CLAIM_MAX_ATTEMPTS} attempts to read it`)
 }
@@ -85,10 +93,20 @@ export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
 		end = await readToEnd(options, end ?? { position: await replay.restart({ signal }), firstSeal: undefined })
 		if (comparePositions(end.position, LOG_START) === 0) await options.beforeFirstUse?.()
-		if (await isMissingAt(log, end.position, { signal })) {
+		const [isMissing, needed] = await Promise.all([
+			isMissingAt(log, end.position, { signal }),
+			replay.beforeLook?.({ signal }),
+		])
+		const further: ReadForwardResult = isBefore(end.position, needed) ? await readToEnd(options, end) : end
+		if (isMissing || end.isForeign || isBefore(further.position, needed)) {
 			// Before the seal: a record that was taken away can still be put back.
-			if (await log.confirm(end, { signal })) throw missing(log, end.position)
+			if (await log.confirm(further, { signal })) throw missing(log, further.position)
 			end = undefined
+			continue
+		}
+		if (further !== end) {
+			// Others saw more of the log than was there when it was read: what follows that may have grown, too.
+			end = further
 			continue
 		}
 		const owner = host.random.bytes(OWNER_BYTES)
@@ -96,9 +114,8 @@ export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 			await barrier.raceLost(end.position)
 			continue
 		}
-		if (await log.confirm(end, { signal })) {
-			return new LogOwner({ log, host, epoch: end.position.epoch + 1, owner, retryBudget })
-		}
+		const isConfirmed = (await log.confirm(end, { signal })) && ((await replay.isConfirmed?.({ signal })) ?? true)
+		if (isConfirmed) return new LogOwner({ log, host, epoch: end.position.epoch + 1, owner, retryBudget })
 		end = undefined
 	}
 	throw new IsleError('ISLE_UNAVAILABLE', `lost the race for the log in each of ${CLAIM_MAX_ATTEMPTS} attempts`)
@@ -109,19 +126,26 @@ function isMissingAt(log: FencedLog, position: LogPosition, options: RequestOpti
 	return comparePositions(position, LOG_START) === 0 ? Promise.resolve(false) : log.isMissing(position, options)
 }
 
+function isBefore(position: LogPosition, needed: LogPosition | undefined): boolean {
+	return needed !== undefined && comparePositions(position, needed) < 0
+}
+
 function missing(log: FencedLog, position: LogPosition): IsleError {
 	return corrupt(log.key(position), 'a record that was acknowledged is missing:')
 }
 
 /** Reads on from where `before` ended. The first seal of all that was read is the one to look behind. */
-async function readToEnd(options: ClaimOptions, before: ReadForwardResult): Promise<ReadForwardResult> {
-	const { log, replay, signal } = options
+async function readToEnd(
+	{ log, replay, signal }: Pick<ClaimOptions, 'log' | 'replay' | 'signal'>,
+	before: ReadForwardResult,
+): Promise<ReadForwardResult> {
 	const end = await log.readForward(before.position, {
 		signal,
 		windowSlots: OPEN_WINDOW_SLOTS,
+		owner: before.owner,
 		onCommit: record => replay.apply(record),
 	})
-	return { position: end.position, firstSeal: before.firstSeal ?? end.firstSeal }
+	return { ...end, firstSeal: before.firstSeal ?? end.firstSeal }
 }
 
 /** Stops an owner that is faster than the claimer, by a seal in a slot that it has not reached. */

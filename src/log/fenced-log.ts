@@ -9,7 +9,7 @@
 import { corrupt, isIsleError } from '../errors.ts'
 import type { Body, CreateOutcome, ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { comparePositions, LOG_START, type LogPosition } from './log-position.ts'
-import { decodeRecord, type LogRecord } from './record.ts'
+import { decodeRecord, isSameOwner, type LogRecord } from './record.ts'
 
 /** Decimal digits of an epoch or a slot in a key: 2^53 has 16, so that byte order is numeric order. */
 const DIGITS = 16
@@ -30,15 +30,23 @@ export interface FencedLogOptions {
 export interface ReadForwardOptions extends RequestOptions {
 	/** Slots to ask for at first; it doubles while they are found. 1 for a poll, 8 for opening. */
 	readonly windowSlots: number
+	/** Who owns the epoch where reading begins, when an earlier read has told. */
+	readonly owner?: Uint8Array | undefined
+	/** Reading ends here, although the log may go on. Default: at the first free slot. */
+	readonly until?: LogPosition | undefined
 	/** Called for each commit, in order. What it is given is provisional until `confirm`. */
 	onCommit(record: LogRecord): void
 }
 
 export interface ReadForwardResult {
-	/** The first free slot. */
+	/** The first free slot, or where reading was to end. */
 	readonly position: LogPosition
 	/** The first seal that was followed, if any: what `confirm` must look behind. */
 	readonly firstSeal: LogPosition | undefined
+	/** Who owns the epoch of `position`, as far as reading has shown. */
+	readonly owner?: Uint8Array | undefined
+	/** At `position` stands a commit of somebody else: a void seal was followed, or the log is damaged. */
+	readonly isForeign?: boolean
 }
 
 export class FencedLog {
@@ -79,22 +87,30 @@ export class FencedLog {
 
 	/** Reads from `from` to the first free slot, following seals. */
 	async readForward(from: LogPosition, options: ReadForwardOptions): Promise<ReadForwardResult> {
+		const { until } = options
 		let position = from
 		let firstSeal: LogPosition | undefined
+		let { owner } = options
 		let windowSlots = options.windowSlots
 		for (;;) {
 			const window = await this.#readWindow(position, windowSlots, options)
 			let consumed = 0
 			let sealed = false
 			for (const record of window) {
-				if (record === undefined) return { position, firstSeal }
+				if (until !== undefined && comparePositions(position, until) >= 0) return { position, firstSeal, owner }
+				if (record === undefined) return { position, firstSeal, owner }
 				consumed++
 				if (record.kind === 'seal') {
 					firstSeal ??= position
 					position = { epoch: position.epoch + 1, slot: 0 }
+					owner = record.owner
 					sealed = true
 					break
 				}
+				if (owner !== undefined && !isSameOwner(record.owner, owner)) {
+					return { position, firstSeal, owner, isForeign: true }
+				}
+				owner = record.owner
 				options.onCommit(record)
 				position = { epoch: position.epoch, slot: position.slot + 1 }
 			}
@@ -106,12 +122,21 @@ export class FencedLog {
 	/**
 	 * True when what was read up to `position` is the log and no older state: no checkpoint stands beyond `position`
 	 * (the free slot there was not a deleted one), nor beyond `firstSeal` (that seal is not a void one). One LIST.
-	 * False: start again from the newest checkpoint.
+	 * False: start again from the newest checkpoint. Throws `ISLE_CORRUPT` for a commit of somebody else.
 	 */
 	async confirm(result: ReadForwardResult, options: RequestOptions = {}): Promise<boolean> {
-		// The first record of a log is a seal, and seals are never deleted: (0, 0) is free only before the first use.
 		if (comparePositions(result.position, LOG_START) === 0) return true
-		return !(await this.isBelowCheckpoint(result.firstSeal ?? result.position, options))
+		return this.isConfirmedBy(result, await this.#options.newestCheckpoint(options))
+	}
+
+	/** The same by a look that was made after the reads: `newest` is where the newest checkpoint stands in this log. */
+	isConfirmedBy(result: ReadForwardResult, newest: LogPosition | undefined): boolean {
+		const { position, firstSeal, isForeign } = result
+		// The first record of a log is a seal, and seals are never deleted: (0, 0) is free only before the first use.
+		if (comparePositions(position, LOG_START) === 0) return true
+		if (newest !== undefined && comparePositions(newest, firstSeal ?? position) > 0) return false
+		if (isForeign) throw corrupt(this.key(position), 'a commit of another owner than the one of its epoch')
+		return true
 	}
 
 	/**
@@ -141,7 +166,8 @@ export class FencedLog {
 
 	/** Records from `position` on, in order, up to the first free slot: a seal, too, ends what belongs to its epoch. */
 	async #readWindow(from: LogPosition, slots: number, options: RequestOptions): Promise<(LogRecord | undefined)[]> {
-		if (slots === 1) return [await this.readSlot(from, options)]
+		// Epoch 0 is one seal.
+		if (slots === 1 || from.epoch === 0) return [await this.readSlot(from, options)]
 		const reads: Promise<LogRecord | undefined>[] = []
 		for (let index = 0; index < slots; index++) {
 			reads.push(this.readSlot({ epoch: from.epoch, slot: from.slot + index }, options))

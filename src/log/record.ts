@@ -167,7 +167,12 @@ function decodeSections(bytes: Uint8Array, start: number, header: ByteReader, wh
 
 /** True for a seal that is a barrier. */
 export function isBarrier(record: LogRecord): boolean {
-	return record.kind === 'seal' && Buffer.compare(record.owner, NOBODY) === 0
+	return record.kind === 'seal' && isSameOwner(record.owner, NOBODY)
+}
+
+/** True when both name the same owner. */
+export function isSameOwner(a: Uint8Array, b: Uint8Array): boolean {
+	return Buffer.compare(a, b) === 0
 }
 
 /** True when both were written by one append: same owner, same nonce. */
@@ -175,5 +180,5 @@ export function isSameAppend(
 	a: { readonly owner: Uint8Array; readonly nonce: Uint8Array },
 	b: { readonly owner: Uint8Array; readonly nonce: Uint8Array },
 ): boolean {
-	return Buffer.compare(a.owner, b.owner) === 0 && Buffer.compare(a.nonce, b.nonce) === 0
+	return isSameOwner(a.owner, b.owner) && Buffer.compare(a.nonce, b.nonce) === 0
 }

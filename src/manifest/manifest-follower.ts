@@ -1,25 +1,35 @@
 /**
- * Keeps a manifest up to date with a log that somebody else writes: the one poller of a process that only reads.
+ * Keeps a manifest up to date with logs that others write: the one poller of a process that only reads.
  *
- * - `poll` costs one GET when there is nothing new. It trusts a 404 for half the grace period after the last look at the
- *   checkpoints; past that (always, at grace 0) it looks again, with one LIST.
- * - `refresh` is strong: it sees every commit that was acknowledged before it was called. One GET and one LIST at least.
+ * - `poll` costs one GET when there is nothing new: the next slot of the writer log. The maintenance log is read along
+ *   every `maintenancePollMs`, and when somebody says that it has moved on (`expectEdits`).
+ * - A 404 is trusted for half the grace period after the last look at the checkpoints; past that (always, at grace 0), and
+ *   after a seal, both logs are read and one LIST confirms both.
+ * - `refresh` is strong: it sees every commit and edit that was acknowledged before it was called. A GET of each log at the
+ *   same time, then one LIST.
  * - Both run one after another; calls that come while one runs share the next. A failure leaves the manifest as it was.
+ *
+ * The maintenance log is folded as far as it was read, the writer log at least to the positions that its edits name.
  */
+import { corrupt } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import type { Host } from '../host/host.ts'
-import { replayLog } from '../log/claim.ts'
 import type { FencedLog } from '../log/fenced-log.ts'
 import { comparePositions, LOG_START } from '../log/log-position.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
-import { type Commit, decodeCommit, type LoadedCommit } from './commit.ts'
+import type { LoadedCommit } from './commit.ts'
+import { DatabaseLogs } from './database-logs.ts'
 import { applyCommits } from './fold.ts'
+import { applyEdits } from './fold-edits.ts'
+import { LogsReading } from './logs-reading.ts'
 import type { Manifest } from './manifest.ts'
-import { ManifestReplay, openWriterLog } from './manifest-replay.ts'
+import { loadManifest } from './manifest-replay.ts'
 import { assertPrefixIsFree } from './prefix-check.ts'
 
 /** Removed objects are kept at least this long: 15 minutes. */
-const DEFAULT_GRACE_PERIOD_MS = 900_000
+export const DEFAULT_GRACE_PERIOD_MS = 900_000
+/** A view that lags behind maintenance is right, and only slower to read: 10 seconds. */
+const DEFAULT_MAINTENANCE_POLL_MS = 10_000
 
 export interface ManifestFollowerOptions {
 	/** The store of the database, with retries for what is idempotent. */
@@ -27,6 +37,8 @@ export interface ManifestFollowerOptions {
 	readonly host: Host
 	/** How long the collector keeps what was removed, in milliseconds. Default 900,000. */
 	readonly gracePeriodMs?: number | undefined
+	/** How often a poll reads the maintenance log along, in milliseconds. Default 10,000. */
+	readonly maintenancePollMs?: number | undefined
 	/** Sees each commit as it is read, with the tables that came in it: a chance to keep their bytes. */
 	onLoaded?(loaded: LoadedCommit): void
 }
@@ -34,48 +46,62 @@ export interface ManifestFollowerOptions {
 export type ManifestListener = (manifest: Manifest) => void
 
 export class ManifestFollower {
-	readonly #log: FencedLog
+	readonly #logs: DatabaseLogs
 	readonly #host: Host
 	readonly #gracePeriodMs: number
+	readonly #maintenancePollMs: number
 	readonly #onLoaded: (loaded: LoadedCommit) => void
 	readonly #listeners = new Set<ManifestListener>()
 	#manifest: Manifest
+	/** Who owns the epochs that the manifest ends in, as far as that is known. */
+	#owners: { readonly writer: Uint8Array | undefined; readonly maintenance: Uint8Array | undefined }
 	/** A time not later than the last look at the checkpoints: its answer may have been long under way. */
 	#confirmedMs: number
+	/** When the maintenance log was read last. */
+	#maintenanceMs: number
+	#expectsEdits = false
 	#running: Promise<void> | undefined
 	#next: Promise<void> | undefined
 
-	private constructor(log: FencedLog, options: ManifestFollowerOptions, manifest: Manifest, confirmedMs: number) {
-		this.#log = log
+	private constructor(logs: DatabaseLogs, options: ManifestFollowerOptions, manifest: Manifest, confirmedMs: number) {
+		this.#logs = logs
 		this.#host = options.host
 		this.#gracePeriodMs = options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS
+		this.#maintenancePollMs = options.maintenancePollMs ?? DEFAULT_MAINTENANCE_POLL_MS
 		this.#onLoaded = loaded => options.onLoaded?.(loaded)
 		this.#manifest = manifest
+		this.#owners = { writer: undefined, maintenance: undefined }
 		this.#confirmedMs = confirmedMs
+		this.#maintenanceMs = confirmedMs
 	}
 
-	/** Opens the newest checkpoint and reads the log behind it. A prefix without a database is an empty manifest. */
+	/** Opens the newest checkpoint and reads the logs behind it. A prefix without a database is an empty manifest. */
 	static async open(options: ManifestFollowerOptions, request: RequestOptions = {}): Promise<ManifestFollower> {
-		const log = openWriterLog(options.store)
+		const logs = new DatabaseLogs(options.store)
 		const beganMs = options.host.clock.monotonicMs()
-		const replay = new ManifestReplay(log, loaded => options.onLoaded?.(loaded))
-		const position = await replayLog(log, replay, request)
-		if (comparePositions(position, LOG_START) === 0) await assertPrefixIsFree(options.store, request)
-		return new ManifestFollower(log, options, replay.manifestAt(position), beganMs)
+		const manifest = await loadManifest(logs, loaded => options.onLoaded?.(loaded), request)
+		if (comparePositions(manifest.writerPosition, LOG_START) === 0) await assertPrefixIsFree(options.store, request)
+		return new ManifestFollower(logs, options, manifest, beganMs)
 	}
 
 	get manifest(): Manifest {
 		return this.#manifest
 	}
 
+	/** The writer log. */
 	get log(): FencedLog {
-		return this.#log
+		return this.#logs.writer
 	}
 
 	/** Calls `listener` after each change, in order of subscription; it must not throw. Answers a function that ends that. */
 	onChange(listener: ManifestListener): () => void {
 		this.#listeners.add(listener)
 		return () => this.#listeners.delete(listener)
+	}
+
+	/** The maintenance log has moved on: the next poll reads it along. */
+	expectEdits(): void {
+		this.#expectsEdits = true
 	}
 
 	/** Reads what is new, if anything. An abort leaves the wait; the read goes on for others. */
@@ -85,7 +111,7 @@ export class ManifestFollower {
 		return abortable(this.#running ?? this.#next ?? this.#start(false), options.signal)
 	}
 
-	/** Reads at least to where the log stood when this was called. */
+	/** Reads at least to where both logs stood when this was called. */
 	refresh(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
 		if (options.signal?.aborted) return Promise.reject(options.signal.reason)
 		if (this.#running === undefined && this.#next === undefined) return abortable(this.#start(true), options.signal)
@@ -110,32 +136,55 @@ export class ManifestFollower {
 
 	async #advance(isStrong: boolean): Promise<void> {
 		const before = this.#manifest
-		const commits: Commit[] = []
-		const end = await this.#log.readForward(before.writerPosition, {
-			windowSlots: 1,
-			onCommit: record => {
-				const loaded = decodeCommit(record, this.#log.key(record.position))
-				commits.push(loaded.commit)
-				this.#onLoaded(loaded)
-			},
-		})
+		const reading = new LogsReading(this.#logs, before, this.#owners, this.#onLoaded)
+		const beganMs = this.#host.clock.monotonicMs()
+		const isDue = beganMs - this.#maintenanceMs >= this.#maintenancePollMs
+		await reading.read(isStrong || isDue || this.#expectsEdits || this.#isStale(beganMs))
 		const nowMs = this.#host.clock.monotonicMs()
-		const isStale = nowMs - this.#confirmedMs >= this.#gracePeriodMs / 2
-		if (isStrong || isStale || end.firstSeal !== undefined) {
-			if (!(await this.#log.confirm(end))) return await this.#reopen()
-			this.#confirmedMs = nowMs
+		if (isStrong || reading.needsLook || this.#isStale(nowMs)) {
+			// One look confirms both logs, so both must have been read before it.
+			if (!reading.hasMaintenance) await reading.read(true)
+			if (!(await this.#confirm(reading))) return
 		}
-		if (comparePositions(end.position, before.writerPosition) === 0) return
-		this.#publish({ ...applyCommits(before, commits), writerPosition: end.position })
+		this.#owners = reading.owners
+		if (reading.hasMaintenance) {
+			this.#maintenanceMs = beganMs
+			this.#expectsEdits = false
+		}
+		if (!reading.hasMoved) return
+		const committed = { ...applyCommits(before, reading.commits), writerPosition: reading.writer.position }
+		this.#publish({ ...applyEdits(committed, reading.edits), maintenancePosition: reading.maintenance.position })
+	}
+
+	/** False: another manifest has taken the place of all that was read. */
+	async #confirm(reading: LogsReading): Promise<boolean> {
+		// Nothing was ever written here, and so nothing was deleted.
+		if (reading.isUnused) return true
+		const nowMs = this.#host.clock.monotonicMs()
+		const newest = await this.#logs.look()
+		if (!reading.isConfirmedBy(newest)) {
+			await this.#reopen()
+			return false
+		}
+		if (reading.isShort) {
+			throw corrupt(this.#logs.writer.key(reading.writer.position), 'a commit is missing that maintenance refers to:')
+		}
+		this.#confirmedMs = nowMs
+		return true
+	}
+
+	#isStale(nowMs: number): boolean {
+		return nowMs - this.#confirmedMs >= this.#gracePeriodMs / 2
 	}
 
 	/** What was read is older than a checkpoint: start from that one. */
 	async #reopen(): Promise<void> {
 		const beganMs = this.#host.clock.monotonicMs()
-		const replay = new ManifestReplay(this.#log, this.#onLoaded)
-		const position = await replayLog(this.#log, replay)
+		const manifest = await loadManifest(this.#logs, this.#onLoaded)
 		this.#confirmedMs = beganMs
-		this.#publish(replay.manifestAt(position))
+		this.#maintenanceMs = beganMs
+		this.#owners = { writer: undefined, maintenance: undefined }
+		this.#publish(manifest)
 	}
 
 	#publish(manifest: Manifest): void {

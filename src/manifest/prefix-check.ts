@@ -8,7 +8,7 @@
 import { corrupt, IsleError } from '../errors.ts'
 import { LOG_START } from '../log/log-position.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
-import { openWriterLog } from './manifest-replay.ts'
+import { openWriterLog } from './database-logs.ts'
 
 /** What the probe of the store may have left behind: it runs before a database is made. */
 const PROBE = /^probe\/[^/]+$/

@@ -18,9 +18,10 @@ import { claimLog } from '../log/claim.ts'
 import type { LogOwner } from '../log/log-owner.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
+import { DatabaseLogs } from '../manifest/database-logs.ts'
 import { applyCommits } from '../manifest/fold.ts'
 import type { Manifest } from '../manifest/manifest.ts'
-import { ManifestReplay, openWriterLog } from '../manifest/manifest-replay.ts'
+import { ManifestReplay } from '../manifest/manifest-replay.ts'
 import { assertPrefixIsFree } from '../manifest/prefix-check.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
@@ -32,8 +33,10 @@ import { BlobPacker } from './blob-packer.ts'
 import { Committer } from './committer.ts'
 import { FlushTimer } from './flush-timer.ts'
 import { GroupCommit } from './group-commit.ts'
+import { type CommitReason, L0Pressure } from './l0-pressure.ts'
 import { Liveness } from './liveness.ts'
 import { checkWriteOptions, type WriteOptions, type WriterSettings } from './options.ts'
+import { reportStall, type WriterStall } from './stall.ts'
 import { TurnYield } from './turn-yield.ts'
 import { checkKey, checkValue, ttlOption, WriteBatch } from './write-batch.ts'
 import { WriteBuffer } from './write-buffer.ts'
@@ -63,6 +66,11 @@ export interface WriterStats {
 	readonly frozenMemtables: number
 	readonly pendingBlobBytes: number
 	readonly commits: number
+	/** Tables in L0, and what they weigh beside `l0SlowdownTables` and `l0StopTables`. */
+	readonly l0Tables: number
+	readonly l0Weight: number
+	/** Why writes wait, if they do. */
+	readonly stall: WriterStall | undefined
 	readonly failure: string | undefined
 }
 
@@ -87,6 +95,7 @@ export class Writer {
 	readonly #groupCommit: GroupCommit
 	readonly #flushTimer: FlushTimer
 	readonly #turnYield: TurnYield
+	readonly #l0: L0Pressure
 	readonly #listeners = new Set<(loaded: LoadedCommit) => void>()
 	#manifest: Manifest
 	#closing: Promise<void> | undefined
@@ -114,12 +123,18 @@ export class Writer {
 			clock: host.clock,
 			inFlight: () => this.#buffer.frozenCount,
 			oldestCommit: () => this.#buffer.oldestCommit,
-			flush: () => this.#freezeAndFlush(),
+			flush: () => this.#freezeAndFlush('written'),
 		})
 		this.#flushTimer = new FlushTimer(host.clock, settings.flushIntervalMs, () => {
-			if (this.#buffer.active.entryCount > 0) this.#freeze()
+			if (this.#buffer.active.entryCount > 0) this.#freeze('timer')
 		})
 		this.#turnYield = new TurnYield(host.clock)
+		this.#l0 = new L0Pressure(
+			host.clock,
+			settings,
+			manifest.l0,
+			reportStall(host.clock, () => this.stats()),
+		)
 	}
 
 	/**
@@ -134,13 +149,13 @@ export class Writer {
 	): Promise<Writer> {
 		const { store, host } = components
 		const { signal } = options
-		const log = openWriterLog(store)
-		const replay = new ManifestReplay(log, loaded => options.onLoaded?.(loaded))
+		const logs = new DatabaseLogs(store)
+		const replay = new ManifestReplay(logs, 'writer', loaded => options.onLoaded?.(loaded))
 		const beforeFirstUse = async (): Promise<void> => {
 			await assertPrefixIsFree(store, { signal })
 			await probeStore(store, { host, signal })
 		}
-		const owner = await claimLog({ log, host, replay, signal, beforeFirstUse })
+		const owner = await claimLog({ log: logs.writer, host, replay, signal, beforeFirstUse })
 		const manifest = replay.manifestAt(owner.nextPosition)
 		return new Writer(components, settings, { owner, manifest })
 	}
@@ -228,7 +243,7 @@ export class Writer {
 		const ownKey = typeof key === 'string' ? key : new Uint8Array(key)
 		const stored = await this.#packer.store(source, options?.signal)
 		// It has waited long enough not to be refused for what others wrote meanwhile.
-		while (this.#buffer.room !== undefined) await abortable(this.#buffer.room, options?.signal)
+		for (let wait = this.#room(); wait !== undefined; wait = this.#room()) await abortable(wait, options?.signal)
 		this.#begin(options, true)
 		this.#buffer.active.put(ownKey, stored.encodedRef, KIND_BLOB, this.#expiresAtMs(options?.ttlMs))
 		this.#packer.attach(stored.pack)
@@ -243,7 +258,7 @@ export class Writer {
 	async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<LogPosition> {
 		this.#liveness.assertUsable()
 		options.signal?.throwIfAborted()
-		return await abortable(this.#freezeAndFlush(), options.signal)
+		return await abortable(this.#freezeAndFlush('demanded'), options.signal)
 	}
 
 	/**
@@ -265,6 +280,9 @@ export class Writer {
 			frozenMemtables: this.#buffer.frozenCount,
 			pendingBlobBytes: this.#packer.pendingBytes,
 			commits: this.#commits,
+			l0Tables: this.#l0.tableCount,
+			l0Weight: this.#l0.weight,
+			stall: this.#l0.stalled ?? (this.#buffer.room === undefined ? undefined : { cause: 'memory', isStopped: true }),
 			failure: this.#liveness.failure?.code,
 		}
 	}
@@ -306,28 +324,39 @@ export class Writer {
 	#accepted(options: WriteOptions | undefined, isLong: boolean): Promise<void> {
 		if (!this.#flushTimer.isRunning) this.#flushTimer.start()
 		const buffer = this.#buffer
-		if (!buffer.active.hasRoom(1) || this.#packer.isFull) this.#freeze()
+		const isL0Deep = this.#l0.stall !== 'none'
+		if (isL0Deep) this.#l0.charge(buffer.active.entryBytes)
+		if (!buffer.active.hasRoom(1) || this.#packer.isFull) this.#freeze('written')
 		if (options?.durable ?? this.#settings.durability === 'committed') {
-			return abortable(this.#groupCommit.join(), options?.signal).then(() => undefined)
+			const joined = this.#groupCommit.join()
+			return abortable(isL0Deep ? joined.then(() => this.#l0.wait()) : joined, options?.signal)
 		}
-		if (buffer.room !== undefined) return abortable(buffer.room, options?.signal)
+		const wait = isL0Deep || buffer.room !== undefined ? this.#room() : undefined
+		if (wait !== undefined) return abortable(wait, options?.signal)
 		return this.#turnYield.afterMutation(isLong) ?? ACCEPTED
 	}
 
-	async #freezeAndFlush(): Promise<LogPosition> {
+	/** What keeps callers from writing on: memory first, for it has the harder limit. */
+	#room(): Promise<void> | undefined {
+		return this.#buffer.room ?? this.#l0.wait()
+	}
+
+	async #freezeAndFlush(reason: CommitReason): Promise<LogPosition> {
 		if (this.#liveness.failure !== undefined) throw this.#liveness.failure
-		if (this.#buffer.active.entryCount > 0) this.#freeze()
+		if (reason === 'demanded') this.#l0.release()
+		if (this.#buffer.active.entryCount > 0) this.#freeze(reason)
 		return (await this.#buffer.newestCommit) ?? this.#manifest.writerPosition
 	}
 
 	/** The active memtable goes to the committer; an empty one takes its place. */
-	#freeze(): void {
+	#freeze(reason: CommitReason): void {
 		const firstWriteMs = this.#flushTimer.startedMs
 		this.#flushTimer.stop()
 		const packs = this.#packer.close()
 		this.#buffer.freeze(packs.bytes, memtable => {
 			const frozenMs = Math.max(firstWriteMs, this.#components.host.clock.nowMs())
-			const committed = this.#committer.commit({ memtable, firstWriteMs, frozenMs, uploadPacks: () => packs.upload() })
+			const frozen = { memtable, firstWriteMs, frozenMs, uploadPacks: () => packs.upload() }
+			const committed = this.#l0.admit(reason, () => this.#committer.commit(frozen))
 			const done = committed.catch((error: unknown) => {
 				throw this.#fail(error)
 			})
@@ -341,6 +370,7 @@ export class Writer {
 	#publish(loaded: LoadedCommit): LogPosition {
 		const manifest = applyCommits(this.#manifest, [loaded.commit])
 		this.#manifest = manifest
+		this.#l0.added(loaded.commit.tables)
 		const memtable = this.#buffer.retire(loaded.commit.lastSeq)
 		this.#commits++
 		for (const listener of this.#listeners) listener(loaded)
@@ -356,6 +386,7 @@ export class Writer {
 			this.#flushTimer.stop()
 			this.#failing.abort(failure)
 			this.#buffer.fail(failure)
+			this.#l0.fail(failure)
 			void this.#packer.endStreams(failure)
 			void this.#groupCommit.end()
 		}
@@ -367,9 +398,10 @@ export class Writer {
 			this.#packer.endStreams(new IsleError('ISLE_CLOSED', 'the writer is closed')),
 			this.#groupCommit.end(),
 		]
+		this.#l0.end()
 		try {
 			// The failure, if there is one, is told below.
-			await this.#freezeAndFlush().catch(() => undefined)
+			await this.#freezeAndFlush('demanded').catch(() => undefined)
 			await Promise.all([...ended, this.#committer.settled()])
 		} finally {
 			this.#flushTimer.stop()

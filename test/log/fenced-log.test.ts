@@ -82,8 +82,51 @@ describe('reading forward', () => {
 		const store = new ScriptedStore()
 		await logOf(store, 2, 3)
 		const read = await readFrom(openTextLog(store), { epoch: 2, slot: 1 })
-		expect(read).toEqual({ texts: ['2.1', '2.2'], position: { epoch: 2, slot: 3 }, firstSeal: undefined })
+		expect(read).toMatchObject({ texts: ['2.1', '2.2'], position: { epoch: 2, slot: 3 }, firstSeal: undefined })
 	})
+
+	test('ends where it is told to, whatever follows', async () => {
+		const store = new ScriptedStore()
+		await logOf(store, 2, 3)
+		const texts: string[] = []
+		const end = await openTextLog(store).readForward(LOG_START, {
+			windowSlots: 8,
+			until: { epoch: 2, slot: 1 },
+			onCommit: record => texts.push(decoder.decode(record.body)),
+		})
+		expect(texts).toEqual(['1.0', '1.1', '1.2', '2.0'])
+		expect(end.position).toEqual({ epoch: 2, slot: 1 })
+	})
+
+	test.each([
+		['behind the seal that names another', LOG_START, undefined],
+		['in the middle of an epoch whose owner is known', { epoch: 1, slot: 1 }, new Uint8Array(16)],
+	])(
+		'stops before a commit of somebody else, %s, which is damage unless a checkpoint covers it',
+		async (_where, from, owner) => {
+			const store = new ScriptedStore()
+			await logOf(store, 1, 3)
+			const log = openTextLog(store)
+			const at = { epoch: 1, slot: 2 }
+			const names = { owner: new Uint8Array(16).fill(7), nonce: new Uint8Array(8) }
+			const body = encodeRecord({ kind: 'commit', position: at, ...names, body: new Uint8Array(0), sections: [] })
+			await store.inner.put(log.key(at), body.pieces)
+			const first = await log.readSlot({ epoch: 1, slot: 1 })
+			const known = owner === undefined ? undefined : first?.owner
+			const end = await log.readForward(from, { windowSlots: 2, owner: known, onCommit: () => undefined })
+			expect(end).toMatchObject({ position: at, isForeign: true })
+			await expect(log.confirm(end)).rejects.toMatchObject({
+				code: 'ISLE_CORRUPT',
+				message: expect.stringContaining(log.key(at)),
+			})
+			const replay = new TextReplay(store)
+			await expect(replayLog(log, replay)).rejects.toMatchObject({ code: 'ISLE_CORRUPT' })
+			await expect(claimText(store)).rejects.toMatchObject({ code: 'ISLE_CORRUPT' })
+			await writeTextCheckpoint(store, { epoch: 1, slot: 3 }, ['1.0', '1.1', '1.2'])
+			expect(await log.confirm(end)).toBe(false)
+			expect(await replayLog(log, replay)).toEqual({ epoch: 1, slot: 3 })
+		},
+	)
 
 	test('costs one GET for one slot where nothing is new', async () => {
 		const store = new ScriptedStore()
@@ -239,7 +282,7 @@ describe('opening', () => {
 		const rest = { owner: new Uint8Array(16), nonce: new Uint8Array(8), body: new Uint8Array(0), sections: [] }
 		await store.put(log.key(from), encodeRecord({ kind: 'seal', position: from, ...rest }).pieces)
 		const end = await log.readForward(from, { windowSlots: 1, onCommit: () => undefined })
-		expect(end).toEqual({ position: { epoch: 2, slot: 0 }, firstSeal: from })
+		expect(end).toMatchObject({ position: { epoch: 2, slot: 0 }, firstSeal: from })
 		expect(await log.confirm(end)).toBe(false)
 	})
 

@@ -6,15 +6,17 @@
 import { expect, test } from 'vitest'
 import { isIsleError } from '../../src/errors.ts'
 import type { Clock } from '../../src/host/clock.ts'
-import { claimLog, type LogReplay, replayLog } from '../../src/log/claim.ts'
+import { claimLog, type LogReplay } from '../../src/log/claim.ts'
 import { FencedLog } from '../../src/log/fenced-log.ts'
 import { comparePositions, LOG_START, type LogPosition } from '../../src/log/log-position.ts'
 import { decodeRecord } from '../../src/log/record.ts'
 import { checkpointKey, encodeCheckpoint, newestCheckpoint } from '../../src/manifest/checkpoint.ts'
 import { encodeCommitBody } from '../../src/manifest/commit.ts'
+import { DatabaseLogs } from '../../src/manifest/database-logs.ts'
+import { encodeEdits } from '../../src/manifest/edit-codec.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { ManifestFollower } from '../../src/manifest/manifest-follower.ts'
-import { ManifestReplay, openWriterLog } from '../../src/manifest/manifest-replay.ts'
+import { loadManifest, ManifestReplay } from '../../src/manifest/manifest-replay.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { LogOracle } from '../support/log-oracle.ts'
 import { tableOf } from '../support/manifest-arbitraries.ts'
@@ -102,18 +104,16 @@ class History {
 		return this.#scheduler.hostOf(me, SLOWEST + this.#scheduler.random.next() * (FASTEST - SLOWEST)).clock
 	}
 
-	async #replay(store: ObjectStore): Promise<Manifest> {
-		const log = openWriterLog(store)
-		const replay = new ManifestReplay(log)
-		return replay.manifestAt(await replayLog(log, replay))
+	#replay(store: ObjectStore): Promise<Manifest> {
+		return loadManifest(new DatabaseLogs(store))
 	}
 
 	#writer = async (me: string): Promise<void> => {
 		const scheduler = this.#scheduler
 		for (let life = 0; life < 3; life++) {
-			const log = openWriterLog(scheduler.storeOf(me, FAULTS))
-			const replay = new ManifestReplay(log)
-			const owner = await claimLog({ log, host: scheduler.hostOf(me), replay })
+			const logs = new DatabaseLogs(scheduler.storeOf(me, FAULTS))
+			const replay = new ManifestReplay(logs)
+			const owner = await claimLog({ log: logs.writer, host: scheduler.hostOf(me), replay })
 			const known = replay.manifestAt({ epoch: owner.epoch, slot: 0 })
 			this.oracle.claim(me, owner.epoch, namesOf(known))
 			let { lastSeq } = known
@@ -156,7 +156,7 @@ class History {
 				const checkpoint = { ...(await this.#replay(store)), maintenancePosition: owner.nextPosition }
 				const outcome = await store.createIfAbsent(checkpointKey(checkpoint), encodeCheckpoint(checkpoint))
 				if (outcome.kind === 'unknown' && (await store.get(checkpointKey(checkpoint))) === undefined) continue
-				const announcement = owner.append(new Uint8Array(0), []).committed
+				const announcement = owner.append(encodeEdits({ ...checkpoint, committedAtMs: 0, edits: [] }), []).committed
 				if (this.#bug === 'deleteUnannounced') announcement.catch(() => undefined)
 				else await announcement
 				announced.push({ checkpoint, sinceMs: clock.monotonicMs() })
@@ -198,7 +198,7 @@ class History {
 		const gracePeriodMs = this.#bug === 'trustForTooLong' ? this.#graceMs * 20 : this.#graceMs
 		const options = { store, host: { clock, random: scheduler.random }, gracePeriodMs }
 		const follower = await ManifestFollower.open(options)
-		if (this.#bug === 'pollFollowsVoidSeals') follower.log.confirm = async () => true
+		if (this.#bug === 'pollFollowsVoidSeals') follower.log.isConfirmedBy = () => true
 		for (let round = 0; round < 25; round++) {
 			const turns = scheduler.chance(0.3) ? scheduler.pick(PAUSE_MAX_TURNS) : 0
 			for (let turn = 0; turn < turns; turn++) await clock.yieldToIo()

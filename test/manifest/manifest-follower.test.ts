@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { LOG_START, type LogPosition } from '../../src/log/log-position.ts'
 import { encodeRecord } from '../../src/log/record.ts'
 import { checkpointKey } from '../../src/manifest/checkpoint.ts'
+import { openWriterLog } from '../../src/manifest/database-logs.ts'
 import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import { ManifestFollower } from '../../src/manifest/manifest-follower.ts'
-import { openWriterLog } from '../../src/manifest/manifest-replay.ts'
 import { CommitWriter, writeCheckpoint } from '../support/commit-writer.ts'
 import { collect, follow, GRACE_MS, replayed, sharedStore } from '../support/followed-prefix.ts'
 import { manualHost } from '../support/manual-clock.ts'
@@ -27,7 +27,7 @@ describe('opening', () => {
 		expect(shared.calls.filter(call => !/^(get|list) /.test(call))).toEqual([])
 	})
 
-	test('reads the newest checkpoint and the log behind it: two LISTs and one GET, and the log', async () => {
+	test('reads the newest checkpoint and the logs behind it: two LISTs and one GET, and the logs', async () => {
 		const { shared, writer } = await sharedStore(5)
 		await collect(shared)
 		for (let index = 0; index < 3; index++) await writer.commit(2)
@@ -38,7 +38,8 @@ describe('opening', () => {
 		expect(store.count('list')).toBe(2)
 		expect(store.count('get', 'checkpoints/')).toBe(1)
 		expect(store.count('get', 'log/')).toBe(8 + 9)
-		expect(store.calls).toHaveLength(11 + 9)
+		expect(store.count('get', 'maintenance/')).toBe(8 + 9)
+		expect(store.calls).toHaveLength(3 + 2 * (8 + 9))
 	})
 
 	test('goes on with the next newest when a checkpoint was deleted after it was listed', async () => {
@@ -123,11 +124,15 @@ describe('following', () => {
 		expect(store.calls).toHaveLength(3)
 	})
 
-	test('costs one GET and one LIST a refresh when nothing is new', async () => {
+	test('costs one GET of each log and one LIST a refresh when nothing is new', async () => {
 		const { shared } = await sharedStore(2)
 		const { store, follower } = await follow(shared)
 		await follower.refresh()
-		expect(store.calls).toEqual(['get log/0000000000000001/0000000000000002', 'list checkpoints/'])
+		expect(store.calls).toEqual([
+			'get log/0000000000000001/0000000000000002',
+			'get maintenance/0000000000000000/0000000000000000',
+			'list checkpoints/',
+		])
 	})
 
 	test('shows each commit once, with the tables that came in it', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LOG_START } from '../../src/log/log-position.ts'
-import { openWriterLog } from '../../src/manifest/manifest-replay.ts'
+import { openWriterLog } from '../../src/manifest/database-logs.ts'
 import { assertPrefixIsFree } from '../../src/manifest/prefix-check.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import { CommitWriter } from '../support/commit-writer.ts'

@@ -12,10 +12,11 @@ import type { LogOwner } from '../../src/log/log-owner.ts'
 import { encodeRecord, NOBODY, NONCE_BYTES } from '../../src/log/record.ts'
 import { checkpointKey, encodeCheckpoint } from '../../src/manifest/checkpoint.ts'
 import { type CommitTable, encodeCommitBody, type LoadedCommit } from '../../src/manifest/commit.ts'
+import { DatabaseLogs, openWriterLog } from '../../src/manifest/database-logs.ts'
 import { applyCommits } from '../../src/manifest/fold.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../../src/manifest/manifest.ts'
 import { ManifestFollower } from '../../src/manifest/manifest-follower.ts'
-import { ManifestReplay, openWriterLog } from '../../src/manifest/manifest-replay.ts'
+import { ManifestReplay } from '../../src/manifest/manifest-replay.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { BlobReader } from '../../src/reader/blob-reader.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
@@ -261,9 +262,9 @@ export interface TailsOptions {
 }
 
 async function claim(store: ObjectStore, host: ManualHost): Promise<{ owner: LogOwner; manifest: Manifest }> {
-	const log = openWriterLog(store)
-	const replay = new ManifestReplay(log)
-	const owner = await claimLog({ log, host, replay })
+	const logs = new DatabaseLogs(store)
+	const replay = new ManifestReplay(logs)
+	const owner = await claimLog({ log: logs.writer, host, replay })
 	return { owner, manifest: replay.manifestAt(owner.nextPosition) }
 }
 

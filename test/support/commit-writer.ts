@@ -4,8 +4,9 @@ import type { LogOwner } from '../../src/log/log-owner.ts'
 import type { LogPosition } from '../../src/log/log-position.ts'
 import { checkpointKey, encodeCheckpoint } from '../../src/manifest/checkpoint.ts'
 import { type CommitBody, encodeCommitBody } from '../../src/manifest/commit.ts'
+import { DatabaseLogs } from '../../src/manifest/database-logs.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
-import { ManifestReplay, openWriterLog } from '../../src/manifest/manifest-replay.ts'
+import { ManifestReplay } from '../../src/manifest/manifest-replay.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { tableOf } from './manifest-arbitraries.ts'
 import { manualHost } from './manual-clock.ts'
@@ -22,9 +23,9 @@ export class CommitWriter {
 	}
 
 	static async claim(store: ObjectStore): Promise<CommitWriter> {
-		const log = openWriterLog(store)
-		const replay = new ManifestReplay(log)
-		const owner = await claimLog({ log, host: manualHost(++writers), replay })
+		const logs = new DatabaseLogs(store)
+		const replay = new ManifestReplay(logs)
+		const owner = await claimLog({ log: logs.writer, host: manualHost(++writers), replay })
 		return new CommitWriter(owner, replay.manifestAt({ epoch: owner.epoch, slot: 0 }).lastSeq)
 	}
 

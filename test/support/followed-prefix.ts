@@ -1,7 +1,8 @@
 /** A prefix with a writer, and followers of it that have a store of their own before the shared one. */
+
+import { openWriterLog } from '../../src/manifest/database-logs.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { ManifestFollower } from '../../src/manifest/manifest-follower.ts'
-import { openWriterLog } from '../../src/manifest/manifest-replay.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { CommitWriter, writeCheckpoint } from './commit-writer.ts'
 import { type ManualHost, manualHost } from './manual-clock.ts'
