@@ -76,6 +76,7 @@ export class ActiveSession {
 	#tending: Promise<void> | undefined
 	#isTendDue = true
 	#tendAtMs: number | undefined
+	#isOver = false
 
 	constructor(options: ActiveSessionOptions) {
 		this.#options = options
@@ -121,6 +122,7 @@ export class ActiveSession {
 	step(): SessionStep {
 		const { owner, host } = this.#options
 		if (owner.failure !== undefined) throw owner.failure
+		if (this.#isOver) return { isQuiet: false, lookAgainInMs: undefined }
 		const nowMs = host.clock.monotonicMs()
 		const wallMs = host.clock.nowMs()
 		if (nowMs < this.#pausedUntilMs) {
@@ -133,10 +135,19 @@ export class ActiveSession {
 		return { isQuiet, lookAgainInMs: this.#lookAgainInMs(nowMs, wallMs) }
 	}
 
-	/** Ends what runs, which saves how far it came. Nothing runs when it resolves. Never rejects. */
-	async stop(reason: unknown): Promise<void> {
-		this.#stopping.abort(reason)
-		await Promise.all([...this.#running.values()].map(running => running.ended))
+	/**
+	 * Ends what runs: it has `graceMs` to save how far it came. Nothing runs when it resolves, and nothing begins any more.
+	 * Never rejects.
+	 */
+	async stop(reason: unknown, graceMs: number): Promise<void> {
+		this.#isOver = true
+		const ended = Promise.all([...this.#running.values()].map(running => running.ended))
+		const abort = (): void => this.#stopping.abort(reason)
+		const timer = graceMs > 0 ? this.#options.host.clock.schedule(graceMs, abort) : undefined
+		if (timer === undefined) abort()
+		await ended
+		timer?.cancel()
+		abort()
 		await this.#tending
 	}
 
@@ -153,18 +164,17 @@ export class ActiveSession {
 		const busy = new Set([...this.#running.values()].flatMap(({ work }) => [...work.tables]))
 		for (const table of this.#setAside.restingAt(nowMs)) busy.add(table)
 		const { quarantined } = this.#setAside
-		let isWorkLeft = false
 		for (let plans = 0; plans < PLANS_MAX_PER_STEP; plans++) {
-			const work = desk.plan({ nowMs: wallMs, busy, quarantined })
-			if (work === undefined) return isWorkLeft
-			if (this.#running.size >= places) return true
-			const isLarge = work.bytes >= largeBytes
 			const largeRunning = [...this.#running.values()].filter(running => running.work.bytes >= largeBytes).length
+			const isLargeAllowed = largeRunning < places - 1
+			const work = desk.plan({ nowMs: wallMs, busy, quarantined, isLargeAllowed })
+			// What is large and has no place is left, too: it is not quiet while such work runs.
+			if (work === undefined) return !isLargeAllowed
+			if (this.#running.size >= places) return true
 			for (const table of work.tables) busy.add(table)
-			if (isLarge && largeRunning >= places - 1) isWorkLeft = true
-			else this.#start(work, nowMs)
+			this.#start(work, nowMs)
 		}
-		return isWorkLeft
+		return true
 	}
 
 	#start(work: PlannedWork, nowMs: number): void {
@@ -180,10 +190,10 @@ export class ActiveSession {
 		try {
 			const outcome = await work.run({
 				signal: this.#stopping.signal,
+				isOver: () => this.#isOver,
 				onProgress: bytesDone => this.#progress(running, bytesDone),
 			})
-			running.bytesDone = work.bytes
-			this.#succeeded(running, outcome)
+			this.#ended(running, outcome)
 		} catch (error) {
 			this.#failed(running, error)
 		}
@@ -192,17 +202,22 @@ export class ActiveSession {
 		this.#options.onWake()
 	}
 
-	#succeeded(running: Running, outcome: WorkOutcome): void {
-		this.#storeTrouble.reset()
-		this.#setAside.forget(running.work.tables)
+	#ended(running: Running, outcome: WorkOutcome): void {
 		const { bytesRead, bytesWritten, tablesDropped } = outcome
-		this.#totals = addTotals(this.#totals, { works: 1, bytesRead, bytesWritten, tablesDropped })
-		this.#tell(running, 'finished', outcome.bytesWritten)
+		const { tables, bytes } = running.work
+		this.#storeTrouble.reset()
+		const isDone = outcome.kind === 'done'
+		this.#totals = addTotals(this.#totals, { works: isDone ? 1 : 0, bytesRead, bytesWritten, tablesDropped })
+		if (isDone) running.bytesDone = bytes
+		// What finds its tables gone is planned anew, from what is there; not at once, should it be wrong about that.
+		if (outcome.kind === 'void') this.#setAside.put(tables, undefined, this.#options.host.clock.monotonicMs())
+		else this.#setAside.forget(tables)
+		this.#tell(running, isDone ? 'finished' : 'stopped', bytesWritten)
 	}
 
 	#failed(running: Running, error: unknown): void {
 		const { owner, host } = this.#options
-		if (this.#stopping.signal.aborted || owner.failure !== undefined) {
+		if (this.#isOver || owner.failure !== undefined) {
 			this.#tell(running, 'stopped', 0)
 			return
 		}

@@ -27,17 +27,22 @@ export interface PlannedWork {
 	readonly tables: readonly string[]
 	/** Of its inputs, as stored. */
 	readonly bytes: number
-	/** Aborted: it saves how far it came and rejects with the signal's reason. */
+	/** @throws the signal's reason, what cannot be read (with `details.table`), what the store and the log throw. */
 	run(options: WorkRun): Promise<WorkOutcome>
 }
 
 export interface WorkRun {
+	/** Aborted: it ends at once, and what it made since it last saved how far it came is lost. */
 	readonly signal: AbortSignal
+	/** True: it saves how far it came, and ends. */
+	readonly isOver: () => boolean
 	/** Bytes of inputs that are done. */
 	readonly onProgress: (bytesDone: number) => void
 }
 
 export interface WorkOutcome {
+	/** `paused`: saved, for whoever goes on; `void`: its tables were gone. */
+	readonly kind: 'done' | 'paused' | 'void'
 	readonly bytesRead: number
 	readonly bytesWritten: number
 	/** Tables that went without a rewrite. */
@@ -66,6 +71,8 @@ export interface PlanContext {
 	readonly nowMs: number
 	readonly busy: ReadonlySet<string>
 	readonly quarantined: ReadonlySet<string>
+	/** False: large work runs already, and the place that is left is for small work. */
+	readonly isLargeAllowed: boolean
 }
 
 /** The work of one owner. */

@@ -23,6 +23,8 @@ import { isVacant, judgeTakeover, unservedPolicies, type Watch } from './takeove
 import { Wake } from './wake.ts'
 import { addTotals, NO_TOTALS, type WorkTotals } from './work-totals.ts'
 
+/** To finish a range of a merge and record it takes a second or two; a store that hangs may cost what was not recorded. */
+const STOP_GRACE_MS = 10_000
 /** Each time that it is fenced it waits twice as long before it takes over: 64 times at most. */
 const FENCED_DOUBLINGS_MAX = 6
 
@@ -236,7 +238,7 @@ export class Maintainer {
 	async #leave(reason: unknown): Promise<void> {
 		const session = this.#session
 		if (session === undefined) return
-		await session.stop(reason)
+		await session.stop(reason, STOP_GRACE_MS)
 		try {
 			if (session.owner.failure === undefined) {
 				// A close that was asked for ends the waiting, not the good order: this is bounded by the retries of the store.
@@ -261,7 +263,7 @@ export class Maintainer {
 		const session = this.#session
 		const hasLost = session?.owner.failure !== undefined
 		if (session !== undefined && hasLost) {
-			await session.stop(error)
+			await session.stop(error, 0)
 			this.#drop(session)
 		}
 		this.#lastError = reportedError(error)
@@ -276,7 +278,7 @@ export class Maintainer {
 		}
 		this.#failure = error
 		this.#demand?.fail(error)
-		await session?.stop(error)
+		await session?.stop(error, 0)
 		if (session !== undefined) this.#drop(session)
 		this.#enter('failed', reportedError(error).message)
 		return 0

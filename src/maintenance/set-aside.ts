@@ -6,6 +6,9 @@ import { isIsleError } from '../errors.ts'
 import type { Random } from '../host/random.ts'
 import { Backoff } from './maintenance-backoff.ts'
 
+/** After so long without another failure a table is as good as any. */
+const FORGOTTEN_MS = 600_000
+
 interface Resting {
 	readonly untilMs: number
 	readonly backoff: Backoff
@@ -31,6 +34,7 @@ export class SetAside {
 			this.#quarantined.add(damaged)
 			return damaged
 		}
+		for (const [table, { untilMs }] of this.#resting) if (untilMs + FORGOTTEN_MS < nowMs) this.#resting.delete(table)
 		for (const table of tables) {
 			const backoff = this.#resting.get(table)?.backoff ?? new Backoff()
 			this.#resting.set(table, { untilMs: nowMs + backoff.nextMs(this.#random), backoff })

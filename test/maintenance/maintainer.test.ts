@@ -49,13 +49,27 @@ describe('a maintainer alone', () => {
 		await settle()
 		expect(world.events).toEqual(['begin a'])
 		await Promise.all([maintainer.close(), maintainer.close()])
-		expect(world.events).toEqual(['begin a', 'stop a'])
+		expect(world.events).toEqual(['begin a', 'pause a'])
 		expect(world.manifest.maintainer).toEqual({ policies: [], writerEpoch: 0 })
 		expect(events.filter(event => event.kind === 'stopped')).toHaveLength(1)
 		expect(maintainer.status()).toMatchObject({ state: 'closed', running: [], totals: { checkpoints: 1 } })
 		expect(states().at(-1)).toBe('active → closed')
 		expect(host.clock.pendingTimers).toBe(0)
 		await expect(maintainer.runOnce()).rejects.toMatchObject({ code: 'ISLE_CLOSED' })
+	})
+
+	test('gives what runs a while to save how far it came, and ends it then', async () => {
+		const [world, host] = [new ToyWorld(), manualHost()]
+		world.works.push({ ...work('a'), until: gate().promise, isPatient: true })
+		const { maintainer } = stage(world, host)
+		await settle()
+		const closing = maintainer.close()
+		await host.clock.advance(9999)
+		expect(world.events).toEqual(['begin a'])
+		await host.clock.advance(1)
+		await closing
+		expect(world.events).toEqual(['begin a', 'stop a'])
+		expect(host.clock.pendingTimers).toBe(0)
 	})
 
 	test('closes at any moment of its life with nothing left running', async () => {

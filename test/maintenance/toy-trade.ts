@@ -23,7 +23,12 @@ export interface ToyWork {
 	/** Ends when this does; aborted at once by the signal. */
 	readonly until?: Promise<void> | undefined
 	readonly error?: unknown
+	/** It does not look whether its time is over: only the signal ends it. */
+	readonly isPatient?: boolean
 }
+
+/** From this size on a toy is large. */
+export const TOY_LARGE_BYTES = 1000
 
 export class ToyWorld {
 	manifest: Manifest = { ...EMPTY_MANIFEST, writerPosition: { epoch: 1, slot: 5 } }
@@ -126,9 +131,13 @@ export function toyTrade(world: ToyWorld, policies: readonly string[], writerEpo
 
 function toyDesk(world: ToyWorld, policies: readonly string[], owner: OwnedLog): WorkDesk {
 	return {
-		plan({ busy, quarantined }): PlannedWork | undefined {
+		plan({ busy, quarantined, isLargeAllowed }): PlannedWork | undefined {
 			const work = world.works.find(
-				({ name, policy }) => policies.includes(policy) && !busy.has(name) && !quarantined.has(name),
+				({ name, policy, bytes }) =>
+					policies.includes(policy) &&
+					!busy.has(name) &&
+					!quarantined.has(name) &&
+					(isLargeAllowed || bytes < TOY_LARGE_BYTES),
 			)
 			return work && planned(world, owner, work)
 		},
@@ -148,11 +157,15 @@ function planned(world: ToyWorld, owner: OwnedLog, work: ToyWork): PlannedWork {
 		why: `${work.name} is due`,
 		tables: [work.name],
 		bytes: work.bytes,
-		async run({ signal, onProgress }): Promise<WorkOutcome> {
+		async run({ signal, isOver, onProgress }): Promise<WorkOutcome> {
 			world.events.push(`begin ${work.name}`)
 			onProgress(work.bytes / 2)
 			try {
-				await Promise.race([work.until, aborted(signal)])
+				await Promise.race([work.until, aborted(signal), ...(work.isPatient ? [] : [over(isOver)])])
+				if (isOver()) {
+					world.events.push(`pause ${work.name}`)
+					return { kind: 'paused', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
+				}
 				signal.throwIfAborted()
 				if (work.error !== undefined) throw work.error
 				await owner.append([])
@@ -162,7 +175,7 @@ function planned(world: ToyWorld, owner: OwnedLog, work: ToyWork): PlannedWork {
 			}
 			world.works.splice(world.works.indexOf(work), 1)
 			world.events.push(`end ${work.name}`)
-			return { bytesRead: work.bytes, bytesWritten: work.bytes, tablesDropped: 0 }
+			return { kind: 'done', bytesRead: work.bytes, bytesWritten: work.bytes, tablesDropped: 0 }
 		},
 	}
 }
@@ -172,4 +185,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 		if (signal.aborted) reject(signal.reason)
 		signal.addEventListener('abort', () => reject(signal.reason), { once: true })
 	})
+}
+
+/** Looks at every turn of the event loop. */
+async function over(isOver: () => boolean): Promise<void> {
+	while (!isOver()) await new Promise(resolve => setImmediate(resolve))
 }
