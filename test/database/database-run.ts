@@ -257,7 +257,7 @@ export class DatabaseRun {
 }
 
 const databaseOptions = {
-	memtableMaxBytes: 65_536,
+	memtableMaxBytes: 262_144,
 	inlineMaxBytes: 8_192,
 	blobThresholdBytes: BLOB_THRESHOLD_BYTES,
 	flushIntervalMs: 0,

@@ -36,6 +36,36 @@ describe('commits on their way', () => {
 		expect(writer.stats()).toMatchObject({ commits: 30, committedSeq: 30, frozenMemtables: 0 })
 	})
 
+	test('have their large tables uploaded side by side, twice as many as records, and never more', async () => {
+		const rig = new WriterRig()
+		const { writer, faults } = await rig.open({ inlineMaxBytes: 0, maxCommitsInFlight: 3 })
+		let open = (): void => undefined
+		const gate = new Promise<void>(resolve => {
+			open = resolve
+		})
+		let uploads = 0
+		let mostUploads = 0
+		faults.before = async call => {
+			if (call.operation !== 'put') return undefined
+			mostUploads = Math.max(mostUploads, ++uploads)
+			await gate
+			uploads--
+			return undefined
+		}
+		const flushes: Promise<unknown>[] = []
+		for (let i = 0; i < 30; i++) {
+			await writer.put(`key ${i}`, 'value')
+			flushes.push(writer.flush())
+		}
+		await rig.stateOf(Promise.all(flushes))
+		expect(uploads).toBe(6)
+		expect(faults.count('createIfAbsent', 'log/0000000000000001')).toBe(0)
+		open()
+		await rig.drive(Promise.all(flushes))
+		expect(mostUploads).toBe(6)
+		expect(writer.stats()).toMatchObject({ commits: 30, committedSeq: 30 })
+	})
+
 	test('never say an earlier time than one before them, whatever the clock does, also after a takeover', async () => {
 		const rig = new WriterRig()
 		const loaded: LoadedCommit[] = []
