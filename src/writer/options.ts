@@ -28,7 +28,10 @@ export interface WriterOptions {
 	readonly blobThresholdBytes?: number | undefined
 	/** Compression of tables. Default 'lz4'. A name that is not known is `ISLE_UNSUPPORTED`. */
 	readonly codec?: CodecName | undefined
-	/** Commits on their way at once. Default 4; 1 to 64. */
+	/**
+	 * Commits on their way at once. Durable writes begin the first half of them at once, and spread the others over the time
+	 * that a commit takes. Default 8; 1 to 64.
+	 */
 	readonly maxCommitsInFlight?: number | undefined
 	/** Durable writes start at most this many commits a second, on average. Default 1000; 1 to 100,000. */
 	readonly maxCommitsPerSecond?: number | undefined
@@ -76,7 +79,7 @@ export function writerSettings(options: WriterOptions): WriterSettings {
 		inlineMaxBytes: integerOption('inlineMaxBytes', options.inlineMaxBytes, MIB, 0, 16 * MIB),
 		blobThresholdBytes: integerOption('blobThresholdBytes', options.blobThresholdBytes, 256 * KIB, KIB, 16 * MIB),
 		codec: codecOption(options.codec),
-		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 4, 1, 64),
+		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 8, 1, 64),
 		maxCommitsPerSecond: integerOption('maxCommitsPerSecond', options.maxCommitsPerSecond, 1000, 1, 100_000),
 	}
 }
