@@ -102,6 +102,7 @@ export function fillCacheJob(input: FillCacheInput, calls: CacheFileCalls = fs):
 			}))
 			const path = `${root}/${file.path}`
 			const present = readPresent(path, file, calls)
+			if (present === undefined) continue
 			if (present.isDamaged) filesDamaged++
 			const joined = joinParts(present.parts, parts)
 			if (joined === undefined) continue
@@ -137,12 +138,24 @@ interface PresentFile {
 	readonly isDamaged: boolean
 }
 
-function readPresent(path: string, name: CacheFileName, calls: CacheFileCalls): PresentFile {
+const NO_FILE: PresentFile = { parts: [], bytes: 0, isDamaged: false }
+const READ = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0)
+
+/** Undefined where somebody has put a directory: nothing can be kept there. */
+function readPresent(path: string, name: CacheFileName, calls: CacheFileCalls): PresentFile | undefined {
 	let file: Uint8Array
 	try {
-		file = calls.readFileSync(path)
+		const fd = calls.openSync(path, READ)
+		try {
+			file = calls.readFileSync(fd)
+		} finally {
+			calls.closeSync(fd)
+		}
 	} catch (error) {
-		if (errnoOf(error) === 'ENOENT') return { parts: [], bytes: 0, isDamaged: false }
+		const errno = errnoOf(error)
+		// ELOOP: a link, which is replaced and not followed.
+		if (errno === 'ENOENT' || errno === 'ELOOP') return NO_FILE
+		if (errno === 'EISDIR') return undefined
 		throw error
 	}
 	const parts = decodeCacheFile(file, name)

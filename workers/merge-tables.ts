@@ -16,6 +16,7 @@ import { codecByName } from '../src/sst/codec.ts'
 import { MergeCursor } from '../src/sst/merge-cursor.ts'
 import { MergeOutput, type MergeRules } from '../src/sst/merge-output.ts'
 import { MergeTree } from '../src/sst/merge-tree.ts'
+import { OutputMemory } from '../src/sst/output-memory.ts'
 import { codecIdOf } from '../src/sst/stored-block.ts'
 import type { JobResult } from './jobs.ts'
 import type { BlobMoves, MergeSource, MergeTablesInput, MergeTablesOutput } from './merge-job.ts'
@@ -35,8 +36,12 @@ export function mergeTablesJob(input: MergeTablesInput): JobResult<MergeTablesOu
 	merge.run()
 	const { tables, entriesWritten, tombstonesDropped, expiredDropped, blobRefsMoved } = merge.output
 	const { entriesRead, blocksPassed, bytesPassed } = merge
+	const buffers = merge.memory.free
 	const counts = { entriesRead, entriesWritten, tombstonesDropped, expiredDropped, blobRefsMoved }
-	return { output: { tables, ...counts, blocksPassed, bytesPassed }, transfer: tables.map(({ bytes }) => bytes.buffer) }
+	return {
+		output: { tables, ...counts, blocksPassed, bytesPassed, buffers },
+		transfer: [...tables.map(({ bytes }) => bytes.buffer), ...buffers],
+	}
 }
 
 class Merge {
@@ -44,22 +49,26 @@ class Merge {
 	blocksPassed = 0
 	bytesPassed = 0
 	readonly output: MergeOutput
+	readonly memory: OutputMemory
 	readonly #sources: readonly MergeSource[]
 	readonly #cursors: readonly MergeCursor[]
 	readonly #tree: MergeTree
 	/** Number of the codec of the output. */
 	readonly #codecId: number
 	readonly #codec: string
-	/** The newest entry of the key that came last. */
+	/** The key that came last: in a block as long as that is at hand, then in memory of its own. */
 	#lastBlock: Block | undefined
 	#lastAt = 0
+	#lastKey: Uint8Array = new Uint8Array(0)
 	#lastHead = -1
 
 	constructor(input: MergeTablesInput) {
 		const { sources, lower, upper, output, dropTombstones, expireBeforeMs } = input
 		const rules: MergeRules = { dropTombstones, expireBeforeMs, moved: movesOf(input.blobMoves) }
 		const { targetBytes, ...options } = output
-		this.output = new MergeOutput(options, targetBytes, rules)
+		this.memory = new OutputMemory(input.buffers ?? [])
+		const inputBytes = sources.reduce((sum, { blocks }) => sum + blocks.length, 0)
+		this.output = new MergeOutput({ options, targetBytes, inputBytes, rules, memory: this.memory })
 		this.#sources = sources
 		this.#codec = output.codec
 		this.#codecId = codecByName(output.codec)?.id ?? 0
@@ -91,7 +100,7 @@ class Merge {
 				this.#lastAt = cursor.at
 				this.#lastHead = head
 			}
-			if (++cursor.at === cursor.end) cursor.nextBlock()
+			if (++cursor.at === cursor.end) this.#leaveBlock(cursor, block)
 			tree.replay()
 		}
 		this.output.finish()
@@ -105,7 +114,7 @@ class Merge {
 		// A raw block in a table with a codec is one that does not shrink.
 		const isSameCodec = codecId === this.#codecId || (codecId === 0 && source.meta.codec === this.#codec)
 		if (!isSameCodec || !this.output.suits(block.bytes.length, block.count)) return false
-		if (this.#lastBlock !== undefined && this.#isLastKey(block, 0)) return false
+		if (this.#isLastKey(block, 0)) return false
 		const rival = this.#cursors[this.#tree.runnerUp()]
 		const last = block.count - 1
 		if (rival?.block !== undefined && block.compareKeysAt(last, rival.block, rival.at) >= 0) return false
@@ -117,12 +126,21 @@ class Merge {
 		this.#lastBlock = block
 		this.#lastAt = last
 		this.#lastHead = lastHead
-		cursor.nextBlock()
+		this.#leaveBlock(cursor, block)
 		return true
 	}
 
+	#leaveBlock(cursor: MergeCursor, block: Block): void {
+		if (this.#lastBlock === block) {
+			this.#lastKey = block.keyAt(this.#lastAt)
+			this.#lastBlock = undefined
+		}
+		cursor.nextBlock()
+	}
+
 	#isLastKey(block: Block, i: number): boolean {
-		return this.#lastBlock !== undefined && this.#lastBlock.compareKeysAt(this.#lastAt, block, i) === 0
+		if (this.#lastBlock !== undefined) return this.#lastBlock.compareKeysAt(this.#lastAt, block, i) === 0
+		return this.#lastKey.length > 0 && block.compareKeyAt(i, this.#lastKey) === 0
 	}
 }
 

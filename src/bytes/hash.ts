@@ -34,6 +34,58 @@ function avalanche(hash: number): number {
 	return (h ^ (h >>> 16)) >>> 0
 }
 
+/**
+ * Hash of a key that lies in two parts, `bytes[prefixStart, prefixStart + prefixBytes)` and `bytes[start, end)`, when
+ * `state` is what `hashLane` made of the whole lanes of the first part.
+ */
+export function hashParts(
+	bytes: Uint8Array,
+	state: number,
+	prefixStart: number,
+	prefixBytes: number,
+	start: number,
+	end: number,
+): number {
+	const keyBytes = prefixBytes + end - start
+	const rest = prefixBytes & 3
+	let mixed = state
+	let at = start
+	if (rest !== 0) {
+		// The last lane that begins in the first part.
+		let lane = 0
+		const restStart = prefixStart + prefixBytes - rest
+		for (let i = 0; i < rest; i++) lane |= (bytes[restStart + i] as number) << (8 * i)
+		for (let shift = 8 * rest; shift < 32 && at < end; shift += 8) lane |= (bytes[at++] as number) << shift
+		if ((keyBytes & ~3) < prefixBytes) return hashTail(mixed, lane, keyBytes)
+		mixed = hashLane(mixed, lane)
+	}
+	for (const lanesEnd = end - 3; at < lanesEnd; at += 4) {
+		const lane =
+			(bytes[at] as number) |
+			((bytes[at + 1] as number) << 8) |
+			((bytes[at + 2] as number) << 16) |
+			((bytes[at + 3] as number) << 24)
+		mixed = hashLane(mixed, lane)
+	}
+	let tail = 0
+	for (let i = end - 1; i >= at; i--) tail = (tail << 8) | (bytes[i] as number)
+	return hashTail(mixed, tail, keyBytes)
+}
+
+/** What `hashLane` makes of the whole lanes of `bytes[start, start + count)`. */
+export function hashLanes(bytes: Uint8Array, start: number, count: number): number {
+	let state = 0
+	for (let at = start; at <= start + count - 4; at += 4) {
+		const lane =
+			(bytes[at] as number) |
+			((bytes[at + 1] as number) << 8) |
+			((bytes[at + 2] as number) << 16) |
+			((bytes[at + 3] as number) << 24)
+		state = hashLane(state, lane)
+	}
+	return state
+}
+
 /** Hash of `bytes[start, end)`, a u32. */
 export function hashKey(bytes: Uint8Array, start: number, end: number): number {
 	let state = 0

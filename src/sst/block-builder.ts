@@ -19,11 +19,16 @@ import type { EntryKind } from './entry.ts'
 /** Estimate of the columns of one entry: two u16 ends, a sequence delta of up to three bytes, a little more. */
 const COLUMN_BYTES = 8
 
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
 export class BlockBuilder {
 	#data: Uint8Array
 	#dataBytes = 0
 	#count = 0
 	#ends = new Uint32Array(256)
+	/** The ends once more, as they are stored when they fit. */
+	#narrow = new Uint16Array(256)
+	#narrowBytes = new Uint8Array(this.#narrow.buffer)
 	#seqs = new Float64Array(128)
 	#expiries = new Float64Array(128)
 	#kinds = new Uint8Array(128)
@@ -259,12 +264,12 @@ export class BlockBuilder {
 		const ends = this.#ends
 		let position = start
 		if (shape.endWidth === 2) {
-			for (let i = 0; i < 2 * count; i++) {
-				const end = ends[i] as number
-				target[position] = end
-				target[position + 1] = end >>> 8
-				position += 2
-			}
+			// Two steps: a store of two bytes at any place is not to be had without a view.
+			const narrow = this.#narrow
+			for (let i = 0; i < 2 * count; i++) narrow[i] = ends[i] as number
+			if (!IS_LITTLE_ENDIAN) swapPairs(this.#narrowBytes, 4 * count)
+			copyRange(this.#narrowBytes, 0, 4 * count, target, position)
+			position += 4 * count
 		} else {
 			for (let i = 0; i < 2 * count; i++, position += 4) writeUint(target, position, 4, ends[i] as number)
 		}
@@ -311,6 +316,8 @@ export class BlockBuilder {
 		const ends = new Uint32Array(capacity * 2)
 		ends.set(this.#ends)
 		this.#ends = ends
+		this.#narrow = new Uint16Array(capacity * 2)
+		this.#narrowBytes = new Uint8Array(this.#narrow.buffer)
 		const seqs = new Float64Array(capacity)
 		seqs.set(this.#seqs)
 		this.#seqs = seqs
@@ -321,4 +328,9 @@ export class BlockBuilder {
 		kinds.set(this.#kinds)
 		this.#kinds = kinds
 	}
+}
+
+/** Turns round each pair of `bytes[0, count)`. */
+function swapPairs(bytes: Uint8Array, count: number): void {
+	for (let i = 0; i < count; i += 2) bytes.subarray(i, i + 2).reverse()
 }

@@ -25,6 +25,13 @@ export class BlockRunReader {
 	readonly where: string
 	readonly #run: BlockRun
 	readonly #stored: Uint8Array
+	/** Memory of the block at hand: its raw bytes, when they are not those stored, and its positions. */
+	#raw = new Uint8Array(0)
+	#positions = new Uint32Array(1024)
+	readonly #memory = (rawBytes: number): Uint8Array => {
+		if (rawBytes > this.#raw.length) this.#raw = new Uint8Array(Math.min(rawBytes * 2, this.#run.rawMaxBytes))
+		return new Uint8Array(this.#raw.buffer, 0, rawBytes)
+	}
 
 	/** `stored` may be shared by the blocks: it must not change any more. @throws ISLE_CORRUPT naming `where`. */
 	constructor(run: BlockRun, stored: Uint8Array, where: string) {
@@ -43,9 +50,10 @@ export class BlockRunReader {
 		return this.#stored.subarray(start, this.#run.ends[i])
 	}
 
-	/** Block `i` of the run. @throws ISLE_CORRUPT naming `where`, ISLE_UNSUPPORTED for a codec of a newer version. */
+	/** Block `i` of the run, of use until the next one is decoded. @throws ISLE_CORRUPT naming `where`, ISLE_UNSUPPORTED for a codec of a newer version. */
 	decode(i: number): Block {
-		const block = new Block(openStoredBlock(this.storedOf(i), this.#run.rawMaxBytes, this.where, true), this.where)
+		const raw = openStoredBlock(this.storedOf(i), this.#run.rawMaxBytes, this.where, this.#memory)
+		const block = new Block(raw, this.where, this.#positions)
 		const isAfter = this.#compareSeparator(i, block, 0) <= 0 || this.isContinuation(i, block, 0)
 		const isBefore =
 			i + 1 >= this.#run.separatorEnds.length || this.#compareSeparator(i + 1, block, block.count - 1) > 0

@@ -64,8 +64,8 @@ export function encodeDeltas(
 	start: number,
 ): number {
 	let position = start
-	if (width <= 3) {
-		// The common case, in 32-bit arithmetic.
+	if (width <= 4) {
+		// The common case, in unsigned 32-bit arithmetic.
 		for (let i = 0; i < count; i++) {
 			let delta = (values[i] as number) - base
 			for (let j = 0; j < width; j++) {

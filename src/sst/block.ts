@@ -10,6 +10,7 @@
  */
 import { compareRanges } from '../bytes/compare.ts'
 import { copyRange } from '../bytes/copy.ts'
+import { hashLanes, hashParts } from '../bytes/hash.ts'
 import { corrupt } from '../errors.ts'
 import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, readUint } from './block-format.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB } from './entry.ts'
@@ -33,6 +34,8 @@ export class Block {
 	/** True when some key has several versions in this block. */
 	readonly hasVersions: boolean
 	#wasSought = false
+	/** The hash of the whole lanes of the prefix, as u32; −1 until somebody asks for it. */
+	#prefixHash = -1
 	readonly #seqWidth: number
 	readonly #seqStart: number
 	readonly #minSeq: number
@@ -43,8 +46,13 @@ export class Block {
 	readonly #kindStart: number
 	readonly #kind: number
 
-	/** Takes over `bytes` (they must not change any more). @throws ISLE_CORRUPT naming `where`. */
-	constructor(bytes: Uint8Array, where: string) {
+	/**
+	 * Takes over `bytes` (they must not change any more). With `positions`, memory that it may use if it is large enough, it
+	 * is of use only until that is given to another block.
+	 *
+	 * @throws ISLE_CORRUPT naming `where`.
+	 */
+	constructor(bytes: Uint8Array, where: string, positions?: Uint32Array) {
 		if (bytes.length < BLOCK_HEADER_BYTES) throw corrupt(where, 'a block that is shorter than its header')
 		const flags = bytes[0] as number
 		this.bytes = bytes
@@ -72,7 +80,7 @@ export class Block {
 		this.#seqStart = endsStart + this.count * 2 * endWidth
 		this.#expiryStart = this.#seqStart + this.count * this.#seqWidth
 		this.#kindStart = hasKinds ? this.#expiryStart + this.count * this.#expiryWidth : -1
-		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where)
+		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where, positions)
 		this.#dataEnd = endsStart
 		this.hasVersions = this.#verify(where)
 	}
@@ -186,6 +194,13 @@ export class Block {
 		return suffixAt + suffixBytes
 	}
 
+	/** The hash of the key of entry `i`, as of `hashKey`. */
+	hashAt(i: number): number {
+		const { bytes, prefixStart, prefixBytes } = this
+		if (this.#prefixHash < 0) this.#prefixHash = hashLanes(bytes, prefixStart, prefixBytes) >>> 0
+		return hashParts(bytes, this.#prefixHash, prefixStart, prefixBytes, this.suffixStartAt(i), this.valueStartAt(i))
+	}
+
 	/** The key of entry `i`, in memory of its own. */
 	keyAt(i: number): Uint8Array {
 		const key = new Uint8Array(this.keyBytesAt(i))
@@ -219,7 +234,7 @@ export class Block {
 		const count = this.count
 		const width = this.#seqWidth
 		let at = this.#seqStart
-		if (width > 3) {
+		if (width > 4) {
 			for (let i = 0; i < count; i++, at += width) target[i] = base + readUint(bytes, at, width)
 			return
 		}
@@ -227,7 +242,7 @@ export class Block {
 		for (let i = 0; i < count; i++, at += width) {
 			let delta = 0
 			for (let j = 0; j < width; j++) delta |= (bytes[at + j] as number) << (8 * j)
-			target[i] = base + delta
+			target[i] = base + (delta >>> 0)
 		}
 	}
 
@@ -325,8 +340,10 @@ function readPositions(
 	endsStart: number,
 	endWidth: 2 | 4,
 	where: string,
+	memory: Uint32Array | undefined,
 ): Uint32Array {
-	const positions = new Uint32Array(2 * count + 1)
+	const needed = 2 * count + 1
+	const positions = memory !== undefined && memory.length >= needed ? memory : new Uint32Array(needed)
 	positions[0] = dataStart
 	let before = dataStart
 	let at = endsStart

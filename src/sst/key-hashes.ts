@@ -1,23 +1,19 @@
 /** The hashes of the distinct keys of a table that is being built: what its filter is made of. */
-import { hashKey } from '../bytes/hash.ts'
 import type { Block } from './block.ts'
 
 export class KeyHashes {
 	hashes: Uint32Array = new Uint32Array(1024)
 	count = 0
-	#key = new Uint8Array(256)
 
 	add(hash: number): void {
 		if (this.count === this.hashes.length) this.#grow(this.count + 1)
 		this.hashes[this.count++] = hash
 	}
 
-	/** The key of entry `i` of `block`. */
-	addEntry(block: Block, i: number): void {
-		const keyBytes = block.keyBytesAt(i)
-		if (keyBytes > this.#key.length) this.#key = new Uint8Array(keyBytes * 2)
-		block.copyKeyAt(i, this.#key, 0)
-		this.add(hashKey(this.#key, 0, keyBytes))
+	/** The keys of all entries of `block`, of which no two are equal. */
+	addBlock(block: Block): void {
+		if (this.count + block.count > this.hashes.length) this.#grow(this.count + block.count)
+		for (let i = 0; i < block.count; i++) this.hashes[this.count++] = block.hashAt(i)
 	}
 
 	#grow(needed: number): void {

@@ -69,24 +69,22 @@ export class MergeCursor {
 		return this.#reader.storedOf(this.#next - 1)
 	}
 
-	/** Goes to the next block that has entries of the range; those of older versions alone are not even decoded. */
+	/**
+	 * Goes to the next block that has entries of the range; those of older versions alone are not even decoded. The block
+	 * before is of no use afterwards: its memory is that of the next one.
+	 */
 	nextBlock(): void {
 		const before = this.block
+		const { lower, upper } = this.#run
 		this.block = undefined
 		while (this.#next < this.#reader.count) {
 			const i = this.#next++
 			if (before !== undefined && this.#reader.holdsOnlyOlderVersions(i)) continue
-			const block = this.#reader.decode(i)
-			const { lower, upper, smallestKey, largestKey } = this.#run
-			const last = block.count - 1
-			if (block.compareKeyAt(0, smallestKey) < 0 || block.compareKeyAt(last, largestKey) > 0) {
-				throw corrupt(this.where, 'a block with keys that its table does not have')
-			}
+			const block = this.#decode(i, before)
 			// Once a block has entries of the range, those behind it have none below.
 			this.at = lower === null || before !== undefined ? 0 : block.seek(lower)
-			this.end = upper === null || block.compareKeyAt(last, upper) < 0 ? block.count : block.seek(upper)
+			this.end = upper === null || block.compareKeyAt(block.count - 1, upper) < 0 ? block.count : block.seek(upper)
 			if (this.at < this.end) {
-				this.#checkOrder(before, block)
 				this.#enter(block)
 				return
 			}
@@ -97,14 +95,19 @@ export class MergeCursor {
 		}
 	}
 
-	/** Separators vouch for the order of keys; when the versions of one go on, they cannot. */
-	#checkOrder(before: Block | undefined, block: Block): void {
-		if (before === undefined || this.at > 0) return
-		const last = before.count - 1
-		const order = before.compareKeysAt(last, block, 0)
-		if (order > 0 || (order === 0 && before.seqAt(last) <= block.seqAt(0))) {
+	/** Block `i`, which comes after `before` and belongs there. Separators vouch for that, but for versions that go on. */
+	#decode(i: number, before: Block | undefined): Block {
+		const { smallestKey, largestKey } = this.#run
+		const goesOn = before !== undefined && this.#reader.isContinuation(i, before, before.count - 1)
+		const lastSeq = goesOn ? before.seqAt(before.count - 1) : 0
+		const block = this.#reader.decode(i)
+		if (goesOn && block.seqAt(0) >= lastSeq && this.#reader.isContinuation(i, block, 0)) {
 			throw corrupt(this.where, 'a block that is out of order')
 		}
+		if (block.compareKeyAt(0, smallestKey) < 0 || block.compareKeyAt(block.count - 1, largestKey) > 0) {
+			throw corrupt(this.where, 'a block with keys that its table does not have')
+		}
+		return block
 	}
 
 	#enter(block: Block): void {

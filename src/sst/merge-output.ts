@@ -8,7 +8,8 @@ import { type BlobRef, decodeBlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
 import type { Block } from './block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE } from './entry.ts'
 import type { MergeCursor } from './merge-cursor.ts'
-import { type BuiltTable, TableBuilder, type TableOptions } from './table-builder.ts'
+import type { OutputMemory } from './output-memory.ts'
+import { type BuiltTable, blockBytesOf, TableBuilder, type TableOptions } from './table-builder.ts'
 
 export interface MergeRules {
 	readonly dropTombstones: boolean
@@ -24,6 +25,20 @@ export interface WriteTimes {
 	readonly maxWriteMs: number
 }
 
+export interface MergeOutputSettings {
+	readonly options: Omit<TableOptions, 'minWriteMs' | 'maxWriteMs'>
+	readonly targetBytes: number
+	/** Of the stored blocks that are merged. */
+	readonly inputBytes: number
+	readonly rules: MergeRules
+	readonly memory: OutputMemory
+}
+
+/** A table is about as large as the blocks that it is made of, with filter and index. */
+const GROWTH = 1.1
+/** Room for the last block and the last entry. Those that do not fit make the buffer grow. */
+const MARGIN_BYTES = 65_536
+
 const NO_VALUE: Uint8Array = new Uint8Array(0)
 
 export class MergeOutput {
@@ -33,17 +48,25 @@ export class MergeOutput {
 	expiredDropped = 0
 	blobRefsMoved = 0
 	readonly #options: Omit<TableOptions, 'minWriteMs' | 'maxWriteMs'>
+	readonly #memory: OutputMemory
 	readonly #targetBytes: number
+	/** Bytes that one table may take, as far as is known. */
+	readonly #capacityBytes: number
 	readonly #rules: MergeRules
-	#builder: TableBuilder
-	#minWriteMs = Number.POSITIVE_INFINITY
+	/** Raw size of the blocks that are made. */
+	readonly #blockBytes: number
+	/** `undefined` until there is an entry for it. */
+	#builder: TableBuilder | undefined
+	#minWriteMs = 0
 	#maxWriteMs = 0
 
-	constructor(options: Omit<TableOptions, 'minWriteMs' | 'maxWriteMs'>, targetBytes: number, rules: MergeRules) {
+	constructor({ options, targetBytes, inputBytes, rules, memory }: MergeOutputSettings) {
 		this.#options = options
 		this.#targetBytes = targetBytes
 		this.#rules = rules
-		this.#builder = this.#begin()
+		this.#blockBytes = blockBytesOf(options)
+		this.#memory = memory
+		this.#capacityBytes = Math.min(targetBytes, Math.ceil(inputBytes * GROWTH)) + MARGIN_BYTES
 	}
 
 	/** Takes the entry at which `cursor` stands, the newest of its key, which was written within `times`. */
@@ -73,8 +96,7 @@ export class MergeOutput {
 				return
 			}
 		}
-		this.#makeRoom(times)
-		this.#builder.addEntry(block, i, seq)
+		this.#room(times).addEntry(block, i, seq)
 		this.entriesWritten++
 	}
 
@@ -93,22 +115,23 @@ export class MergeOutput {
 			(expireBeforeMs === 0 || !block.hasExpiry)
 		if (!staysAsItIs) return false
 		checkBlobRefs(block, cursor.where)
-		this.#makeRoom(times)
-		this.#builder.addBlock(block, cursor.seqs, cursor.stored)
+		this.#room(times).addBlock(block, cursor.seqs, cursor.stored)
 		this.entriesWritten += block.count
 		return true
 	}
 
 	/** Whether a stored block of so many raw bytes may stand in the output beside what is there: it must not get many small ones. */
 	suits(rawBytes: number, count: number): boolean {
-		const { blockBytes, openBlockBytes } = this.#builder
+		const blockBytes = this.#blockBytes
+		const openBlockBytes = this.#builder?.openBlockBytes ?? 0
 		const isFair = rawBytes * 2 >= blockBytes && (count === 1 || rawBytes <= blockBytes * 2)
 		return isFair && (openBlockBytes === 0 || openBlockBytes * 2 >= blockBytes)
 	}
 
 	/** Ends the last table. */
 	finish(): void {
-		if (this.#builder.entryCount > 0) this.#endTable()
+		if (this.#builder !== undefined) this.#endTable(this.#builder)
+		this.#builder = undefined
 	}
 
 	/** An entry that takes only its key from `block`. */
@@ -121,31 +144,36 @@ export class MergeOutput {
 		value: Uint8Array,
 		times: WriteTimes,
 	): void {
-		this.#makeRoom(times)
 		const key = block.keyAt(i)
-		this.#builder.add(key, 0, key.length, seq, kind, expiresAtMs, value, 0, value.length)
+		this.#room(times).add(key, 0, key.length, seq, kind, expiresAtMs, value, 0, value.length)
 		this.entriesWritten++
 	}
 
-	/** Begins another table when this one is full; then notes when the next entry was written. */
-	#makeRoom(times: WriteTimes): void {
-		if (this.#builder.estimatedBytes >= this.#targetBytes && this.#builder.entryCount > 0) {
-			this.#endTable()
-			this.#builder = this.#begin()
+	/** The builder that takes the next entry, which was written within `times`: another one when that at hand is full. */
+	#room(times: WriteTimes): TableBuilder {
+		let builder = this.#builder
+		if (builder !== undefined && builder.estimatedBytes >= this.#targetBytes) {
+			this.#endTable(builder)
+			builder = undefined
+		}
+		if (builder === undefined) {
+			builder = new TableBuilder(
+				{ ...this.#options, minWriteMs: 0, maxWriteMs: 0 },
+				this.#memory.take(this.#capacityBytes),
+			)
+			this.#builder = builder
+			this.#minWriteMs = times.minWriteMs
+			this.#maxWriteMs = times.maxWriteMs
 		}
 		if (times.minWriteMs < this.#minWriteMs) this.#minWriteMs = times.minWriteMs
 		if (times.maxWriteMs > this.#maxWriteMs) this.#maxWriteMs = times.maxWriteMs
+		return builder
 	}
 
-	#begin(): TableBuilder {
-		this.#minWriteMs = Number.POSITIVE_INFINITY
-		this.#maxWriteMs = 0
-		return new TableBuilder({ ...this.#options, minWriteMs: 0, maxWriteMs: 0 })
-	}
-
-	#endTable(): void {
-		this.#builder.setWriteTimes(this.#minWriteMs, this.#maxWriteMs)
-		this.tables.push(this.#builder.finish())
+	#endTable(builder: TableBuilder): void {
+		builder.setWriteTimes(this.#minWriteMs, this.#maxWriteMs)
+		const { bytes, meta } = builder.finish()
+		this.tables.push({ bytes: this.#memory.settle(bytes), meta })
 	}
 }
 

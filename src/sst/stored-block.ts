@@ -37,12 +37,17 @@ export function sealBlock(target: Uint8Array, at: number, end: number, codecId: 
 
 /**
  * Checks a stored block and returns its raw form, in memory that keeps nothing else alive: a copy, unless `stored` has
- * a buffer of its own, or `mayShare` says that its buffer may be kept and stays as it is.
+ * a buffer of its own. With `memory`, which gives room for so many bytes, it stands there or in the buffer of `stored`.
  *
  * @throws ISLE_CORRUPT (CRC, a raw size above `rawMaxBytes`, a payload that is not what it says) or ISLE_UNSUPPORTED
  * (a codec of a newer version).
  */
-export function openStoredBlock(stored: Uint8Array, rawMaxBytes: number, where: string, mayShare = false): Uint8Array {
+export function openStoredBlock(
+	stored: Uint8Array,
+	rawMaxBytes: number,
+	where: string,
+	memory?: (rawBytes: number) => Uint8Array,
+): Uint8Array {
 	if (stored.length < STORED_HEADER_BYTES) throw corrupt(where, 'a stored block that is shorter than its header')
 	if (crc32(stored.subarray(CODEC_AT)) !== readUint(stored, 0, 4))
 		throw corrupt(where, 'a block whose CRC does not match')
@@ -55,10 +60,10 @@ export function openStoredBlock(stored: Uint8Array, rawMaxBytes: number, where: 
 		if (rawBytes !== stored.length - STORED_HEADER_BYTES)
 			throw corrupt(where, 'a raw block of another size than declared')
 		const payload = new Uint8Array(stored.buffer, stored.byteOffset + STORED_HEADER_BYTES, rawBytes)
-		return mayShare || stored.length === stored.buffer.byteLength ? payload : new Uint8Array(payload)
+		return memory !== undefined || stored.length === stored.buffer.byteLength ? payload : new Uint8Array(payload)
 	}
 	const codec = codecById(codecId, where)
-	const raw = new Uint8Array(rawBytes)
+	const raw = memory?.(rawBytes) ?? new Uint8Array(rawBytes)
 	try {
 		codec?.decompress(stored.subarray(SIZE_AT), raw)
 	} catch (cause) {

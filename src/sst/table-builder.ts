@@ -38,7 +38,7 @@ export interface TableOptions {
 }
 
 export interface BuiltTable {
-	/** The whole table, the whole of its ArrayBuffer: fit to be transferred. The caller owns it. */
+	/** The whole table. Its buffer is the caller's: nothing else is in it, but it may be longer when the builder was given it. */
 	readonly bytes: Uint8Array<ArrayBuffer>
 	readonly meta: SstMeta
 }
@@ -54,7 +54,7 @@ export class TableBuilder {
 	#maxWriteMs: number
 	readonly #block: BlockBuilder
 	readonly #index = new BlockIndexBuilder()
-	readonly #out = new TableOutput()
+	readonly #out: TableOutput
 	/** Raw form of the block at hand, when it is compressed from there. */
 	#raw = new Uint8Array(0)
 	#largestRawBlockBytes = 0
@@ -67,11 +67,17 @@ export class TableBuilder {
 	#passedKey: Uint8Array = new Uint8Array(0)
 	#isFinished = false
 
-	/** @throws RangeError for options out of their range, ISLE_UNSUPPORTED for an unknown codec. */
-	constructor(options: TableOptions) {
+	/**
+	 * `buffer` is memory for the table: its bytes stand at the start of it, unless they do not fit. Without it they are the
+	 * whole of a buffer.
+	 *
+	 * @throws RangeError for options out of their range, ISLE_UNSUPPORTED for an unknown codec.
+	 */
+	constructor(options: TableOptions, buffer?: ArrayBuffer | undefined) {
+		this.#out = new TableOutput(buffer)
 		this.#codec = codecByName(options.codec)
 		this.#codecName = options.codec
-		this.#blockBytes = options.blockBytes ?? (this.#codec === undefined ? 4096 : 16_384)
+		this.#blockBytes = blockBytesOf(options)
 		this.#filterBitsPerKey = options.filterBitsPerKey ?? 10
 		this.#minWriteMs = options.minWriteMs
 		this.#maxWriteMs = options.maxWriteMs
@@ -89,11 +95,6 @@ export class TableBuilder {
 
 	get entryCount(): number {
 		return this.#counts.entryCount
-	}
-
-	/** Raw size at which a block is closed. */
-	get blockBytes(): number {
-		return this.#blockBytes
 	}
 
 	/** Estimated raw size of the block at hand; 0 when it is empty. */
@@ -175,7 +176,7 @@ export class TableBuilder {
 		const kind = source.kindAt(i)
 		const expiresAtMs = source.expiresAtMsAt(i)
 		block.appendEntry(source, i, seq, kind, expiresAtMs)
-		this.#keys.addEntry(source, i)
+		this.#keys.add(source.hashAt(i))
 		const valueStart = source.valueStartAt(i)
 		const suffixStart = source.suffixStartAt(i)
 		this.#counts.add(seq, kind, expiresAtMs, source.prefixBytes + source.valueEndAt(i) - suffixStart)
@@ -203,7 +204,7 @@ export class TableBuilder {
 		out.reserve(end)
 		out.bytes.set(stored, out.length)
 		if (source.bytes.length > this.#largestRawBlockBytes) this.#largestRawBlockBytes = source.bytes.length
-		for (let i = 0; i < source.count; i++) this.#keys.addEntry(source, i)
+		this.#keys.addBlock(source)
 		this.#counts.addBlock(source, seqs)
 		this.#passedKey = source.keyAt(source.count - 1)
 		this.#endBlock(end)
@@ -248,8 +249,7 @@ export class TableBuilder {
 			storedBytes = metaOffset + filterBytes + indexBytes + properties.length + FOOTER_BYTES
 		}
 		invariant(storedBytes <= TABLE_MAX_BYTES, `a table of ${storedBytes} bytes`)
-		const bytes = new Uint8Array(storedBytes)
-		this.#out.moveTo(bytes)
+		const bytes = this.#out.finish(storedBytes)
 		encodeFilter(this.#keys.hashes, keyCount, this.#filterBitsPerKey, bytes, metaOffset)
 		this.#index.encode(bytes, metaOffset + filterBytes)
 		bytes.set(properties, metaOffset + filterBytes + indexBytes)
@@ -312,6 +312,11 @@ export class TableBuilder {
 		const filterBytes = filterBytesFor(this.#keys.count, this.#filterBitsPerKey)
 		this.#tailBytes = filterBytes + this.#index.encodedBytes + FOOTER_BYTES + 128
 	}
+}
+
+/** Raw size at which a block of a table with these options is closed. */
+export function blockBytesOf({ codec, blockBytes }: Pick<TableOptions, 'codec' | 'blockBytes'>): number {
+	return blockBytes ?? (codec === 'none' ? 4096 : 16_384)
 }
 
 function expectInteger(name: string, value: number, min: number, max: number): void {

@@ -1,8 +1,9 @@
 /**
- * The bytes of a table while its blocks are written: a buffer that grows.
+ * The bytes of a table while it is built: a buffer that grows.
  *
- * The buffer of a finished table waits for the next one of this thread: warm pages are three times faster than fresh ones.
- * That is no state of a job, only memory: it is never read before it is written.
+ * Warm pages are three times faster than fresh ones, so buffers are used again. Without memory of its own a table is
+ * built in a buffer that waits for the next table of this thread, and is copied out of it in the end. (That is no state of a job, only
+ * memory: it is never read before it is written.) With memory of its own, which the caller has sized, it stays there.
  */
 import { invariant } from '../errors.ts'
 
@@ -11,14 +12,21 @@ export const TABLE_MAX_BYTES = 0xffffffff
 const SPARE_MAX_BYTES = 33_554_432
 const FIRST_BYTES = 65_536
 
-let spare: Uint8Array | undefined
+let spare: Uint8Array<ArrayBuffer> | undefined
 
 export class TableOutput {
-	bytes: Uint8Array
+	bytes: Uint8Array<ArrayBuffer>
 	/** How many are written. */
 	length = 0
+	#isOwn: boolean
 
-	constructor() {
+	/** `buffer` becomes the table's, unless that outgrows it. */
+	constructor(buffer?: ArrayBuffer | undefined) {
+		this.#isOwn = buffer !== undefined
+		if (buffer !== undefined) {
+			this.bytes = new Uint8Array(buffer)
+			return
+		}
 		this.bytes = spare ?? new Uint8Array(FIRST_BYTES)
 		spare = undefined
 	}
@@ -32,11 +40,17 @@ export class TableOutput {
 		this.bytes = grown
 	}
 
-	/** Copies what was written to the start of `target` and gives the buffer back. */
-	moveTo(target: Uint8Array): void {
-		target.set(this.bytes.subarray(0, this.length))
+	/** The output, `totalBytes` long, for the caller to keep; what was not written yet is undefined. */
+	finish(totalBytes: number): Uint8Array<ArrayBuffer> {
+		if (this.#isOwn) {
+			this.reserve(totalBytes)
+			return new Uint8Array(this.bytes.buffer, 0, totalBytes)
+		}
+		const finished = new Uint8Array(totalBytes)
+		finished.set(this.bytes.subarray(0, this.length))
 		const isLarger = this.bytes.length > (spare?.length ?? 0)
 		if (isLarger && this.bytes.length <= SPARE_MAX_BYTES) spare = this.bytes
 		this.bytes = new Uint8Array(0)
+		return finished
 	}
 }
