@@ -35,6 +35,16 @@ export interface WriterOptions {
 	readonly maxCommitsInFlight?: number | undefined
 	/** Durable writes start at most this many commits a second, on average. Default 1000; 1 to 100,000. */
 	readonly maxCommitsPerSecond?: number | undefined
+	/**
+	 * From so many large tables in L0 on, that nobody has merged yet, writers slow down, the more the more there are. A table
+	 * of 1 MiB or more counts 1, a smaller one by its bytes, at least 1/128. Default 48; 1 to 1,000,000,000.
+	 */
+	readonly l0SlowdownTables?: number | undefined
+	/**
+	 * From here on writes wait until L0 has been merged; `flush` and `close` still commit what was accepted. Default twice
+	 * `l0SlowdownTables`. A prefix that nobody maintains stops here: see docs/maintenance.md.
+	 */
+	readonly l0StopTables?: number | undefined
 }
 
 export interface WriteOptions {
@@ -56,10 +66,18 @@ export interface WriterSettings {
 	readonly codec: CodecName
 	readonly maxCommitsInFlight: number
 	readonly maxCommitsPerSecond: number
+	readonly l0SlowdownTables: number
+	readonly l0StopTables: number
 }
 
 const KIB = 1024
 const MIB = 1024 * KIB
+/**
+ * 48 tables of full memtables are about half a gigabyte that was written faster than it was merged; reads then look at as many
+ * filters. RocksDB slows down at 20 tables of 64 MiB.
+ */
+const L0_SLOWDOWN_TABLES = 48
+const L0_TABLES_MAX = 1_000_000_000
 /** Active, frozen and in-flight memtables with their copies: fewer than this in memory would stall at every flush. */
 const BUFFERED_MEMTABLES_MIN = 8
 
@@ -81,7 +99,20 @@ export function writerSettings(options: WriterOptions): WriterSettings {
 		codec: codecOption(options.codec),
 		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 8, 1, 64),
 		maxCommitsPerSecond: integerOption('maxCommitsPerSecond', options.maxCommitsPerSecond, 1000, 1, 100_000),
+		...l0Limits(options),
 	}
+}
+
+function l0Limits(options: WriterOptions): { readonly l0SlowdownTables: number; readonly l0StopTables: number } {
+	const { l0StopTables: stop } = options
+	// Who says only where to stop slows down half way there.
+	const halfWay = typeof stop === 'number' && stop >= 2 ? Math.floor(stop / 2) : L0_SLOWDOWN_TABLES
+	const fallback = Math.min(L0_SLOWDOWN_TABLES, halfWay)
+	const l0SlowdownTables = integerOption('l0SlowdownTables', options.l0SlowdownTables, fallback, 1, L0_TABLES_MAX - 1)
+	// Between the two the pause grows from nothing to for ever: there must be something between.
+	const minStop = l0SlowdownTables + 1
+	const twice = Math.min(L0_TABLES_MAX, 2 * l0SlowdownTables)
+	return { l0SlowdownTables, l0StopTables: integerOption('l0StopTables', stop, twice, minStop, L0_TABLES_MAX) }
 }
 
 export const WRITER_OPTION_NAMES: readonly (keyof WriterOptions)[] = [
@@ -94,6 +125,8 @@ export const WRITER_OPTION_NAMES: readonly (keyof WriterOptions)[] = [
 	'codec',
 	'maxCommitsInFlight',
 	'maxCommitsPerSecond',
+	'l0SlowdownTables',
+	'l0StopTables',
 ]
 
 /** Before anything is changed: an option that is misspelt, or that this call does not have, must not silently mean nothing. */

@@ -10,17 +10,11 @@ import type { LogPosition } from '../log/log-position.ts'
 import { ArenaPool } from '../memtable/arena-pool.ts'
 import { Memtable } from '../memtable/memtable.ts'
 import { toSeq } from '../sst/entry.ts'
+import { newRoom, type Room } from './room.ts'
 
 export interface WriteBufferLimits {
 	readonly memtableMaxBytes: number
 	readonly writeBufferMaxBytes: number
-}
-
-/** What waits for memory to be freed. */
-interface Room {
-	readonly promise: Promise<void>
-	readonly resolve: () => void
-	readonly reject: (error: unknown) => void
 }
 
 interface Pending {
@@ -127,16 +121,4 @@ export class WriteBuffer {
 	#newMemtable(lastSeq: number): Memtable {
 		return new Memtable({ baseSeq: toSeq(lastSeq + 1), pool: this.arenas, maxBytes: this.#limits.memtableMaxBytes })
 	}
-}
-
-function newRoom(): Room {
-	let resolve: () => void = () => undefined
-	let reject: (error: unknown) => void = () => undefined
-	const promise = new Promise<void>((onResolve, onReject) => {
-		resolve = onResolve
-		reject = onReject
-	})
-	// A caller that does not wait is told by its next call.
-	promise.catch(() => undefined)
-	return { promise, resolve, reject }
 }
