@@ -29,13 +29,15 @@ export class DiskBreaker {
 	}
 
 	fail(error: unknown): void {
+		this.failures++
+		this.lastError = error
+		// Those that began before the first one failed say nothing new.
+		if (!this.isClosed) return
 		const budget = { maxAttempts: Number.POSITIVE_INFINITY, budgetMs: Number.POSITIVE_INFINITY }
 		const ceilings = { ...budget, basePauseMs: FIRST_PAUSE_MS, maxPauseMs: MAX_PAUSE_MS }
 		// Between half a ceiling and a whole one: never at once, and not all processes together.
 		const jitter = 0.5 + this.#host.random.next() / 2
 		this.#openUntilMs = this.#host.clock.monotonicMs() + pauseMs(this.#failuresInRow, ceilings, jitter)
 		this.#failuresInRow++
-		this.failures++
-		this.lastError = error
 	}
 }

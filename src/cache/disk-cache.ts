@@ -187,23 +187,22 @@ export class DiskCache {
 	}
 }
 
+/** Nothing is there, or what the cache does not make: a link, a directory. */
+const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR'])
+
 /** The file, or undefined when there is none. One that is longer than `maxBytes` comes with one byte more than that. */
 async function readWhole(calls: FileCalls, path: string, maxBytes: number): Promise<Uint8Array | undefined> {
-	let fd: number
+	let fd: number | undefined
 	try {
 		fd = await calls.openRead(path)
-	} catch (error) {
-		const errno = errnoOf(error)
-		// ELOOP: a link, which the cache does not make.
-		if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return undefined
-		throw error
-	}
-	try {
 		const target = new Uint8Array(Buffer.allocUnsafeSlow(maxBytes + 1).buffer)
 		const bytes = await calls.read(fd, target, 0, target.length, 0)
 		return target.subarray(0, bytes)
+	} catch (error) {
+		if (ABSENT.has(errnoOf(error) ?? '')) return undefined
+		throw error
 	} finally {
 		// Nothing was written through it, so there is nothing that closing could fail to keep.
-		calls.close(fd).catch(() => undefined)
+		if (fd !== undefined) calls.close(fd).catch(() => undefined)
 	}
 }

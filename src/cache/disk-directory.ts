@@ -8,8 +8,8 @@
  * Invariant: nothing is ever written to, and nothing removed from, a directory that holds anything else. One without the
  * marker is taken only when it is empty, or holds nothing but what a cache makes (its marker was deleted first).
  */
-import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { SHARD_NAME, TEMP_DIRECTORY } from '../../workers/sweep-cache.ts'
 import { IsleError } from '../errors.ts'
 import { errnoOf } from '../object-store/file-errors.ts'
@@ -34,7 +34,7 @@ export function cacheRoot(directory: string): string {
  */
 export async function prepareCacheDirectory(directory: string): Promise<void> {
 	try {
-		await mkdir(directory, { recursive: true })
+		await makeDirectories(directory)
 	} catch (error) {
 		const errno = errnoOf(error)
 		if (errno === 'EEXIST' || errno === 'ENOTDIR') throw foreign(directory, 'it is no directory', error)
@@ -48,6 +48,23 @@ export async function prepareCacheDirectory(directory: string): Promise<void> {
 	await orExists(mkdir(root))
 	if (!(await lstat(root)).isDirectory()) throw foreign(directory, `${ROOT_NAME} in it is no directory`)
 	await orExists(mkdir(join(root, TEMP_DIRECTORY)))
+}
+
+/**
+ * Not `mkdir` with `recursive`: that never ends where the parent is there and says ENOENT all the same, as `/proc` does
+ * (seen in Node 24).
+ */
+async function makeDirectories(directory: string): Promise<void> {
+	try {
+		await mkdir(directory)
+	} catch (error) {
+		const parent = dirname(directory)
+		const errno = errnoOf(error)
+		if (errno === 'EEXIST' && (await stat(directory)).isDirectory()) return
+		if (errno !== 'ENOENT' || parent === directory) throw error
+		await makeDirectories(parent)
+		await orExists(mkdir(directory))
+	}
 }
 
 /** A marker that was cut short by a crash, or is being written, is one too. */

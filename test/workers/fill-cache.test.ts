@@ -160,6 +160,11 @@ describe('the job that fills', () => {
 		}
 		const calls: CacheFileCalls = { ...fs, [call]: failing }
 		const files = ['a', 'b', 'c'].map(table => ({ name: nameOf(table), parts: { 0: table } }))
+		fill(
+			root,
+			files.map(({ name }) => ({ name, parts: { 9: 'there already' } })),
+			500,
+		)
 		const { failure, filesWritten } = fill(root, files, 1000, calls)
 		expect(failure?.errno).toBe(errno)
 		expect(filesWritten).toBeLessThanOrEqual(1)
