@@ -5,7 +5,7 @@
  * that pass lie the key ranges that must be merged. Small tables do not pass: merged with their neighbours they become fewer.
  */
 import { compareBytes } from '../bytes/compare.ts'
-import type { TableRef } from '../manifest/manifest.ts'
+import type { PendingMerge, TableRef } from '../manifest/manifest.ts'
 import { type Chain, firstAtOrBehind, type KeyRange } from './merge-ranges.ts'
 
 export type Segment =
@@ -34,6 +34,25 @@ export function planSegments(
 	}
 	pushRange(segments, chains, { lower: from, upper: null })
 	return segments
+}
+
+/** What an earlier attempt has done: tables that passed (they are alone in their keys and not among what was made), and bytes. */
+export function doneBefore(
+	chains: readonly Chain[],
+	{ outputs, resumeKey }: PendingMerge,
+): { readonly passed: readonly TableRef[]; readonly doneBytes: number } {
+	const passed: TableRef[] = []
+	let doneBytes = 0
+	for (const chain of chains) {
+		for (const table of chain) {
+			const range = { lower: table.meta.smallestKey, upper: keyBehind(table.meta.largestKey) }
+			if (compareBytes(range.upper, resumeKey) > 0) continue
+			doneBytes += table.meta.storedBytes
+			// One that was merged and of which nothing is left is kept as it was: that is not wrong.
+			if (isAlone(table, chain, chains) && !overlaps(outputs, range)) passed.push(table)
+		}
+	}
+	return { passed, doneBytes }
 }
 
 function pushRange(segments: Segment[], chains: readonly Chain[], range: KeyRange): void {

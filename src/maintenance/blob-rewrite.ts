@@ -1,0 +1,289 @@
+/**
+ * Rewrites sparse blob packs: their live values go into a new pack, and the tables that refer to them are written anew in
+ * their places.
+ *
+ * Steps: ask the tables which values they use; copy the frames of those, as they are and checked, from the old packs into the
+ * new one, by streams; rewrite the references table by table; one edit puts all in place. The old packs, which no table uses
+ * any more, fall out when it is folded.
+ *
+ * Invariants: of a pack, no more than the pieces on their way is in memory; the edit is made only if all tables are still live;
+ * an object that was uploaded and is not named in the edit is deleted.
+ */
+import type { BlobMoves, MergeOutputOptions, PackRefs } from '../../workers/merge-job.ts'
+import type { BlobRef } from '../blob/blob-ref.ts'
+import { FrameDecoder } from '../blob/frame-decoder.ts'
+import { blobRange, encodePackHeader, framedBytes, PACK_HEADER_BYTES } from '../blob/pack-format.ts'
+import { corrupt, IsleError, invariant, isIsleError } from '../errors.ts'
+import type { AddedTable } from '../manifest/edit.ts'
+import type { BlobPackRef, Manifest, TableRef } from '../manifest/manifest.ts'
+import type { RewritePacksChoice } from './choice.ts'
+import { MergeInputs } from './merge-inputs.ts'
+import { runSourceJob } from './merge-job-runs.ts'
+import { type MergeRange, nextRange } from './merge-ranges.ts'
+import { areLive } from './merge-scope.ts'
+import type { MergeComponents } from './merge-task.ts'
+
+/** Tables of a run may become this many times as large as others: splitting off a small rest would help nobody. */
+const TABLE_GROWTH = 2
+const TABLE_MAX_BYTES = 1_073_741_824
+const MEMORY_PER_INPUT_BYTE = 2
+
+export interface RewriteSummary {
+	readonly kind: 'done' | 'void'
+	readonly bytesRead: number
+	readonly bytesWritten: number
+	readonly tablesWritten: number
+}
+
+/** Where the values of one old pack lie in the new one. */
+interface PackCopy {
+	readonly pack: BlobPackRef
+	readonly refs: readonly BlobRef[]
+	readonly moves: BlobMoves
+}
+
+export async function rewritePacks(
+	components: MergeComponents,
+	output: MergeOutputOptions,
+	choice: RewritePacksChoice,
+	signal: AbortSignal,
+): Promise<RewriteSummary> {
+	const rewrite = new PackRewrite(components, output, choice, signal)
+	try {
+		return await rewrite.run()
+	} finally {
+		await rewrite.discardUnnamed()
+	}
+}
+
+class PackRewrite {
+	readonly #components: MergeComponents
+	readonly #output: MergeOutputOptions
+	readonly #choice: RewritePacksChoice
+	readonly #signal: AbortSignal
+	readonly #unnamed = new Set<string>()
+	#bytesRead = 0
+	#bytesWritten = 0
+
+	constructor(
+		components: MergeComponents,
+		output: MergeOutputOptions,
+		choice: RewritePacksChoice,
+		signal: AbortSignal,
+	) {
+		this.#components = components
+		this.#output = output
+		this.#choice = choice
+		this.#signal = signal
+	}
+
+	async run(): Promise<RewriteSummary> {
+		const { tables } = this.#choice
+		const copies = await this.#plan()
+		if (copies.every(copy => copy.refs.length === 0)) return this.#summary('void', 0)
+		const newPack = await this.#copy(copies)
+		const add: AddedTable[] = []
+		for (const table of tables) add.push(...(await this.#rewriteTable(table, copies)))
+		if (!areLive(this.#components.state.manifest, tables)) return this.#summary('void', 0)
+		// Values of older versions only were copied for nothing: the merge of their table has left them out.
+		const isUsed = add.some(({ table }) => table.meta.blobUses.some(use => use.packId === newPack.id))
+		this.#signal.throwIfAborted()
+		// From here on the outcome may stay unknown: what the edit names is not for this owner to delete.
+		const named = [...add.map(({ table }) => table.objectKey), ...(isUsed ? [newPack.objectKey] : [])]
+		for (const key of named) this.#unnamed.delete(key)
+		try {
+			const remove = tables.map(table => table.id)
+			await this.#components.state.append([{ kind: 'replace', remove, add, addPacks: isUsed ? [newPack] : [] }])
+		} catch (error) {
+			if (!isIsleError(error, 'ISLE_CONFLICT')) throw error
+			for (const key of named) this.#unnamed.add(key)
+			return this.#summary('void', 0)
+		}
+		return this.#summary('done', add.length)
+	}
+
+	async discardUnnamed(): Promise<void> {
+		await this.#components.uploads.discard([...this.#unnamed])
+	}
+
+	#summary(kind: RewriteSummary['kind'], tablesWritten: number): RewriteSummary {
+		return { kind, tablesWritten, bytesRead: this.#bytesRead, bytesWritten: this.#bytesWritten }
+	}
+
+	/** Asks the tables which values they use, and gives each its place in the new pack. */
+	async #plan(): Promise<PackCopy[]> {
+		const { packs, tables } = this.#choice
+		const packIds = packs.map(pack => pack.id)
+		const found = new Map<string, Map<number, BlobRef>>(packIds.map(id => [id, new Map()]))
+		for (const table of tables) {
+			for await (const { inputs, range } of this.#rangesOf(table, this.#output.targetBytes)) {
+				const { pool } = this.#components
+				const answer = await runSourceJob(
+					pool,
+					'collect-blob-refs',
+					inputs,
+					range.parts,
+					sources => ({ sources, packIds }),
+					this.#signal,
+				)
+				for (const refs of answer.packs) addRefs(found.get(refs.packId), refs)
+			}
+		}
+		const newPackId = this.#components.state.nextTableId()
+		let offset = PACK_HEADER_BYTES
+		return packs.map(pack => {
+			const refs = [...(found.get(pack.id)?.values() ?? [])].sort((a, b) => a.offset - b.offset)
+			const newOffsets = refs.map(ref => {
+				const at = offset
+				offset += framedBytes(ref.bytes)
+				return at
+			})
+			const oldOffsets = refs.map(ref => ref.offset)
+			const moves = {
+				packId: pack.id,
+				newPackId,
+				oldOffsets: Float64Array.from(oldOffsets),
+				newOffsets: Float64Array.from(newOffsets),
+			}
+			return { pack, refs, moves }
+		})
+	}
+
+	/** Writes the new pack. */
+	async #copy(copies: readonly PackCopy[]): Promise<BlobPackRef> {
+		const id = copies[0]?.moves.newPackId ?? this.#components.state.nextTableId()
+		const objectKey = `blobs/${id}`
+		this.#unnamed.add(objectKey)
+		let bytes = 0
+		let isWhole = false
+		const { store } = this.#components
+		const signal = this.#signal
+		async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
+			for await (const piece of packBody(id, copies, range => store.getStream(range.key, range, { signal }))) {
+				bytes += piece.length
+				yield piece
+			}
+			isWhole = true
+		}
+		const outcome = await store.createFromStream(objectKey, body(), { signal })
+		signal.throwIfAborted()
+		if (outcome.kind === 'exists')
+			throw corrupt(objectKey, 'a blob pack of another owner where only this one may write,')
+		if (outcome.kind === 'unknown' && !(isWhole && (await this.#isStored(objectKey, bytes)))) {
+			throw new IsleError('ISLE_UNAVAILABLE', `a blob pack could not be stored: key=\`${objectKey}\``, {
+				cause: outcome.cause,
+			})
+		}
+		this.#bytesRead += bytes
+		this.#bytesWritten += bytes
+		return { id, objectKey, bytes, valueCount: copies.reduce((sum, copy) => sum + copy.refs.length, 0) }
+	}
+
+	/** A store shows an object whole or not at all. */
+	async #isStored(objectKey: string, bytes: number): Promise<boolean> {
+		const page = await this.#components.store.list({ prefix: objectKey, limit: 1, signal: this.#signal })
+		return page.objects.some(object => object.key === objectKey && object.bytes === bytes)
+	}
+
+	async #rewriteTable(table: TableRef, copies: readonly PackCopy[]): Promise<AddedTable[]> {
+		const { manifest } = this.#components.state
+		const runId = runOf(manifest, table)
+		// L0 has one table for a span of sequence numbers: it stays whole.
+		const mostBytes = runId === null ? TABLE_MAX_BYTES : this.#output.targetBytes * TABLE_GROWTH
+		const output = { ...this.#output, targetBytes: Math.min(TABLE_MAX_BYTES, mostBytes) }
+		const added: AddedTable[] = []
+		for await (const { inputs, range } of this.#rangesOf(table, mostBytes)) {
+			const { pool, budget } = this.#components
+			const release = await budget.acquire(range.inputBytes * MEMORY_PER_INPUT_BYTE, this.#signal)
+			try {
+				const { tables } = await runSourceJob(
+					pool,
+					'merge-tables',
+					inputs,
+					range.parts,
+					sources => ({
+						sources,
+						lower: range.lower,
+						upper: range.upper,
+						output,
+						dropTombstones: false,
+						expireBeforeMs: 0,
+						blobMoves: copies.map(copy => copy.moves),
+					}),
+					this.#signal,
+				)
+				for (const { bytes, meta } of tables) added.push({ runId, table: await this.#upload(bytes, meta) })
+			} finally {
+				release()
+			}
+		}
+		return added
+	}
+
+	async #upload(bytes: Uint8Array, meta: TableRef['meta']): Promise<TableRef> {
+		const ref = await this.#components.uploads.putTable(bytes, meta, this.#signal)
+		this.#unnamed.add(ref.objectKey)
+		this.#bytesWritten += bytes.length
+		this.#components.onTable?.(ref, bytes)
+		return ref
+	}
+
+	async *#rangesOf(table: TableRef, budgetBytes: number): AsyncGenerator<{ inputs: MergeInputs; range: MergeRange }> {
+		const { store, memoryBytes } = this.#components
+		const offered = (ref: TableRef): Uint8Array | undefined => this.#components.offered?.(ref)
+		const inputs = new MergeInputs({ store, wholeMaxBytes: memoryBytes / 4, offered })
+		await inputs.open(table, this.#signal)
+		let lower: Uint8Array | null = null
+		do {
+			const next = nextRange([[table]], { lower, upper: null }, budgetBytes, ref => inputs.opened(ref))
+			invariant(next.kind === 'range', 'a table that is open is not asked for')
+			this.#bytesRead += next.range.inputBytes
+			yield { inputs, range: next.range }
+			lower = next.range.upper
+		} while (lower !== null)
+	}
+}
+
+function addRefs(found: Map<number, BlobRef> | undefined, { packId, offsets, bytes, crcs }: PackRefs): void {
+	for (const [i, offset] of offsets.entries()) {
+		found?.set(offset, { packId, offset, bytes: bytes[i] as number, crc: crcs[i] as number })
+	}
+}
+
+interface PackPiece {
+	readonly key: string
+	readonly offset: number
+	readonly bytes: number
+}
+
+/** The header, then the frames of each value as they are stored, checked on the way. */
+async function* packBody(
+	id: string,
+	copies: readonly PackCopy[],
+	open: (piece: PackPiece) => Promise<AsyncIterable<Uint8Array> | undefined>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+	yield encodePackHeader(id)
+	for (const { pack, refs } of copies) {
+		for (const ref of refs) {
+			const { offset, bytes } = blobRange(ref)
+			if (bytes === 0) continue
+			const frames = await open({ key: pack.objectKey, offset, bytes })
+			if (frames === undefined) {
+				throw new IsleError('ISLE_NOT_FOUND', `a blob pack is gone: key=\`${pack.objectKey}\``, {
+					details: { key: pack.objectKey, pack: pack.id },
+				})
+			}
+			const decoder = new FrameDecoder(ref, pack.objectKey)
+			for await (const piece of frames) {
+				decoder.push(piece)
+				yield piece
+			}
+			decoder.end()
+		}
+	}
+}
+
+/** The run that holds `table`, or `null`: L0. */
+function runOf(manifest: Manifest, { id }: TableRef): string | null {
+	return manifest.runs.find(run => run.tables.some(table => table.id === id))?.id ?? null
+}

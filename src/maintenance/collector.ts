@@ -1,0 +1,295 @@
+/**
+ * Deletes what nothing needs any more.
+ *
+ * Steps of `collect`: what failed work of this owner left behind; the floor of changes; removed objects; records of both logs;
+ * old checkpoints; once for each epoch that has ended, uploads that nobody refers to. Objects of the state are deleted first
+ * and said to be deleted afterwards: a crash between is repaired by whoever comes next, because deleting twice is harmless.
+ *
+ * Invariants:
+ * - Nothing is deleted above an announced checkpoint, nor before the grace period has passed since this owner, or the store's
+ *   clock, saw it announced. Readability decides, never the age of an object.
+ * - Pins are listed after the removal of what is deleted was committed, and before the delete.
+ * - Where clocks are in doubt, what depends on the time of day stays.
+ * - Nothing to do costs no request.
+ */
+import type { Host } from '../host/host.ts'
+import { comparePositions, LOG_START, type LogPosition } from '../log/log-position.ts'
+import { type CheckpointName, checkpointKey, parseCheckpointKey, readCheckpoint } from '../manifest/checkpoint.ts'
+import { DatabaseLogs } from '../manifest/database-logs.ts'
+import type { Edit } from '../manifest/edit.ts'
+import type { CheckpointPositions, RemovedObject } from '../manifest/manifest.ts'
+import type { ObjectInfo, ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import { checkpointAt, deletableObjects, knownObjects, nextFloor, obsoleteCheckpoints } from './garbage.ts'
+import { LogSweep } from './log-sweep.ts'
+import { dueEpochs, findOrphans, listAll } from './orphans.ts'
+import type { OwnedState } from './owned-state.ts'
+import { PinBoard } from './pin-board.ts'
+import { Ripeness } from './ripeness.ts'
+import { StoreClock } from './store-clock.ts'
+import type { Uploads } from './uploads.ts'
+
+/** Objects in one DELETE and one `deleted` edit. */
+const DELETE_BATCH = 1000
+
+export interface CollectorOptions {
+	/** The store of the database, with retries for what is idempotent. */
+	readonly store: ObjectStore
+	readonly host: Host
+	readonly state: OwnedState
+	readonly uploads: Uploads
+	readonly gracePeriodMs: number
+	readonly changeRetentionMs: number
+	/** Default: one of its own. */
+	readonly storeClock?: StoreClock | undefined
+}
+
+export interface CollectOptions {
+	readonly signal?: AbortSignal | undefined
+	/** What was removed at or behind this record of the maintenance log is still read in this process. */
+	readonly protectedPosition?: LogPosition | undefined
+}
+
+export interface Collection {
+	readonly objectsDeleted: number
+	readonly bytesDeleted: number
+	/** True when there is more to do at once. */
+	readonly hasMore: boolean
+	/** When time alone makes work, from now; `undefined`: never. */
+	readonly nextInMs: number | undefined
+	/** False: this host's clock and the store's differ, and nothing was dropped because of the time. */
+	readonly isClockTrusted: boolean
+}
+
+export class Collector {
+	readonly #options: CollectorOptions
+	readonly #logs: DatabaseLogs
+	readonly #clock: StoreClock
+	readonly #pins: PinBoard
+	readonly #ripeness: Ripeness
+	readonly #writerSweep: LogSweep
+	readonly #maintenanceSweep: LogSweep
+	/** Ascending; listed once, then kept up with what this owner writes and deletes. */
+	#checkpoints: CheckpointName[] | undefined
+	#sweptCheckpoints: CheckpointPositions | undefined
+	#sweptFloor: LogPosition = LOG_START
+	#isFirst = true
+	#deleted = { objects: 0, bytes: 0 }
+	#hasMore = false
+
+	/** To be made right after the claim: what stands in the state then was there before. */
+	constructor(options: CollectorOptions) {
+		const { store, host, state, gracePeriodMs } = options
+		this.#options = options
+		this.#logs = new DatabaseLogs(store)
+		this.#clock = options.storeClock ?? new StoreClock(store, host)
+		this.#pins = new PinBoard(store)
+		this.#ripeness = new Ripeness(host.clock, gracePeriodMs)
+		this.#writerSweep = new LogSweep(store, this.#logs.writer)
+		this.#maintenanceSweep = new LogSweep(store, this.#logs.maintenance)
+		this.#noteWrite()
+		this.#ripeness.observe(state.manifest)
+	}
+
+	/** One go: to be called again while `hasMore`. Not twice at once. @throws what the store and `append` throw. */
+	async collect(options: CollectOptions = {}): Promise<Collection> {
+		const { uploads } = this.#options
+		this.#deleted = { objects: await uploads.deleteLitter(), bytes: 0 }
+		this.#hasMore = false
+		this.#observe()
+		if (this.#isFirst) await this.#judgeInherited(options)
+		const isClockTrusted = await this.#moveFloor(options)
+		const { checkpoint: ripe, floor: ripeFloor } = this.#ripeness
+		if (ripe !== undefined) await this.#deleteRemoved(ripe, ripeFloor, isClockTrusted, options)
+		if (ripeFloor !== undefined) await this.#sweepLog(this.#writerSweep, ripeFloor, options)
+		if (ripe !== undefined) {
+			await this.#sweepLog(this.#maintenanceSweep, ripe.maintenancePosition, options)
+			await this.#deleteCheckpoints(ripe, options)
+		}
+		await this.#sweepUploads(ripe, isClockTrusted, options)
+		return {
+			objectsDeleted: this.#deleted.objects,
+			bytesDeleted: this.#deleted.bytes,
+			hasMore: this.#hasMore,
+			nextInMs: this.#nextInMs(),
+			isClockTrusted,
+		}
+	}
+
+	/** Takes note of what is new in the state. */
+	#observe(): void {
+		const announced = this.#ripeness.observe(this.#options.state.manifest)
+		if (announced === undefined) return
+		this.#checkpoints?.push(parseCheckpointKey(checkpointKey(announced)))
+		// The newest record of this owner is the announcement, or came right behind it.
+		this.#noteWrite()
+	}
+
+	#noteWrite(): void {
+		const { epoch, slot } = this.#options.state.manifest.maintenancePosition
+		if (slot > 0) this.#clock.noteWrite(this.#logs.maintenance.key({ epoch, slot: slot - 1 }))
+	}
+
+	/** What earlier owners announced may be ripe by the store's clock: whoever runs a minute an hour sees no grace period pass. */
+	async #judgeInherited(options: RequestOptions): Promise<void> {
+		const { store, state, gracePeriodMs } = this.#options
+		const { announced } = state.manifest
+		if (announced !== undefined && gracePeriodMs > 0 && this.#hasWork()) {
+			const objects = await this.#listCheckpoints(options)
+			const found = objects.find(object => object.key === checkpointKey(announced))
+			const nowMs = found === undefined ? undefined : await this.#clock.nowMs(options)
+			if (found !== undefined && nowMs !== undefined && nowMs - found.lastModifiedMs >= gracePeriodMs) {
+				const old = await readCheckpoint(store, parseCheckpointKey(found.key), options)
+				if (old !== undefined) this.#ripeness.known(announced, old.changeFloor)
+			}
+		}
+		this.#isFirst = false
+	}
+
+	/** Anything that a ripe checkpoint would let be deleted. */
+	#hasWork(): boolean {
+		const { manifest, epoch } = this.#options.state
+		const isUnswept = manifest.sweptWriterEpoch < manifest.writerPosition.epoch - 1
+		return manifest.removed.length > 0 || isUnswept || manifest.sweptMaintenanceEpoch < epoch - 1
+	}
+
+	/** Answers whether the wall clock may decide; asks only where it would. */
+	async #moveFloor(options: RequestOptions): Promise<boolean> {
+		const { changeRetentionMs, host, state } = this.#options
+		const isTimed = changeRetentionMs > 0
+		const mark = nextFloor(state.manifest, isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity)
+		const isWaiting = mark !== undefined || state.manifest.removed.length > 0
+		const isClockTrusted = !isTimed || !isWaiting || (await this.#clock.isTrusted(options))
+		if (mark !== undefined && isClockTrusted) {
+			await this.#append([{ kind: 'floor', position: mark.position }])
+			this.#observe()
+		}
+		return isClockTrusted
+	}
+
+	async #deleteRemoved(
+		ripe: CheckpointPositions,
+		ripeFloor: LogPosition | undefined,
+		isClockTrusted: boolean,
+		options: CollectOptions,
+	): Promise<void> {
+		const { state, host, changeRetentionMs } = this.#options
+		const { changeFloor, removed } = state.manifest
+		if (removed.length === 0 || comparePositions(removed[0]?.removedAt ?? LOG_START, ripe.maintenancePosition) >= 0)
+			return
+		this.#checkpoints ??= (await this.#listCheckpoints(options)).map(object => parseCheckpointKey(object.key))
+		const limits = {
+			ripe,
+			past: checkpointAt(this.#checkpoints, changeFloor)?.maintenancePosition,
+			protectedPosition: options.protectedPosition,
+			removedBeforeMs:
+				changeRetentionMs === 0 ? Infinity : isClockTrusted ? host.clock.nowMs() - changeRetentionMs : -1,
+			ripeFloor,
+		}
+		const candidates = deletableObjects(state.manifest, limits)
+		if (candidates.length === 0) return
+		const isKept = await this.#lookAtPins(isClockTrusted, options)
+		const doomed = candidates.filter(object => !isKept(object.objectKey))
+		for (let from = 0; from < doomed.length; from += DELETE_BATCH) {
+			await this.#delete(doomed.slice(from, from + DELETE_BATCH), options)
+		}
+	}
+
+	async #delete(objects: readonly RemovedObject[], options: RequestOptions): Promise<void> {
+		options.signal?.throwIfAborted()
+		const objectKeys = objects.map(object => object.objectKey)
+		await this.#options.store.deleteMany(objectKeys, options)
+		this.#countDeleted(objects)
+		await this.#append([{ kind: 'deleted', objectKeys }])
+	}
+
+	async #sweepLog(sweep: LogSweep, end: LogPosition, options: RequestOptions): Promise<void> {
+		if (!sweep.isDue(end)) return
+		const known = knownObjects(this.#options.state.manifest)
+		const result = await sweep.sweep(end, key => known.has(key), options)
+		this.#deleted.objects += result.deleted
+		this.#deleted.bytes += result.bytes
+		this.#hasMore ||= result.hasMore
+	}
+
+	async #deleteCheckpoints(ripe: CheckpointPositions, options: RequestOptions): Promise<void> {
+		const { changeFloor } = this.#options.state.manifest
+		if (this.#sweptCheckpoints === ripe && comparePositions(changeFloor, this.#sweptFloor) === 0) return
+		this.#checkpoints ??= (await this.#listCheckpoints(options)).map(object => parseCheckpointKey(object.key))
+		const doomed = new Set(
+			obsoleteCheckpoints(this.#options.state.manifest, this.#checkpoints, ripe).map(({ key }) => key),
+		)
+		if (doomed.size > 0) await this.#options.store.deleteMany([...doomed], options)
+		this.#checkpoints = this.#checkpoints.filter(({ key }) => !doomed.has(key))
+		this.#deleted.objects += doomed.size
+		this.#sweptCheckpoints = ripe
+		this.#sweptFloor = changeFloor
+	}
+
+	/** Uploads of epochs that have ended, which nobody referred to. */
+	async #sweepUploads(
+		ripe: CheckpointPositions | undefined,
+		isClockTrusted: boolean,
+		options: CollectOptions,
+	): Promise<void> {
+		const { state, store } = this.#options
+		const seen = this.#ripeness.writerEpoch
+		const due = dueEpochs(state.manifest, {
+			writerEpoch: Math.max(seen ?? 0, ripe?.writerPosition.epoch ?? 0) - 1,
+			// Whoever is the owner saw all earlier epochs end when it began.
+			maintenanceEpoch: (seen === undefined ? (ripe?.maintenancePosition.epoch ?? 0) : state.epoch) - 1,
+		})
+		if (due === undefined) return
+		const orphans = await findOrphans(store, state.manifest, due, options)
+		if (orphans.length > 0) {
+			const isKept = await this.#lookAtPins(isClockTrusted, options)
+			const doomed = orphans.filter(object => !isKept(object.key))
+			await store.deleteMany(
+				doomed.map(object => object.key),
+				options,
+			)
+			this.#countDeleted(doomed)
+		}
+		const { writerEpoch, maintenanceEpoch } = due
+		await this.#append([{ kind: 'swept', writerEpoch, maintenanceEpoch }])
+		this.#hasMore ||= due.hasMore
+	}
+
+	async #lookAtPins(isClockTrusted: boolean, options: RequestOptions): Promise<(objectKey: string) => boolean> {
+		const { changeRetentionMs, host } = this.#options
+		const isKnown = changeRetentionMs > 0 ? isClockTrusted : await this.#clock.isTrusted(options)
+		const look = await this.#pins.look(isKnown ? host.clock.nowMs() : undefined, options)
+		this.#hasMore ||= look.hasExpired
+		return objectKey => look.isKept(objectKey)
+	}
+
+	async #listCheckpoints(options: RequestOptions): Promise<ObjectInfo[]> {
+		const objects: ObjectInfo[] = []
+		for await (const object of listAll(this.#options.store, 'checkpoints/', options)) objects.push(object)
+		this.#checkpoints = objects.map(object => parseCheckpointKey(object.key))
+		return objects
+	}
+
+	async #append(edits: readonly Edit[]): Promise<void> {
+		await this.#options.state.append(edits)
+		this.#noteWrite()
+	}
+
+	#countDeleted(objects: readonly { readonly bytes: number }[]): void {
+		const bytes = objects.reduce((sum, object) => sum + object.bytes, this.#deleted.bytes)
+		this.#deleted = { objects: this.#deleted.objects + objects.length, bytes }
+	}
+
+	#nextInMs(): number | undefined {
+		const { changeRetentionMs, host, state } = this.#options
+		const { marks, changeFloor, removed } = state.manifest
+		const nowMs = host.clock.nowMs()
+		const next = marks.find(mark => comparePositions(mark.position, changeFloor) > 0)
+		const dueMs = [next?.committedAtMs, removed[0]?.removedAtMs].flatMap(ms =>
+			ms === undefined ? [] : [ms + changeRetentionMs],
+		)
+		const waits = dueMs.filter(due => due > nowMs).map(due => due - nowMs)
+		const ripensInMs = this.#ripeness.nextInMs
+		if (ripensInMs !== undefined) waits.push(ripensInMs)
+		return waits.length === 0 ? undefined : Math.min(...waits)
+	}
+}

@@ -1,0 +1,165 @@
+/**
+ * The input of merges: opens tables by the end of their object and reads exactly the blocks that a job needs.
+ *
+ * A small table is read whole by one GET and kept until the merge has passed it; so is what somebody has in memory anyway
+ * (a table that came in a log record). Of others the index is kept, and their blocks are read by ranges, several at once.
+ *
+ * Invariants: a table that is gone (`ISLE_NOT_FOUND`) or damaged (`ISLE_CORRUPT`) fails as `DamagedInput`, which names it; a
+ * short answer is never taken for the whole; the bytes handed out are one buffer that the caller owns.
+ */
+
+import type { MergeSource } from '../../workers/merge-job.ts'
+import { corrupt, IsleError, isIsleError } from '../errors.ts'
+import type { TableRef } from '../manifest/manifest.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
+import type { RangePart } from './merge-ranges.ts'
+import { forEachBounded } from './parallel.ts'
+
+/** Up to this size (as large as a table in a log record by default) one GET for all of it is cheaper than two for parts. */
+const WHOLE_MAX_BYTES = 1_048_576
+/** A GET brings at most this much: several connections are faster than one, and a copy of 4 MiB takes 1–2 ms. */
+const PIECE_BYTES = 4_194_304
+/** GETs of one merge at a time. */
+const PARALLEL_GETS = 8
+
+/** An input that cannot be read, now or ever. */
+export class DamagedInput extends Error {
+	override readonly name = 'DamagedInput'
+	readonly table: TableRef
+
+	constructor(table: TableRef, cause: unknown) {
+		super(`table ${table.id} in \`${table.objectKey}\` cannot be merged`, { cause })
+		this.table = table
+	}
+}
+
+export interface MergeInputsOptions {
+	/** The store of the database, with retries for what is idempotent. */
+	readonly store: ObjectStore
+	/** The whole of a table, where it is in memory anyway. Not changed. */
+	offered?(ref: TableRef): Uint8Array | undefined
+	/** Small tables are kept whole up to this many bytes together. */
+	readonly wholeMaxBytes: number
+}
+
+interface OpenInput {
+	readonly ref: TableRef
+	readonly table: SstTable
+	readonly whole: Uint8Array | undefined
+}
+
+export class MergeInputs {
+	readonly #options: MergeInputsOptions
+	readonly #inputs = new Map<string, OpenInput>()
+	#wholeBytes = 0
+
+	constructor(options: MergeInputsOptions) {
+		this.#options = options
+	}
+
+	opened(ref: TableRef): SstTable | undefined {
+		return this.#inputs.get(ref.id)?.table
+	}
+
+	/** At most one GET. @throws DamagedInput, ISLE_UNAVAILABLE and the like, the signal's reason. */
+	async open(ref: TableRef, signal: AbortSignal | undefined): Promise<void> {
+		const { metaOffset, storedBytes } = ref.meta
+		const whole = this.#options.offered?.(ref) ?? (await this.#readWhole(ref, signal))
+		const tail = metaRange(ref.meta)
+		const metaBytes = whole?.subarray(metaOffset, storedBytes) ?? (await this.#read(ref, tail, signal))
+		try {
+			this.#inputs.set(ref.id, { ref, table: openTable(ref.meta, metaBytes, whereOf(ref)), whole })
+		} catch (error) {
+			throw named(error, ref)
+		}
+	}
+
+	/** Lets go of all tables for which `isPast`. */
+	release(isPast: (ref: TableRef) => boolean): void {
+		for (const [id, { ref, whole }] of this.#inputs) {
+			if (!isPast(ref)) continue
+			this.#inputs.delete(id)
+			if (whole !== undefined) this.#wholeBytes -= whole.length
+		}
+	}
+
+	/** The blocks of `parts`, of tables that are open, all in one buffer. @throws as `open`. */
+	async read(parts: readonly RangePart[], signal: AbortSignal | undefined): Promise<MergeSource[]> {
+		const totalBytes = parts.reduce((sum, part) => sum + part.bytes, 0)
+		const target = new Uint8Array(totalBytes)
+		const sources: MergeSource[] = []
+		const pieces: { input: OpenInput; from: number; bytes: number; at: number }[] = []
+		let at = 0
+		for (const part of parts) {
+			const input = this.#inputs.get(part.ref.id)
+			if (input === undefined) throw new Error(`broken invariant: table ${part.ref.id} is read and not open`)
+			const start = input.table.bytesBefore(part.firstBlock)
+			for (let from = 0; from < part.bytes; from += PIECE_BYTES) {
+				const bytes = Math.min(PIECE_BYTES, part.bytes - from)
+				pieces.push({ input, from: start + from, bytes, at: at + from })
+			}
+			sources.push({
+				meta: part.ref.meta,
+				where: whereOf(part.ref),
+				run: input.table.blockRun(part.firstBlock, part.blockCount),
+				blocks: target.subarray(at, at + part.bytes),
+			})
+			at += part.bytes
+		}
+		await forEachBounded(pieces, PARALLEL_GETS, async ({ input, from, bytes, at: to }) => {
+			const stored =
+				input.whole?.subarray(from, from + bytes) ?? (await this.#read(input.ref, { offset: from, bytes }, signal))
+			target.set(stored, to)
+		})
+		return sources
+	}
+
+	async #readWhole(ref: TableRef, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+		const { storedBytes } = ref.meta
+		if (storedBytes > WHOLE_MAX_BYTES || this.#wholeBytes + storedBytes > this.#options.wholeMaxBytes) return undefined
+		this.#wholeBytes += storedBytes
+		try {
+			return await this.#read(ref, { offset: 0, bytes: storedBytes }, signal)
+		} catch (error) {
+			this.#wholeBytes -= storedBytes
+			throw error
+		}
+	}
+
+	/** `range` counts from the start of the table. */
+	async #read(
+		ref: TableRef,
+		range: { readonly offset: number; readonly bytes: number },
+		signal: AbortSignal | undefined,
+	): Promise<Uint8Array> {
+		const { objectKey } = ref
+		const place = { offset: ref.offset + range.offset, bytes: range.bytes }
+		const stored = await this.#options.store.getRange(objectKey, place, { signal }).catch((error: unknown) => {
+			throw named(error, ref)
+		})
+		if (stored?.length === range.bytes) return stored
+		if (stored !== undefined) throw named(corrupt(objectKey, `${stored.length} bytes instead of ${range.bytes}`), ref)
+		const gone = `the object of a table is gone: key=\`${objectKey}\``
+		throw named(new IsleError('ISLE_NOT_FOUND', gone, { details: { key: objectKey } }), ref)
+	}
+}
+
+/** Names an input in the errors of a job. */
+export function whereOf(ref: TableRef): string {
+	return `${ref.objectKey} (table ${ref.id})`
+}
+
+/** What `error` says of one of `tables`, if it does: a job names the source that it found damaged. */
+export function asDamagedInput(error: unknown, tables: readonly TableRef[]): unknown {
+	if (!isIsleError(error, 'ISLE_CORRUPT')) return error
+	const { where } = error.details
+	const table = tables.find(candidate => whereOf(candidate) === where)
+	return table === undefined ? error : new DamagedInput(table, error)
+}
+
+/** What reading `table` threw, as the error that names it. */
+function named(error: unknown, table: TableRef): unknown {
+	const isDamage = isIsleError(error, 'ISLE_CORRUPT') || isIsleError(error, 'ISLE_NOT_FOUND')
+	return isDamage ? new DamagedInput(table, error) : error
+}

@@ -1,0 +1,310 @@
+/**
+ * One merge, from its inputs to the edit that puts its outputs in their place.
+ *
+ * Steps: plan what passes as it is and which key ranges must be merged; for each range read its blocks, have a worker merge
+ * them, upload the tables; now and then record how far it came; at the end one edit removes the inputs and adds the outputs.
+ * Ranges run side by side and are taken up in key order.
+ *
+ * Invariants: nothing is visible before the last edit; what was recorded is not made again by whoever resumes; an upload that
+ * no record names is deleted when the merge ends without it; memory is bounded by the range budget and the shared budget,
+ * whatever the inputs are; an entry is dropped for good only where nothing outside the inputs that is older has its key.
+ */
+import type { MergeSource, MergeTablesInput, MergeTablesOutput } from '../../workers/merge-job.ts'
+import { compareBytes } from '../bytes/compare.ts'
+import { isIsleError } from '../errors.ts'
+import type { Edit } from '../manifest/edit.ts'
+import type { TableRef } from '../manifest/manifest.ts'
+import { MergeInputs } from './merge-inputs.ts'
+import { runSourceJob } from './merge-job-runs.ts'
+import { type MergeRange, nextRange } from './merge-ranges.ts'
+import { areLive, MergeScope } from './merge-scope.ts'
+import { doneBefore, keyBehind, planSegments } from './merge-segments.ts'
+import type { MergeComponents, MergeRunOptions, MergeSummary, MergeTask } from './merge-task.ts'
+
+/** Ranges of one merge that are under way at once: one is read or uploaded while a worker has the other. */
+const RANGES_IN_FLIGHT = 2
+/** A range in flight: its input, and about as much output. */
+const MEMORY_PER_INPUT_BYTE = 2
+/** Progress is recorded every so many tables, and from then on when an eighth is new: the records stay a small part of the work. */
+const RECORD_MIN_TABLES = 8
+/** Where little is left of the input, ranges grow up to this many times, so that outputs come near their target size. */
+const RANGE_GROWTH_MAX = 4
+/** Below this part of the target a table does not stay alone: merged with its neighbours it becomes fewer. */
+const SMALL_PART = 1 / 4
+
+interface Flight {
+	readonly upper: Uint8Array | null
+	readonly inputBytes: number
+	readonly written: Promise<readonly TableRef[]>
+}
+
+export class MergeRun {
+	readonly #components: MergeComponents
+	readonly #task: MergeTask
+	readonly #tables: readonly TableRef[]
+	readonly #scope: MergeScope
+	readonly #inputs: MergeInputs
+	readonly #inputBytes: number
+	readonly #flights: Flight[] = []
+	readonly #stop = new AbortController()
+	/** Whole tables that go along by reference. */
+	readonly #passed: TableRef[] = []
+	/** Tables that were made, in key order. */
+	#made: TableRef[]
+	/** How many of them a record names. */
+	#recordedCount: number
+	/** Everything below is done. `null` before the first range and after the last. */
+	#doneKey: Uint8Array | null
+	#doneBytes = 0
+	#rangeBytes: number
+	#summary: MergeSummary = {
+		kind: 'merged',
+		bytesRead: 0,
+		bytesWritten: 0,
+		tablesPassed: 0,
+		tablesWritten: 0,
+		entriesRead: 0,
+		entriesWritten: 0,
+		tombstonesDropped: 0,
+		expiredDropped: 0,
+	}
+
+	constructor(components: MergeComponents, task: MergeTask) {
+		this.#components = components
+		this.#task = task
+		this.#tables = task.chains.flat()
+		this.#scope = new MergeScope(components.state.manifest, task.chains)
+		const { store, memoryBytes } = components
+		const wholeMaxBytes = memoryBytes / 4
+		this.#inputs = new MergeInputs({ store, wholeMaxBytes, offered: ref => components.offered?.(ref) })
+		this.#inputBytes = this.#tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
+		this.#made = [...(task.resume?.outputs ?? [])]
+		this.#recordedCount = this.#made.length
+		this.#doneKey = task.resume?.resumeKey ?? null
+		this.#rangeBytes = task.output.targetBytes
+		if (task.resume !== undefined) {
+			const { passed, doneBytes } = doneBefore(task.chains, task.resume)
+			this.#passed.push(...passed)
+			this.#doneBytes = doneBytes
+		}
+	}
+
+	/**
+	 * @throws DamagedInput naming a table that cannot be read; the signal's reason, what is done having been recorded; what
+	 * the store throws; ISLE_FENCED and its like.
+	 */
+	async run(options: MergeRunOptions): Promise<MergeSummary> {
+		const { signal } = options
+		signal.throwIfAborted()
+		const onAbort = (): void => this.#stop.abort(signal.reason)
+		signal.addEventListener('abort', onAbort, { once: true })
+		try {
+			const isWhole = await this.#produce(options)
+			while (this.#flights.length > 0) await this.#takeUp(options)
+			if (!isWhole) return { ...this.#summary, kind: (await this.#record()) ? 'paused' : 'void' }
+			return { ...this.#summary, kind: (await this.#replace()) ? 'merged' : 'void' }
+		} catch (error) {
+			await this.#giveUp(signal.aborted)
+			throw error
+		} finally {
+			signal.removeEventListener('abort', onAbort)
+		}
+	}
+
+	/** Begins ranges in key order, a few at once. False when it was told to end before the last. */
+	async #produce(options: MergeRunOptions): Promise<boolean> {
+		for (const segment of planSegments(this.#task.chains, this.#doneKey, table => this.#isSound(table))) {
+			if (segment.kind === 'pass') {
+				this.#passed.push(segment.table)
+				this.#doneBytes += segment.table.meta.storedBytes
+				this.#summary = { ...this.#summary, tablesPassed: this.#summary.tablesPassed + 1 }
+				continue
+			}
+			let { lower } = segment.range
+			do {
+				if (options.isOver?.() === true) return false
+				const range = await this.#nextRange(lower, segment.range.upper)
+				if (range.parts.length > 0) await this.#begin(range, options)
+				lower = range.upper
+			} while (lower !== null && lower !== segment.range.upper)
+		}
+		return true
+	}
+
+	async #nextRange(lower: Uint8Array | null, upper: Uint8Array | null): Promise<MergeRange> {
+		if (lower !== null) {
+			// Ranges under way have copied what they need of an index.
+			this.#inputs.release(ref => compareBytes(ref.meta.largestKey, lower) < 0)
+		}
+		for (;;) {
+			const next = nextRange(this.#task.chains, { lower, upper }, this.#rangeBytes, ref => this.#inputs.opened(ref))
+			if (next.kind === 'range') return next.range
+			await this.#inputs.open(next.ref, this.#stop.signal)
+		}
+	}
+
+	async #begin(range: MergeRange, options: MergeRunOptions): Promise<void> {
+		while (this.#flights.length >= RANGES_IN_FLIGHT) await this.#takeUp(options)
+		const written = this.#mergeRange(range)
+		// Taken up in order: until then a failure is nobody's.
+		written.catch(() => undefined)
+		this.#flights.push({ upper: range.upper, inputBytes: range.inputBytes, written })
+	}
+
+	/** Waits for the oldest range and takes what it made over. */
+	async #takeUp(options: MergeRunOptions): Promise<void> {
+		const flight = this.#flights[0]
+		if (flight === undefined) return
+		const tables = await flight.written
+		this.#flights.shift()
+		this.#made.push(...tables)
+		this.#doneKey = flight.upper
+		this.#doneBytes = Math.min(this.#inputBytes, this.#doneBytes + flight.inputBytes)
+		this.#adaptRange(flight.inputBytes, tables)
+		options.onProgress?.({
+			runId: this.#task.runId,
+			inputBytes: this.#inputBytes,
+			doneBytes: this.#doneBytes,
+			outputs: this.#made.length + this.#passed.length,
+		})
+		const fresh = this.#made.length - this.#recordedCount
+		if (flight.upper !== null && fresh >= Math.max(RECORD_MIN_TABLES, this.#made.length / 8)) await this.#record()
+	}
+
+	/** Little output of much input: the next range may be larger. */
+	#adaptRange(inputBytes: number, tables: readonly TableRef[]): void {
+		const { targetBytes } = this.#task.output
+		const outputBytes = tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
+		const shrinking = outputBytes / Math.max(1, inputBytes)
+		const growth = Math.min(RANGE_GROWTH_MAX, Math.max(1, 1 / Math.max(shrinking, 1 / RANGE_GROWTH_MAX)))
+		const most = this.#components.memoryBytes / (RANGES_IN_FLIGHT * MEMORY_PER_INPUT_BYTE)
+		this.#rangeBytes = Math.max(targetBytes, Math.min(targetBytes * growth, most))
+	}
+
+	async #mergeRange(range: MergeRange): Promise<readonly TableRef[]> {
+		const { signal } = this.#stop
+		const { budget, pool } = this.#components
+		const release = await budget.acquire(range.inputBytes * MEMORY_PER_INPUT_BYTE, signal)
+		try {
+			const makeInput = (sources: readonly MergeSource[]): MergeTablesInput => ({
+				sources,
+				lower: range.lower,
+				upper: range.upper,
+				output: this.#task.output,
+				dropTombstones: this.#scope.isBottomOf(range),
+				expireBeforeMs: this.#task.expireBeforeMs,
+			})
+			const output = await runSourceJob(pool, 'merge-tables', this.#inputs, range.parts, makeInput, signal)
+			this.#count(range.inputBytes, output)
+			return await this.#upload(output)
+		} finally {
+			release()
+		}
+	}
+
+	#count(bytesRead: number, output: MergeTablesOutput): void {
+		const before = this.#summary
+		this.#summary = {
+			...before,
+			bytesRead: before.bytesRead + bytesRead,
+			entriesRead: before.entriesRead + output.entriesRead,
+			entriesWritten: before.entriesWritten + output.entriesWritten,
+			tombstonesDropped: before.tombstonesDropped + output.tombstonesDropped,
+			expiredDropped: before.expiredDropped + output.expiredDropped,
+		}
+	}
+
+	/** Uploads all or nothing. */
+	async #upload({ tables }: MergeTablesOutput): Promise<readonly TableRef[]> {
+		const { uploads } = this.#components
+		const puts = tables.map(async ({ bytes, meta }) => {
+			const ref = await uploads.putTable(bytes, meta, this.#stop.signal)
+			this.#components.onTable?.(ref, bytes)
+			return ref
+		})
+		const settled = await Promise.allSettled(puts)
+		const stored = settled.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
+		const failure = settled.find(result => result.status === 'rejected')
+		if (failure !== undefined || this.#stop.signal.aborted) {
+			await uploads.discard(stored.map(table => table.objectKey))
+			throw failure === undefined ? this.#stop.signal.reason : failure.reason
+		}
+		const bytesWritten = stored.reduce((sum, table) => sum + table.meta.storedBytes, this.#summary.bytesWritten)
+		this.#summary = { ...this.#summary, bytesWritten, tablesWritten: this.#summary.tablesWritten + stored.length }
+		return stored
+	}
+
+	/** Records how far it came. False when the merge has become void. */
+	async #record(): Promise<boolean> {
+		if (this.#made.length === this.#recordedCount || this.#doneKey === null) return this.#isLive()
+		const inputs = this.#tables.map(table => table.id)
+		const merge = { runId: this.#task.runId, inputs, outputs: [...this.#made], resumeKey: this.#doneKey }
+		return await this.#append({ kind: 'pending', merge })
+	}
+
+	/** False when the merge has become void. */
+	async #replace(): Promise<boolean> {
+		const { runId } = this.#task
+		const outputs = [...this.#made, ...this.#passed].sort((a, b) =>
+			compareBytes(a.meta.smallestKey, b.meta.smallestKey),
+		)
+		const remove = this.#tables.map(table => table.id)
+		return await this.#append({ kind: 'replace', remove, add: outputs.map(table => ({ runId, table })), addPacks: [] })
+	}
+
+	/** Commits an edit that names all that was made. False when the state does not take it: inputs are gone. */
+	async #append(edit: Edit): Promise<boolean> {
+		const before = this.#recordedCount
+		if (this.#isLive()) {
+			// Once it is on its way, what it names is not for this owner to delete, whatever becomes of it.
+			this.#recordedCount = this.#made.length
+			try {
+				await this.#components.state.append([edit])
+				return true
+			} catch (error) {
+				if (!isIsleError(error, 'ISLE_CONFLICT')) throw error
+				// It was not sent.
+				this.#recordedCount = before
+			}
+		}
+		// What was recorded before is removed by the edit that took an input away.
+		await this.#discardFresh()
+		return false
+	}
+
+	#isLive(): boolean {
+		return areLive(this.#components.state.manifest, this.#tables)
+	}
+
+	async #discardFresh(): Promise<void> {
+		const fresh = this.#made.splice(this.#recordedCount)
+		await this.#components.uploads.discard(fresh.map(table => table.objectKey))
+	}
+
+	/** Ends what is under way. An abort keeps what is done by a record; after any other failure it is deleted. */
+	async #giveUp(isAborted: boolean): Promise<void> {
+		this.#stop.abort()
+		const results = await Promise.allSettled(this.#flights.splice(0).map(flight => flight.written))
+		const lost = results.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
+		await this.#components.uploads.discard(lost.map(table => table.objectKey))
+		if (isAborted && this.#components.state.failure === undefined) {
+			try {
+				await this.#record()
+			} catch {
+				// The owner has kept the failure: every later call of it says so.
+			}
+		}
+		await this.#discardFresh()
+	}
+
+	/** Nothing of the table would be dropped, and it is large enough to stay alone. */
+	#isSound({ meta }: TableRef): boolean {
+		const { expireBeforeMs, output } = this.#task
+		if (meta.storedBytes < output.targetBytes * SMALL_PART || meta.keyCount !== meta.entryCount) return false
+		if (meta.maxExpiresAtMs !== 0 && meta.maxExpiresAtMs <= expireBeforeMs) return false
+		return (
+			meta.tombstoneCount === 0 ||
+			!this.#scope.isBottomOf({ lower: meta.smallestKey, upper: keyBehind(meta.largestKey) })
+		)
+	}
+}

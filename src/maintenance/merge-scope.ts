@@ -1,0 +1,50 @@
+/** What lies outside a merge and decides what may be dropped in it. */
+import { compareBytes } from '../bytes/compare.ts'
+import type { Manifest, TableRef } from '../manifest/manifest.ts'
+import { type Chain, firstAtOrBehind, type KeyRange } from './merge-ranges.ts'
+import { keyBehind, overlaps } from './merge-segments.ts'
+
+export class MergeScope {
+	readonly #chains: readonly Chain[]
+	readonly #older: readonly Chain[]
+
+	/** Of a merge of `chains`. What is committed later is newer: the scope need not be made again. */
+	constructor(manifest: Manifest, chains: readonly Chain[]) {
+		this.#chains = chains
+		this.#older = olderChains(manifest, chains.flat())
+	}
+
+	/** True when no table outside the inputs may hold an older version of one of their keys of this range. */
+	isBottomOf({ lower, upper }: KeyRange): boolean {
+		for (const chain of this.#chains) {
+			for (let i = lower === null ? 0 : firstAtOrBehind(chain, lower); i < chain.length; i++) {
+				const { smallestKey, largestKey } = (chain[i] as TableRef).meta
+				if (upper !== null && compareBytes(smallestKey, upper) >= 0) break
+				const end = keyBehind(largestKey)
+				// Beyond the keys of the inputs nothing is dropped: what lies there does not matter.
+				const keys = {
+					lower: lower === null || compareBytes(smallestKey, lower) > 0 ? smallestKey : lower,
+					upper: upper === null || compareBytes(end, upper) < 0 ? end : upper,
+				}
+				if (this.#older.some(older => overlaps(older, keys))) return false
+			}
+		}
+		return true
+	}
+}
+
+/** All of `tables` are part of what is read. */
+export function areLive({ l0, runs }: Manifest, tables: readonly TableRef[]): boolean {
+	const live = new Set(l0.map(table => table.id))
+	for (const run of runs) for (const table of run.tables) live.add(table.id)
+	return tables.every(table => live.has(table.id))
+}
+
+/** Tables outside `inputs` that may hold older versions of their keys, as chains. */
+function olderChains({ l0, runs }: Manifest, inputs: readonly TableRef[]): Chain[] {
+	const ids = new Set(inputs.map(table => table.id))
+	const maxSeq = inputs.reduce((max, table) => Math.max(max, table.meta.maxSeq), 0)
+	const isOlder = (table: TableRef): boolean => !ids.has(table.id) && table.meta.minSeq < maxSeq
+	const chains = [...l0.map(table => [table]), ...runs.map(run => run.tables)].map(chain => chain.filter(isOlder))
+	return chains.filter(chain => chain.length > 0)
+}

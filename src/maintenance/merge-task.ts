@@ -1,0 +1,62 @@
+/** What a merge is given, and what it tells: plain data and the parts that it works with. */
+import type { MergeOutputOptions } from '../../workers/merge-job.ts'
+import type { PendingMerge, TableRef } from '../manifest/manifest.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import type { ByteBudget } from './byte-budget.ts'
+import type { Chain } from './merge-ranges.ts'
+import type { OwnedState } from './owned-state.ts'
+import type { Uploads } from './uploads.ts'
+
+export interface MergeComponents {
+	readonly store: ObjectStore
+	readonly pool: JobPool
+	readonly state: OwnedState
+	readonly uploads: Uploads
+	readonly budget: ByteBudget
+	/** Of the shared budget; small inputs are kept whole up to a quarter of it. */
+	readonly memoryBytes: number
+	offered?(ref: TableRef): Uint8Array | undefined
+	/** A table that was just made, before its edit. The bytes are given away. */
+	onTable?(ref: TableRef, bytes: Uint8Array): void
+}
+
+export interface MergeTask {
+	/** Runs, and single tables of L0; their order does not matter. */
+	readonly chains: readonly Chain[]
+	/** The run that the outputs join, or become. */
+	readonly runId: string
+	readonly resume: PendingMerge | undefined
+	readonly output: MergeOutputOptions
+	/** Entries that expired at or before this are gone; 0: none are. */
+	readonly expireBeforeMs: number
+}
+
+export interface MergeProgress {
+	readonly runId: string
+	/** Of all inputs, as stored. */
+	readonly inputBytes: number
+	readonly doneBytes: number
+	/** Tables so far. */
+	readonly outputs: number
+}
+
+export interface MergeRunOptions {
+	readonly signal: AbortSignal
+	/** Answers true when no further range is to be begun: what is under way is finished and recorded. */
+	isOver?(): boolean
+	onProgress?(progress: MergeProgress): void
+}
+
+export interface MergeSummary {
+	/** `paused`: recorded, to be resumed. `void`: inputs were removed meanwhile, by retention or by another owner. */
+	readonly kind: 'merged' | 'paused' | 'void'
+	readonly bytesRead: number
+	readonly bytesWritten: number
+	readonly tablesPassed: number
+	readonly tablesWritten: number
+	readonly entriesRead: number
+	readonly entriesWritten: number
+	readonly tombstonesDropped: number
+	readonly expiredDropped: number
+}

@@ -1,0 +1,62 @@
+/**
+ * The pins as the collector sees them: listed anew whenever something is about to be deleted, each read once.
+ *
+ * A pin that cannot be read (damaged, or of a newer release) keeps everything: what it holds is unknown. One that expired
+ * longer ago than clocks may differ is deleted.
+ */
+import { isIsleError } from '../errors.ts'
+import { listPinKeys, objectsOf, readPin } from '../manifest/pin.ts'
+import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import { CLOCK_SKEW_MAX_MS } from './store-clock.ts'
+
+interface KnownPin {
+	readonly expiresMs: number
+	readonly objectKeys: ReadonlySet<string>
+}
+
+export class PinBoard {
+	readonly #store: ObjectStore
+	readonly #known = new Map<string, KnownPin | 'unreadable'>()
+
+	constructor(store: ObjectStore) {
+		this.#store = store
+	}
+
+	/**
+	 * Whether an object is kept by a pin. One LIST, one GET for each pin not seen before, one DELETE for those that have
+	 * expired: whose objects are kept this time yet, because one may just have been renewed unseen. `nowMs` is `undefined` when
+	 * clocks are in doubt: then none has expired.
+	 */
+	async look(
+		nowMs: number | undefined,
+		options: RequestOptions,
+	): Promise<{ readonly hasExpired: boolean; isKept(objectKey: string): boolean }> {
+		const keys = new Set(await listPinKeys(this.#store, options))
+		for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key)
+		const expired: string[] = []
+		for (const key of keys) {
+			const pin = this.#known.get(key) ?? (await this.#read(key, options))
+			if (pin === undefined || pin === 'unreadable') continue
+			if (nowMs !== undefined && pin.expiresMs !== 0 && pin.expiresMs + CLOCK_SKEW_MAX_MS <= nowMs) expired.push(key)
+		}
+		const pins = [...this.#known.values()]
+		if (expired.length > 0) await this.#store.deleteMany(expired, options)
+		const isKept = (objectKey: string): boolean =>
+			pins.some(pin => pin === 'unreadable' || pin.objectKeys.has(objectKey))
+		return { hasExpired: expired.length > 0, isKept }
+	}
+
+	async #read(key: string, options: RequestOptions): Promise<KnownPin | 'unreadable' | undefined> {
+		try {
+			const pin = await readPin(this.#store, key, options)
+			if (pin === undefined) return undefined
+			const known = { expiresMs: pin.expiresMs, objectKeys: objectsOf(pin.manifest) }
+			this.#known.set(key, known)
+			return known
+		} catch (error) {
+			if (!isIsleError(error, 'ISLE_CORRUPT') && !isIsleError(error, 'ISLE_UNSUPPORTED')) throw error
+			this.#known.set(key, 'unreadable')
+			return 'unreadable'
+		}
+	}
+}

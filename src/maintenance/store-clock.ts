@@ -1,0 +1,72 @@
+/**
+ * The store's clock, as a judge of our own: before anything is dropped because of the time, both are compared.
+ *
+ * The store says when it wrote a record of ours, and we know when that was by our clocks. From then on the store's time is
+ * counted by the monotonic clock, so that one LIST serves for long; it is made again with a newer record when the two
+ * disagree (a host that slept), and every ten minutes. Invariant: no LIST where no time-based decision is to be made.
+ */
+import type { Host } from '../host/host.ts'
+import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+
+/** Clocks that differ by more than this decide nothing. 5 minutes. */
+export const CLOCK_SKEW_MAX_MS = 300_000
+const CHECK_AGAIN_MS = 600_000
+
+interface Note {
+	readonly key: string
+	readonly monotonicMs: number
+}
+
+export class StoreClock {
+	readonly #store: ObjectStore
+	readonly #host: Host
+	/** The newest record of ours, and when it was acknowledged at the latest. */
+	#note: Note | undefined
+	#checked: { readonly note: Note; readonly storeMs: number; readonly atMs: number } | undefined
+
+	constructor(store: ObjectStore, host: Host) {
+		this.#store = store
+		this.#host = host
+	}
+
+	/** `key` was just written by this process. */
+	noteWrite(key: string): void {
+		this.#note = { key, monotonicMs: this.#host.clock.monotonicMs() }
+	}
+
+	/** The store's time, to within the time a request takes; `undefined` when nothing of ours shows it. One LIST at the most. */
+	async nowMs(options: RequestOptions = {}): Promise<number | undefined> {
+		const monotonicMs = this.#host.clock.monotonicMs()
+		const isOld = this.#checked === undefined || monotonicMs - this.#checked.atMs >= CHECK_AGAIN_MS
+		const isDoubtful = Math.abs(this.#skewMs() ?? 0) > CLOCK_SKEW_MAX_MS
+		const note = this.#note
+		if ((isOld || isDoubtful) && note !== undefined && note !== this.#checked?.note) {
+			const page = await this.#store.list({ ...options, prefix: note.key, limit: 1 })
+			const found = page.objects.find(object => object.key === note.key)
+			if (found !== undefined) this.#checked = { note, storeMs: found.lastModifiedMs, atMs: monotonicMs }
+		}
+		return this.#estimate()
+	}
+
+	/** How far our wall clock is ahead of the store's; `undefined` when unknown. One LIST at the most. */
+	async skewMs(options: RequestOptions = {}): Promise<number | undefined> {
+		await this.nowMs(options)
+		return this.#skewMs()
+	}
+
+	/** True when the wall clock may decide what is dropped. */
+	async isTrusted(options: RequestOptions = {}): Promise<boolean> {
+		const skewMs = await this.skewMs(options)
+		return skewMs !== undefined && Math.abs(skewMs) <= CLOCK_SKEW_MAX_MS
+	}
+
+	#estimate(): number | undefined {
+		if (this.#checked === undefined) return undefined
+		return this.#checked.storeMs + this.#host.clock.monotonicMs() - this.#checked.note.monotonicMs
+	}
+
+	#skewMs(): number | undefined {
+		const storeMs = this.#estimate()
+		return storeMs === undefined ? undefined : this.#host.clock.nowMs() - storeMs
+	}
+}
