@@ -108,7 +108,10 @@ export class SstTable {
 		return { first, end: Math.max(first, end) }
 	}
 
-	/** True when block `i` holds nothing but older versions of one key, whose newest stands in a block before. */
+	/**
+	 * True when the index shows that block `i` holds nothing but older versions of one key, whose newest stands in a block
+	 * before: when they go on in the next block, or are the last of the table.
+	 */
 	holdsOnlyOlderVersions(i: number): boolean {
 		if (i === 0) return false
 		const key = this.#index.separatorOf(i)

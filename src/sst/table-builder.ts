@@ -73,7 +73,7 @@ export class TableBuilder {
 	 *
 	 * @throws RangeError for options out of their range, ISLE_UNSUPPORTED for an unknown codec.
 	 */
-	constructor(options: TableOptions, buffer?: ArrayBuffer | undefined) {
+	constructor(options: TableOptions, buffer?: ArrayBuffer) {
 		this.#out = new TableOutput(buffer)
 		this.#codec = codecByName(options.codec)
 		this.#codecName = options.codec

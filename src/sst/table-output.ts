@@ -21,7 +21,7 @@ export class TableOutput {
 	#isOwn: boolean
 
 	/** `buffer` becomes the table's, unless that outgrows it. */
-	constructor(buffer?: ArrayBuffer | undefined) {
+	constructor(buffer?: ArrayBuffer) {
 		this.#isOwn = buffer !== undefined
 		if (buffer !== undefined) {
 			this.bytes = new Uint8Array(buffer)

@@ -4,7 +4,7 @@ import { ByteReader } from '../../src/bytes/byte-reader.ts'
 import { ByteWriter } from '../../src/bytes/byte-writer.ts'
 import { compareBytes, compareRanges, equalBytes } from '../../src/bytes/compare.ts'
 import { crc32, tableCrc32 } from '../../src/bytes/crc32.ts'
-import { hashKey, hashLane, hashTail } from '../../src/bytes/hash.ts'
+import { hashKey, hashLane, hashLanes, hashParts, hashTail } from '../../src/bytes/hash.ts'
 import { isIsleError } from '../../src/errors.ts'
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -62,6 +62,25 @@ describe('hash', () => {
 
 	test('does not depend on what stands around the key', () => {
 		expect(hashKey(ascii('##test##'), 2, 6)).toBe(hashOf(ascii('test')))
+	})
+
+	test('is the same when the key lies in two parts', () => {
+		const bytes = ascii('0123456789abcdefghij')
+		for (let prefixBytes = 0; prefixBytes <= 12; prefixBytes++) {
+			for (let keyBytes = prefixBytes; keyBytes <= 20; keyBytes++) {
+				// The first part stands alone, behind the second one.
+				const parts = Uint8Array.from([
+					9,
+					...bytes.subarray(prefixBytes, keyBytes),
+					9,
+					...bytes.subarray(0, prefixBytes),
+				])
+				const prefixStart = 2 + keyBytes - prefixBytes
+				const state = hashLanes(parts, prefixStart, prefixBytes)
+				const end = 1 + keyBytes - prefixBytes
+				expect(hashParts(parts, state, prefixStart, prefixBytes, 1, end)).toBe(hashKey(bytes, 0, keyBytes))
+			}
+		}
 	})
 
 	test('is the same when a string is fed lane by lane', () => {
