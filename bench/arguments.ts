@@ -14,10 +14,16 @@ export interface BenchArguments {
 	/** Names of engines, in the order in which they run. Default: all that the scenario supports. */
 	readonly engines: readonly string[] | undefined
 	readonly store: string
+	/** What is added to each round trip to a server. */
+	readonly rttMs: number
+	/** Megabits a second of all uploads together. Default: as fast as the machine is. */
+	readonly uploadMbit: number | undefined
 	readonly codecs: readonly BenchCodec[]
 	readonly records: number | undefined
 	readonly valueBytes: number
 	readonly batch: number
+	/** How many clients at once, one case each. Default: the scenario's. */
+	readonly clients: readonly number[] | undefined
 	readonly seed: number
 	readonly repeat: number | undefined
 	/** Where to write all figures as JSON. */
@@ -34,10 +40,13 @@ export class UsageError extends Error {
 export const USAGE = `npm run bench -- <scenario> [options]
 
   --engine a,b       engines, in this order (default: all that the scenario knows)
-  --store NAME       where isledb writes: file or memory (default: file)
+  --store NAME       where isledb writes: file, memory or ceph (default: file)
+  --rtt MS           added to each round trip to a server (default: 0)
+  --mbit N           bandwidth towards a server, megabits a second (default: as fast as the machine is)
   --records N        records (each scenario has its default)
   --value-bytes N    bytes of a value, 32 to 65536 (default: 100)
   --batch N          records of a batch (default: 1000)
+  --clients a,b      numbers of clients, for durable (default: 1,10,64,256,1000,4000)
   --codec a,b        none, lz4; the others use what they have (default: none,lz4)
   --seed N           of keys and values (default: 1)
   --repeat N         runs of each measurement; the table shows medians (each scenario has its default)
@@ -79,10 +88,13 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
 		scenario,
 		engines: list('--engine', take('--engine')),
 		store: take('--store') ?? 'file',
+		rttMs: integer('--rtt', take('--rtt'), 0, 10_000) ?? 0,
+		uploadMbit: integer('--mbit', take('--mbit'), 1, 1_000_000),
 		codecs: codecs(take('--codec')),
 		records: integer('--records', take('--records'), 1, INTEGER_MAX),
 		valueBytes: integer('--value-bytes', take('--value-bytes'), 32, 65_536) ?? 100,
 		batch: integer('--batch', take('--batch'), 1, 100_000) ?? 1000,
+		clients: list('--clients', take('--clients'))?.map(text => integer('--clients', text, 1, 100_000) ?? 1),
 		seed: integer('--seed', take('--seed'), 0, INTEGER_MAX) ?? 1,
 		repeat: integer('--repeat', take('--repeat'), 1, 100),
 		json: take('--json'),

@@ -8,14 +8,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArguments, USAGE, UsageError } from './arguments.ts'
 import { loadEngines, loadScenario, loadStore, namesIn } from './discover.ts'
-import { runCases } from './harness.ts'
+import type { Engine } from './engine.ts'
+import { type CaseResult, runCases } from './harness.ts'
 import { machine, renderTables, renderTargets, TextProgress } from './report.ts'
-import type { Plan } from './scenario.ts'
+import type { Plan, Scenario } from './scenario.ts'
+import type { BenchStore } from './store.ts'
 
 async function main(argv: readonly string[]): Promise<void> {
 	const args = parseArguments(argv)
 	const scenario = await loadScenario(args.scenario)
-	await loadStore(args.store)
+	const store = await loadStore(args.store)
 	const plan: Plan = { ...args, records: args.records ?? scenario.records, repeat: args.repeat ?? scenario.repeat }
 	const { engines, missing } = await loadEngines(plan.engines ?? scenario.engines)
 	const foreign = engines.find(engine => !scenario.engines.includes(engine.name))
@@ -26,12 +28,12 @@ async function main(argv: readonly string[]): Promise<void> {
 	console.log(`${scenario.name}: ${scenario.summary}`)
 	console.log(
 		`${plan.records} records, values of ${plan.valueBytes} bytes, batches of ${plan.batch}, seed ${plan.seed}, ` +
-			`store ${plan.store}, ${plan.repeat === 1 ? '1 run' : `medians of ${plan.repeat} runs`}; ${machine()}`,
+			`${placeOf(plan)}, ${plan.repeat === 1 ? '1 run' : `medians of ${plan.repeat} runs`}; ${machine()}`,
 	)
 	for (const engine of engines) {
 		for (const codec of plan.codecs) console.log(`  ${engine.name}: ${engine.settings(codec)}`)
 	}
-	const results = await runCases(plan, scenario.cases(plan, engines), new TextProgress(process.stderr, scenario))
+	const results = await runOver(store, plan, scenario, engines)
 	const find = (engine: string, label: string) =>
 		results.find(result => result.engine === engine && result.label === label)?.medians
 	const targets = scenario.targets(find, plan)
@@ -41,6 +43,25 @@ async function main(argv: readonly string[]): Promise<void> {
 		const report = { scenario: scenario.name, machine: machine(), plan, results, targets }
 		writeFileSync(plan.json, `${JSON.stringify(report, null, '\t')}\n`)
 	}
+}
+
+async function runOver(
+	store: BenchStore,
+	plan: Plan,
+	scenario: Scenario,
+	engines: readonly Engine[],
+): Promise<readonly CaseResult[]> {
+	const stop = await store.start?.(plan)
+	try {
+		return await runCases(plan, scenario.cases(plan, engines), new TextProgress(process.stderr, scenario))
+	} finally {
+		await stop?.()
+	}
+}
+
+function placeOf({ store, rttMs, uploadMbit }: Plan): string {
+	const bandwidth = uploadMbit === undefined ? '' : ` at ${uploadMbit} Mbit/s`
+	return `store ${store}${rttMs > 0 ? ` over +${rttMs} ms` : ''}${bandwidth}`
 }
 
 try {

@@ -7,6 +7,9 @@ describe('the command line of the benchmark', () => {
 			scenario: 'ingest',
 			engines: undefined,
 			store: 'file',
+			rttMs: 0,
+			uploadMbit: undefined,
+			clients: undefined,
 			codecs: ['none', 'lz4'],
 			records: undefined,
 			valueBytes: 100,
@@ -21,10 +24,13 @@ describe('the command line of the benchmark', () => {
 	test('takes every option, behind a space or an equals sign, before and after the scenario', () => {
 		const words =
 			'--engine isledb,classic-level --records=5_000_000 scan --value-bytes 32 --batch 7 --codec lz4 --seed 0 --repeat 3 ' +
-			'--json out.json --directory=here --store memory'
+			'--json out.json --directory=here --store memory --rtt 25 --mbit=400 --clients 1,4_000'
 		expect(parseArguments(words.split(' '))).toEqual({
 			scenario: 'scan',
 			engines: ['isledb', 'classic-level'],
+			rttMs: 25,
+			uploadMbit: 400,
+			clients: [1, 4000],
 			store: 'memory',
 			codecs: ['lz4'],
 			records: 5_000_000,

@@ -42,7 +42,7 @@ const casesOf = (report: Report): string[] => report.results.map(({ engine, labe
 
 describe('the benchmark', () => {
 	test('knows these scenarios; each is run below', () => {
-		expect(namesIn('scenarios')).toEqual(['ingest', 'reads', 'scan', 'tail'])
+		expect(namesIn('scenarios')).toEqual(['durable', 'ingest', 'reads', 'scan', 'tail'])
 	})
 
 	test('ingest measures puts, batches and durable puts of both engines', async () => {
@@ -105,11 +105,24 @@ describe('the benchmark', () => {
 		for (const { medians } of report.results) expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
 	})
 
+	test('durable measures clients and a bulk load beside bare PUTs of as many bytes', async () => {
+		const { report } = await bench('durable', '--records', '100', '--clients', '1,20', '--store', 'memory')
+		expect(casesOf(report)).toEqual(['isledb: 1 client', 'isledb: 20 clients', 'isledb: batches of 1000'])
+		const [one, twenty, bulk] = report.results
+		expect(one?.medians).toMatchObject({ ratio: expect.any(Number), putsPerRequest: 1 })
+		// A million requests at $5.00, and what the clients share.
+		expect(one?.medians['usdPerMillion']).toBeCloseTo(5)
+		expect(twenty?.medians['putsPerRequest']).toBeGreaterThan(1)
+		expect(twenty?.medians['usdPerMillion']).toBeCloseTo(5 / (twenty?.medians['putsPerRequest'] ?? 0))
+		expect(bulk?.medians['share']).toBeGreaterThan(0)
+		expect(report.targets).toHaveLength(2)
+	})
+
 	test.each([
-		['nothing', 'there is no nothing among the scenarios: ingest, reads, scan, tail'],
+		['nothing', 'there is no nothing among the scenarios: durable, ingest, reads, scan, tail'],
 		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb'],
 		['tail --engine classic-level', 'classic-level cannot do what tail asks'],
-		['scan --store s3', 'there is no s3 among the stores: file, memory'],
+		['scan --store s3', 'there is no s3 among the stores: ceph, file, memory'],
 	])('"%s" ends with what was expected', async (line, message) => {
 		await expect(bench(...line.split(' '))).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining(message) })
 	})
