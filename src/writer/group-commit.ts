@@ -5,14 +5,9 @@
  * spread over the time that a commit takes, so that one begins soon, whenever somebody comes. (All of them at once, and
  * whoever comes next waits for as long as a commit takes.) Whoever asks before a commit begins rides along. On average
  * never more than `maxCommitsPerSecond` begin.
- *
- * Riders are told in the order in which they came, and each of them may write again, before the event loop turns. Where
- * thousands ride one commit that takes much of the time of the commit itself. They are told in as many parts then as there
- * are commits that may begin at once, and while one part writes, what another one wrote is on its way.
  */
 import { type Clock, sleep } from '../host/clock.ts'
 import type { LogPosition } from '../log/log-position.ts'
-import { Riders } from './riders.ts'
 
 export interface GroupCommitOptions {
 	readonly clock: Clock
@@ -35,36 +30,29 @@ export class GroupCommit {
 	readonly #ending = new AbortController()
 	/** How many commits begin at once, whenever; the others are spread. */
 	readonly #promptCommits: number
-	/** Of the commit that has not begun: still to be joined. */
-	#next: Riders | undefined
+	/** The commit that has not begun: still to be joined. */
+	#next: Promise<void> | undefined
 	/** When the schedule of `maxCommitsPerSecond` lets it begin. */
 	#nextStartMs = Number.NEGATIVE_INFINITY
 	#lastStartMs = Number.NEGATIVE_INFINITY
 	/** What a commit takes when it waits for nothing but the store; see `COMMIT_GROWTH`. 0: none has ended. */
 	#commitMs = 0
-	/** What telling one rider takes, and what he does then; of the last part that was told. */
-	#riderMs = 0
-	/** Resolves when all riders of the commits so far have been told. */
-	#told: Promise<void> = Promise.resolve()
 
 	constructor(options: GroupCommitOptions) {
 		this.#options = options
 		this.#promptCommits = Math.ceil(options.maxCommitsInFlight / 2)
 	}
 
-	/** Resolves when all that is accepted by now is durable. Riders share promises. */
+	/** Resolves when all that is accepted by now is durable. Whoever rides one commit shares the promise. */
 	join(): Promise<void> {
-		if (this.#next === undefined) {
-			this.#next = new Riders()
-			this.#told = this.#tell(this.#told, this.#next, this.#commit())
-		}
-		return this.#next.join()
+		this.#next ??= this.#commit()
+		return this.#next
 	}
 
-	/** The commit that waits for its turn begins now. Resolves when it has ended, in whatever way, and all have been told. */
+	/** The commit that waits for its turn begins now. Resolves when it has ended, in whatever way. */
 	async end(): Promise<void> {
 		this.#ending.abort()
-		await this.#told
+		await this.#next?.catch(() => undefined)
 	}
 
 	async #commit(): Promise<void> {
@@ -100,30 +88,5 @@ export class GroupCommit {
 		// One alone would wait for the end of another.
 		if (spreadCommits < 2 || this.#options.inFlight() < this.#promptCommits) return Number.NEGATIVE_INFINITY
 		return this.#lastStartMs + this.#commitMs / spreadCommits
-	}
-
-	/** Tells the riders what became of their commit, after those of the one before. Never rejects. */
-	async #tell(earlier: Promise<void>, riders: Riders, committed: Promise<void>): Promise<void> {
-		const [, outcome] = await Promise.allSettled([earlier, committed])
-		if (outcome.status === 'rejected') {
-			riders.reject(outcome.reason)
-			return
-		}
-		const partGroups = Math.ceil(riders.groupCount / this.#partsOf(riders))
-		const { clock } = this.#options
-		while (riders.groupCount > 0) {
-			const beganMs = clock.monotonicMs()
-			const told = riders.resolve(partGroups)
-			// In the first turn those who were told write again, and join a commit; in the second it has begun.
-			await clock.yieldToIo()
-			this.#riderMs = (clock.monotonicMs() - beganMs) / told
-			if (riders.groupCount > 0) await clock.yieldToIo()
-		}
-	}
-
-	/** One, where there is nothing to gain: the riders alone take longer than the commits between them would. */
-	#partsOf(riders: Riders): number {
-		if (riders.count * this.#riderMs > this.#commitMs) return 1
-		return Math.max(1, this.#promptCommits - this.#options.inFlight())
 	}
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LogPosition } from '../../src/log/log-position.ts'
 import { GroupCommit } from '../../src/writer/group-commit.ts'
-import { ManualClock, settle } from '../support/manual-clock.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 
 const COMMIT_MS = 32
 const POSITION: LogPosition = { epoch: 1, slot: 1 }
@@ -110,70 +110,22 @@ describe('whoever comes, whenever', () => {
 	})
 })
 
-describe('riders', () => {
-	/** Clients that each write again as soon as they are told; answers the order in which they were told. */
-	const clients = async (commits: Commits, count: number, writes: number): Promise<number[]> => {
-		const told: number[] = []
-		const running = Array.from({ length: count }, async (_, client) => {
-			for (let i = 0; i < writes; i++) {
-				await commits.group.join()
-				told.push(client)
-			}
-		})
-		for (let i = 0; i < 2 * writes; i++) await commits.clock.advance(COMMIT_MS)
-		await Promise.all(running)
-		return told
-	}
-
-	test('of one small commit ride the next one together', async () => {
-		const commits = new Commits()
-		await clients(commits, 1024, 6)
-		expect(commits.begun).toBe(6)
+test('whoever rides one commit shares it, and a failure of it', async () => {
+	const commits = new Commits()
+	const riders = Array.from({ length: 3000 }, () => commits.group.join())
+	await commits.clock.advance(COMMIT_MS)
+	await Promise.all(riders)
+	expect(commits.begun).toBe(1)
+	const failure = new Error('no store')
+	const failing = new GroupCommit({
+		clock: commits.clock,
+		maxCommitsInFlight: 8,
+		maxCommitsPerSecond: 1000,
+		inFlight: () => 0,
+		oldestCommit: () => undefined,
+		flush: () => Promise.reject(failure),
 	})
-
-	test('of a large commit are told in parts, and ride as many commits as begin at once, in their order', async () => {
-		const commits = new Commits()
-		const told = await clients(commits, 8192, 6)
-		expect(commits.begun).toBeGreaterThanOrEqual(1 + 4 * 5)
-		expect(commits.mostInFlight).toBeLessThanOrEqual(8)
-		const order = Array.from({ length: 8192 }, (_, client) => client)
-		for (let i = 0; i < told.length; i += 8192) expect(told.slice(i, i + 8192)).toEqual(order)
-	})
-
-	test('are told at once where telling them takes longer than a commit', async () => {
-		const commits = new Commits()
-		// Each turn of the event loop takes more than a commit: the machine is busy with the riders.
-		const yieldToIo = commits.clock.yieldToIo.bind(commits.clock)
-		let turns = 0
-		commits.clock.yieldToIo = async () => {
-			turns++
-			await yieldToIo()
-			await commits.clock.advance(2 * COMMIT_MS)
-		}
-		for (let round = 0; round < 3; round++) {
-			const before = turns
-			const told = Promise.all(Array.from({ length: 8192 }, () => commits.group.join())).then(() => true)
-			while (!(await Promise.race([told, settle()]))) await commits.clock.advance(COMMIT_MS)
-			await commits.group.end()
-			// One before the commit begins, one after its riders were told; the first time nothing is known of either.
-			if (round > 0) expect(turns - before).toBe(2)
-		}
-	})
-
-	test('of a commit that failed are all told so, and the end waits until all are told', async () => {
-		const clock = new ManualClock()
-		const failure = new Error('no store')
-		const group = new GroupCommit({
-			clock,
-			maxCommitsInFlight: 8,
-			maxCommitsPerSecond: 1000,
-			inFlight: () => 0,
-			oldestCommit: () => undefined,
-			flush: () => Promise.reject(failure),
-		})
-		const riders = Array.from({ length: 3000 }, () => group.join())
-		const outcomes = Promise.allSettled(riders)
-		await group.end()
-		for (const outcome of await outcomes) expect(outcome).toEqual({ status: 'rejected', reason: failure })
-	})
+	const outcomes = Promise.allSettled(Array.from({ length: 3 }, () => failing.join()))
+	await failing.end()
+	for (const outcome of await outcomes) expect(outcome).toEqual({ status: 'rejected', reason: failure })
 })
