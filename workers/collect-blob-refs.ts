@@ -31,7 +31,9 @@ function collect({ run, blocks, where }: MergeSource, byPack: Map<string, Map<nu
 		for (let i = 0; i < block.count; i++) {
 			if (block.kindAt(i) !== KIND_BLOB) continue
 			const ref = decodeBlobRef(block.valueViewAt(i), where)
-			byPack.get(ref.packId)?.set(ref.offset, { bytes: ref.bytes, crc: ref.crc })
+			const found = byPack.get(ref.packId)
+			// An empty value takes no room: the one behind it begins at the same offset.
+			if (ref.bytes >= (found?.get(ref.offset)?.bytes ?? 0)) found?.set(ref.offset, { bytes: ref.bytes, crc: ref.crc })
 		}
 	}
 	return entriesRead

@@ -246,7 +246,9 @@ class PackRewrite {
 
 function addRefs(found: Map<number, BlobRef> | undefined, { packId, offsets, bytes, crcs }: PackRefs): void {
 	for (const [i, offset] of offsets.entries()) {
-		found?.set(offset, { packId, offset, bytes: bytes[i] as number, crc: crcs[i] as number })
+		const ref = { packId, offset, bytes: bytes[i] as number, crc: crcs[i] as number }
+		// An empty value takes no room: the one behind it begins at the same offset.
+		if (ref.bytes >= (found?.get(offset)?.bytes ?? 0)) found?.set(offset, ref)
 	}
 }
 

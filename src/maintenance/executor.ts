@@ -76,6 +76,11 @@ export class Executor {
 		this.#components = { ...components, memoryBytes: mergeMemoryBytes, budget: new ByteBudget(mergeMemoryBytes) }
 	}
 
+	/** Memory of all merges that run. */
+	get budget(): ByteBudget {
+		return this.#components.budget
+	}
+
 	/**
 	 * @throws ISLE_CORRUPT or ISLE_NOT_FOUND with `details.table` and `details.key` for a live table that cannot be read; the
 	 * signal's reason; what store and pool throw; ISLE_FENCED and its like, which end the owner.

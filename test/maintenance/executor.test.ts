@@ -1,31 +1,336 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { isIsleError } from '../../src/errors.ts'
+import type { Choice } from '../../src/maintenance/choice.ts'
+import type { MergeProgress } from '../../src/maintenance/merge-task.ts'
+import type { TableRef } from '../../src/manifest/manifest.ts'
+import { FaultyStore, failBefore, flipBit } from '../support/faulty-store.ts'
 import { auditStore } from '../support/store-audit.ts'
-import { everything, executing, mergeOf, Rig, settleStore } from './rig.ts'
+import { type Crew, everything, executing, type Mutation, mergeOf, Rig, settleStore } from './rig.ts'
 
-const rows = (from: number, count: number, tag: string): { key: string; value: string }[] =>
-	Array.from({ length: count }, (_, i) => ({
+function rows(from: number, count: number, tag: string): Mutation[] {
+	return Array.from({ length: count }, (_, i) => ({
 		key: `key-${String(from + i).padStart(4, '0')}`,
 		value: `${tag}-${i}`.padEnd(30, '.'),
 	}))
+}
+
+const deletions = (from: number, count: number): Mutation[] =>
+	rows(from, count, '').map(({ key }) => ({ key, value: undefined }))
+
+async function expectClean(rig: Rig, crew: Crew): Promise<void> {
+	expect(await rig.rows()).toEqual(rig.expected())
+	await settleStore(crew)
+	expect(await rig.rows()).toEqual(rig.expected())
+	expect(await auditStore(rig.store)).toMatchObject({ missing: [], orphans: [], waiting: [] })
+}
 
 describe('a merge', () => {
-	test('keeps the newest version of every key, in tables of about the target size', async () => {
+	test('keeps the newest version of every key, in tables of about the target size, and leaves nothing behind', async () => {
 		const rig = new Rig()
 		await rig.commit(rows(0, 100, 'a'))
 		await rig.commit(rows(50, 100, 'b'), 'object')
 		await rig.commit([{ key: 'key-0003', value: undefined }])
 		const crew = await rig.hire()
-		const done = await crew.executor.execute(everything(crew), executing())
-		expect(done.kind).toBe('done')
+		const progress: MergeProgress[] = []
+		const done = await crew.executor.execute(
+			everything(crew),
+			executing({ onProgress: step => void progress.push(step) }),
+		)
+		expect(done).toMatchObject({ kind: 'done', tombstonesDropped: 1, entriesWritten: 149 })
 		const { l0, runs } = await rig.manifest()
 		expect(l0).toEqual([])
 		expect(runs).toHaveLength(1)
 		expect(runs[0]?.tables.length).toBeGreaterThan(3)
-		expect(await rig.rows()).toEqual(rig.expected())
-		await settleStore(crew)
-		const audit = await auditStore(rig.store)
-		expect(audit).toMatchObject({ missing: [], orphans: [], waiting: [] })
-		expect(await rig.rows()).toEqual(rig.expected())
-		expect(mergeOf([]).inputs).toEqual([])
+		expect(progress.length).toBeGreaterThan(3)
+		expect(progress.at(-1)?.doneBytes).toBeLessThanOrEqual(progress.at(-1)?.inputBytes ?? 0)
+		await expectClean(rig, crew)
 	})
+
+	test('in any order of merges, over any history, equals a plain map, and the store holds what the state needs', async () => {
+		const key = fc.integer({ min: 0, max: 60 }).map(n => `key-${n}`)
+		const mutation = fc.record({
+			key,
+			value: fc.option(fc.string({ maxLength: 40 }), { nil: undefined }),
+			expiresAtMs: fc.constantFrom(0, 0, 1_700_000_000_000 + 5),
+			isBlob: fc.boolean(),
+		})
+		const step = fc.oneof(
+			fc.record({
+				kind: fc.constant('commit' as const),
+				mutations: fc.array(mutation, { minLength: 1, maxLength: 40 }),
+				place: fc.constantFrom('inline' as const, 'object' as const),
+			}),
+			fc.record({
+				kind: fc.constant('merge' as const),
+				l0: fc.nat(6),
+				from: fc.nat(3),
+				runs: fc.nat(3),
+				isExpiring: fc.boolean(),
+			}),
+			fc.constant({ kind: 'writer' as const }),
+			fc.constant({ kind: 'maintainer' as const }),
+			fc.constant({ kind: 'collect' as const }),
+		)
+		await fc.assert(
+			fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async steps => {
+				const rig = new Rig({ codec: 'none' })
+				await rig.commit([{ key: 'first', value: 'x' }])
+				let crew = await rig.hire()
+				for (const next of steps) {
+					await rig.host.clock.advance(1)
+					if (next.kind === 'commit') await rig.commit(next.mutations, next.place)
+					else if (next.kind === 'writer') await rig.takeOver()
+					else if (next.kind === 'maintainer') crew = await rig.hire()
+					else if (next.kind === 'collect') await settleStore(crew)
+					else {
+						await crew.owner.follow()
+						const { l0, runs } = crew.owner.manifest
+						const isPrefix = next.l0 > 0
+						const taken = runs.slice(isPrefix ? 0 : next.from, (isPrefix ? 0 : next.from) + next.runs)
+						const inputs = [...l0.slice(0, next.l0), ...taken.flatMap(run => run.tables)]
+						if (inputs.length === 0) continue
+						const expireBeforeMs = next.isExpiring ? rig.host.clock.nowMs() : 0
+						await crew.executor.execute(mergeOf(inputs), executing({ expireBeforeMs }))
+					}
+					expect(await rig.rows()).toEqual(rig.expected())
+				}
+				await expectClean(rig, crew)
+			}),
+			{ numRuns: 40 },
+		)
+	})
+
+	test('of which nothing is left removes its inputs', async () => {
+		const rig = new Rig()
+		await rig.commit(rows(0, 10, 'a'))
+		await rig.commit(deletions(0, 10))
+		const crew = await rig.hire()
+		await crew.executor.execute(everything(crew), executing())
+		const { l0, runs } = await rig.manifest()
+		expect([l0, runs]).toEqual([[], []])
+		await expectClean(rig, crew)
+	})
+
+	test('keeps a tombstone while something older has its key, and drops it where nothing has', async () => {
+		const rig = new Rig()
+		await rig.commit(rows(0, 50, 'a'))
+		const crew = await rig.hire()
+		await crew.executor.execute(everything(crew), executing())
+		await rig.commit([...deletions(40, 20), ...rows(60, 20, 'b')])
+		await crew.owner.follow()
+		// Of key-0040 to key-0059 the older run has the first ten.
+		const done = await crew.executor.execute(mergeOf(crew.owner.manifest.l0), executing())
+		expect(done.kind).toBe('done')
+		expect(await rig.rows()).toEqual(rig.expected())
+		const { runs } = await rig.manifest()
+		const kept = runs[0]?.tables.reduce((sum, table) => sum + table.meta.tombstoneCount, 0) ?? 0
+		expect(kept).toBeGreaterThanOrEqual(10)
+		const last = await crew.executor.execute(everything(crew), executing())
+		expect(last.kind).toBe('done')
+		const after = (await rig.manifest()).runs.flatMap(run => run.tables)
+		expect(after.reduce((sum, table) => sum + table.meta.tombstoneCount, 0)).toBe(0)
+		await expectClean(rig, crew)
+	})
+
+	test('makes a tombstone of an expired entry that hides an older value, and never brings that back', async () => {
+		const rig = new Rig()
+		await rig.commit([{ key: 'k', value: 'old' }, ...rows(0, 20, 'a')])
+		const crew = await rig.hire()
+		await crew.executor.execute(everything(crew), executing())
+		const nowMs = rig.host.clock.nowMs()
+		await rig.commit([{ key: 'k', value: 'new', expiresAtMs: nowMs + 10 }])
+		await rig.host.clock.advance(20)
+		await crew.owner.follow()
+		const options = executing({ expireBeforeMs: rig.host.clock.nowMs() })
+		await crew.executor.execute(mergeOf(crew.owner.manifest.l0), options)
+		expect((await rig.rows()).has('k')).toBe(false)
+		await crew.executor.execute(everything(crew), options)
+		expect((await rig.manifest()).runs[0]?.tables[0]?.meta.tombstoneCount).toBe(0)
+		await expectClean(rig, crew)
+	})
+
+	test('passes a table on by reference that no other input overlaps, without reading its blocks', async () => {
+		const rig = new Rig({ targetBytes: 2048 })
+		await rig.commit(rows(0, 40, 'a'), 'object')
+		await rig.commit(rows(100, 40, 'b'), 'object')
+		await rig.commit(rows(120, 5, 'c'))
+		const faulty = new FaultyStore(rig.store)
+		const crew = await rig.hire(faulty)
+		const done = await crew.executor.execute(everything(crew), executing())
+		expect(done.tablesPassed).toBe(1)
+		expect(faulty.count('getRange', 'sst/w1-0')).toBe(0)
+		expect((await rig.manifest()).runs[0]?.tables.map(table => table.id)).toContain('w1-0')
+		await expectClean(rig, crew)
+	})
+
+	test('never holds more than its memory, whatever its inputs are', async () => {
+		const rig = new Rig({ memoryBytes: 16 * 1024, targetBytes: 4096 })
+		for (let i = 0; i < 6; i++) await rig.commit(rows(i * 7, 300, `v${i}`), 'object')
+		const faulty = new FaultyStore(rig.store)
+		const crew = await rig.hire(faulty)
+		let largest = 0
+		faulty.before = call => {
+			if (call.operation === 'put') largest = Math.max(largest, crew.budget.usedBytes)
+			return undefined
+		}
+		await crew.executor.execute(everything(crew), executing())
+		expect(largest).toBeGreaterThan(4096)
+		expect(largest).toBeLessThanOrEqual(16 * 1024)
+		await expectClean(rig, crew)
+	})
+
+	test('is void when an input went meanwhile, and leaves nothing behind', async () => {
+		const rig = new Rig()
+		await rig.commit(rows(0, 60, 'a'))
+		await rig.commit(rows(30, 60, 'b'))
+		const faulty = new FaultyStore(rig.store)
+		const crew = await rig.hire(faulty)
+		const held = faulty.hold({ operation: 'put', key: 'sst/' })
+		const merge = crew.executor.execute(everything(crew), executing())
+		await held.reached
+		const [oldest] = crew.owner.manifest.l0
+		const drop: Choice = { kind: 'drop', tables: oldest === undefined ? [] : [oldest], bytes: 0, why: 'retention' }
+		expect((await crew.executor.execute(drop, executing())).tablesDropped).toBe(1)
+		held.release()
+		expect((await merge).kind).toBe('void')
+		for (const { key } of rows(0, 30, 'a')) rig.model.delete(key)
+		await expectClean(rig, crew)
+	})
+})
+
+describe('a merge that is cut short', () => {
+	async function large(): Promise<Rig> {
+		const rig = new Rig()
+		for (let i = 0; i < 4; i++) await rig.commit(rows(i * 50, 200, `v${i}`), 'object')
+		return rig
+	}
+
+	test('at its deadline is recorded, and resumed by the next owner where it stopped', async () => {
+		const rig = await large()
+		const first = await rig.hire()
+		let ranges = 0
+		const paused = await first.executor.execute(everything(first), executing({ isOver: () => ++ranges > 6 }))
+		expect(paused.kind).toBe('paused')
+		const [pending] = (await rig.manifest()).pendingMerges
+		expect(pending?.outputs.length).toBeGreaterThan(2)
+		expect(await rig.rows()).toEqual(rig.expected())
+		const second = await rig.hire()
+		const done = await second.executor.execute(everything(second), executing())
+		expect(done.kind).toBe('done')
+		const made = (await rig.manifest()).runs[0]?.tables.map(table => table.id) ?? []
+		expect(made).toEqual(expect.arrayContaining(pending?.outputs.map(table => table.id) ?? ['none']))
+		const whole = await large()
+		const other = await whole.hire()
+		const atOnce = await other.executor.execute(everything(other), executing())
+		expect(done.entriesRead + paused.entriesRead).toBe(atOnce.entriesRead)
+		await expectClean(rig, second)
+	})
+
+	test('by an abort ends at once, records what is done, and deletes the rest', async () => {
+		const rig = await large()
+		const faulty = new FaultyStore(rig.store)
+		const crew = await rig.hire(faulty)
+		const abort = new AbortController()
+		const reason = new Error('enough')
+		let uploads = 0
+		faulty.before = call => {
+			if (call.operation === 'put' && ++uploads === 5) abort.abort(reason)
+			return undefined
+		}
+		await expect(crew.executor.execute(everything(crew), executing({ signal: abort.signal }))).rejects.toBe(reason)
+		const audit = await auditStore(rig.store)
+		expect(audit.orphans).toEqual([])
+		expect(audit.manifest.pendingMerges[0]?.outputs.length).toBeGreaterThan(0)
+		faulty.heal()
+		expect((await crew.executor.execute(everything(crew), executing())).kind).toBe('done')
+		await expectClean(rig, crew)
+	})
+
+	test('by a crash at any request loses nothing and leaves nothing once the next owner has settled', async () => {
+		for (let at = 0; at < 400; at++) {
+			const own = new Rig()
+			for (let i = 0; i < 3; i++) await own.commit(rows(i * 20, 60, `v${i}`), i === 0 ? 'inline' : 'object')
+			const faulty = new FaultyStore(own.store)
+			faulty.crashAt(at, at % 2 === 0 ? 'before-effect' : 'after-effect')
+			await own
+				.hire(faulty)
+				.then(async crew => {
+					await crew.executor.execute(everything(crew), executing())
+					await settleStore(crew)
+				})
+				.catch(() => undefined)
+			expect(await own.rows()).toEqual(own.expected())
+			const next = await own.hire()
+			const { pendingMerges } = next.owner.manifest
+			if (next.owner.manifest.l0.length > 0) await next.executor.execute(everything(next), executing())
+			else expect(pendingMerges).toEqual([])
+			await expectClean(own, next)
+			if (!faulty.isCrashed) return
+		}
+		throw new Error('a merge of more than 400 requests')
+	}, 60_000)
+
+	test('by a store that fails at any request fails typed, and is done when tried again', async () => {
+		for (let at = 0; at < 200; at++) {
+			const rig = new Rig()
+			for (let i = 0; i < 3; i++) await rig.commit(rows(i * 20, 60, `v${i}`), 'object')
+			const faulty = new FaultyStore(rig.store)
+			const crew = await rig.hire(faulty)
+			const start = faulty.calls.length
+			faulty.before = call => (call.index === start + at ? failBefore() : undefined)
+			let failure: unknown
+			await crew.executor.execute(everything(crew), executing()).catch((error: unknown) => {
+				failure = error
+			})
+			const wasHit = faulty.calls.length > start + at
+			faulty.heal()
+			if (failure !== undefined) {
+				expect(isIsleError(failure)).toBe(true)
+				const next = crew.owner.failure === undefined ? crew : await rig.hire()
+				if (next.owner.manifest.l0.length > 0) await next.executor.execute(everything(next), executing())
+				await expectClean(rig, next)
+			}
+			if (!wasHit) return
+		}
+		throw new Error('a merge of more than 200 requests')
+	}, 60_000)
+})
+
+describe('an input that cannot be read', () => {
+	test('is named, with its object, and others can be merged', async () => {
+		const rig = new Rig()
+		for (let i = 0; i < 3; i++) await rig.commit(rows(i * 20, 60, `v${i}`), 'object')
+		const faulty = new FaultyStore(rig.store)
+		const crew = await rig.hire(faulty)
+		faulty.fail({ operation: 'getRange', key: 'sst/w1-1', times: 1 }, flipBit(100))
+		const failure: unknown = await crew.executor.execute(everything(crew), executing()).catch((error: unknown) => error)
+		expect(failure).toMatchObject({ code: 'ISLE_CORRUPT', details: { table: 'w1-1', key: 'sst/w1-1' } })
+		expect((await auditStore(rig.store)).orphans).toEqual([])
+		const others = crew.owner.manifest.l0.filter((table: TableRef) => table.id === 'w1-0')
+		expect((await crew.executor.execute(mergeOf(others), executing())).kind).toBe('done')
+		await expectClean(rig, crew)
+	})
+
+	test('that is gone is named, if it should be there', async () => {
+		const rig = new Rig()
+		for (let i = 0; i < 2; i++) await rig.commit(rows(i * 20, 60, `v${i}`), 'object')
+		const crew = await rig.hire()
+		await rig.store.delete('sst/w1-0')
+		const failure: unknown = await crew.executor.execute(everything(crew), executing()).catch((error: unknown) => error)
+		expect(failure).toMatchObject({ code: 'ISLE_NOT_FOUND', details: { table: 'w1-0' } })
+	})
+})
+
+test('a move changes the place of tables and nothing else', async () => {
+	const rig = new Rig()
+	await rig.commit(rows(0, 10, 'a'))
+	await rig.commit(rows(20, 10, 'b'))
+	const crew = await rig.hire()
+	const { l0 } = crew.owner.manifest
+	const before = l0.map(table => table.id)
+	await crew.executor.execute({ kind: 'move', tables: l0, runId: undefined, why: 'disjoint' }, executing())
+	const { runs } = await rig.manifest()
+	expect(runs.map(run => run.tables.map(table => table.id))).toEqual([before])
+	await expectClean(rig, crew)
 })

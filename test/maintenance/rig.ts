@@ -11,6 +11,7 @@ import type { RetryBudget } from '../../src/host/backoff.ts'
 import { claimLog } from '../../src/log/claim.ts'
 import type { LogOwner } from '../../src/log/log-owner.ts'
 import type { LogPosition } from '../../src/log/log-position.ts'
+import type { ByteBudget } from '../../src/maintenance/byte-budget.ts'
 import { CheckpointKeeper } from '../../src/maintenance/checkpoint-keeper.ts'
 import type { MergeChoice } from '../../src/maintenance/choice.ts'
 import { type CollectOptions, Collector } from '../../src/maintenance/collector.ts'
@@ -63,6 +64,7 @@ export interface Crew {
 	readonly executor: Executor
 	readonly collector: Collector
 	readonly keeper: CheckpointKeeper
+	readonly budget: ByteBudget
 }
 
 export class Rig {
@@ -157,7 +159,7 @@ export class Rig {
 			changeRetentionMs,
 		}
 		const keeper = new CheckpointKeeper({ state: owner, host, settings })
-		return { owner, uploads, executor, collector, keeper }
+		return { owner, uploads, executor, collector, keeper, budget: executor.budget }
 	}
 
 	/** The state as any reader opens it. */
