@@ -1,5 +1,5 @@
 /**
- * When durable writes are committed, and how those who ride a commit are told.
+ * When durable writes are committed.
  *
  * A commit begins at once while few are on their way: half of `maxCommitsInFlight`. The others keep their distance: they are
  * spread over the time that a commit takes, so that one begins soon, whenever somebody comes. (All of them at once, and
