@@ -231,8 +231,8 @@ export class L0Pressure {
 	/** All who write meanwhile share it, and their debts add up for the next one. */
 	#beginPause(): void {
 		const priceMs = this.#priceMs()
-		const delayMs = Math.min(PAUSE_MAX_MS, this.#debt * priceMs)
-		this.#debt -= delayMs / priceMs
+		const delayMs = Math.min(PAUSE_MAX_MS, Math.ceil(this.#debt * priceMs))
+		this.#debt = Math.max(0, this.#debt - delayMs / priceMs)
 		this.#pause = { room: newRoom(), timer: this.#clock.schedule(delayMs, () => this.#endPause()) }
 	}
 
