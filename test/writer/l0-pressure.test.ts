@@ -140,7 +140,7 @@ describe('while L0 is slow', () => {
 		pressure.charge(10 * MIB)
 		pressure.charge(12 * MIB)
 		pressure.charge(2 * MIB)
-		pressure.wait()
+		void pressure.wait()
 		expect(clock.nextTimerMs).toBe(250)
 	})
 
