@@ -1,5 +1,5 @@
 /**
- * A database in the process that writes it: the writer, reads that see its own writes at once, and the tail.
+ * A database in the process that writes it: the writer, reads that see its own writes at once, the tail, and maintenance.
  *
  * Composition only: the writer and the reading core meet in the views (manifest and memtables) that the writer shows and
  * the core reads. What is opened here is closed here, in reverse order.
@@ -10,10 +10,12 @@ import { refuseUnknownOptions } from './arguments.ts'
 import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
 import type { CacheStats } from './cache/byte-cache.ts'
 import { TableSource } from './cache/table-source.ts'
+import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceStats } from './database-maintenance.ts'
 import { corrupt, IsleError, invariant } from './errors.ts'
+import { MAINTENANCE_OPTION_NAMES, type MaintenanceOptions, maintenanceSettings } from './maintenance/options.ts'
 import type { LoadedCommit } from './manifest/commit.ts'
 import { openWriterLog } from './manifest/database-logs.ts'
-import { storedBytesOf } from './manifest/manifest.ts'
+import { type Manifest, storedBytesOf } from './manifest/manifest.ts'
 import type { RequestSnapshot } from './object-store/counting-store.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { BlobReader } from './reader/blob-reader.ts'
@@ -43,11 +45,10 @@ import type { WriteOptions, WriterStats } from './writer/writer.ts'
 
 export interface OpenOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'>
 	extends OpenWriterOptions<KeyEncoding, ValueEncoding>,
-		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes'> {}
+		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes'>,
+		MaintenanceOptions {}
 
-export interface DatabaseStats extends WriterStats {
-	readonly l0Tables: number
-	readonly sortedRuns: number
+export interface DatabaseStats extends WriterStats, MaintenanceStats {
 	/** Tables on the store, as stored. */
 	readonly storedBytes: number
 	readonly blockCache: CacheStats
@@ -68,7 +69,8 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 	location: string | URL | ObjectStore,
 	options: OpenOptions<KeyEncoding, ValueEncoding> = {},
 ): Promise<Database<Decoded<KeyEncoding>, Decoded<ValueEncoding>>> {
-	refuseUnknownOptions('options of open', options, [...OPEN_WRITER_OPTION_NAMES, 'blockCacheBytes', 'tableCacheBytes'])
+	refuseUnknownOptions('options of open', options, OPEN_OPTION_NAMES)
+	const maintenance = maintenanceSettings(options)
 	const settings = readerSettings(options)
 	let source: TableSource | undefined
 	const parts = await openWriterParts(location, options, ({ store, pool }) => {
@@ -78,8 +80,19 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 		return loaded => offerTables(opened, loaded)
 	})
 	invariant(source !== undefined, 'a writer was opened without its components')
-	return new Database(parts, source)
+	const isOwnMachine = options.host === undefined && options.pool === undefined
+	return new Database(parts, source, { location, prefix: options.prefix, isOwnMachine, settings: maintenance })
 }
+
+/** What `open` was given, of what decides where maintenance lives. */
+type MaintenanceHome = Pick<DatabaseMaintenanceOptions, 'location' | 'prefix' | 'isOwnMachine' | 'settings'>
+
+const OPEN_OPTION_NAMES: readonly string[] = [
+	...OPEN_WRITER_OPTION_NAMES,
+	...MAINTENANCE_OPTION_NAMES,
+	'blockCacheBytes',
+	'tableCacheBytes',
+]
 
 export class Database<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
 	/** @internal */
@@ -90,11 +103,12 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	readonly #source: TableSource
 	readonly #writer: DatabaseWriter<Key, Value>
 	readonly #tails: Tails<Key, Value>
+	readonly #maintenance: DatabaseMaintenance
 	readonly #snapshots = new Set<Snapshot<Key, Value>>()
 	#closed: Promise<void> | undefined
 
 	/** Takes over `parts`: it closes them. Use `open`. @internal */
-	constructor(parts: WriterParts, source: TableSource) {
+	constructor(parts: WriterParts, source: TableSource, home: MaintenanceHome) {
 		super()
 		const { store, pool, host, writer, keys, values } = parts
 		this.#parts = parts
@@ -108,7 +122,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 				return writer.view
 			},
 			nowMs: () => host.clock.nowMs(),
-			renew: (gone, cause) => this.#renew(gone, cause),
+			renew: (gone, cause, signal) => this.#renew(gone, cause, signal),
 		}
 		this.#tails = createTails<Key, Value>({
 			log: openWriterLog(store),
@@ -121,8 +135,17 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			keys,
 			values,
 		})
+		this.#maintenance = new DatabaseMaintenance({
+			...home,
+			ground: { store, pool, host },
+			writer,
+			source,
+			heldManifests: () => this.#heldManifests(),
+		})
+		this.core.onRelease = () => this.#maintenance.noteRelease()
 		writer.onCommit(loaded => {
 			offerTables(source, loaded)
+			this.#maintenance.noteCommit(loaded)
 			this.#tails.push(loaded)
 		})
 		writer.onFailure(failure => this.#tails.fail(failure))
@@ -161,7 +184,10 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** What is accepted now, pinned in memory: reads of it repeat, whatever is written later. Close it when done. */
 	snapshot(): Snapshot<Key, Value> {
 		const view = this.views.view()
-		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), this.views, gone => this.#snapshots.delete(gone))
+		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), this.views, gone => {
+			this.#snapshots.delete(gone)
+			this.#maintenance.noteRelease()
+		})
 		this.#snapshots.add(snapshot)
 		return snapshot
 	}
@@ -199,8 +225,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		const { blocks, tables } = this.#source.stats()
 		return {
 			...this.#writer.stats(),
-			l0Tables: manifest.l0.length,
-			sortedRuns: manifest.runs.length,
+			...this.#maintenance.stats(),
 			storedBytes: storedBytesOf(manifest),
 			blockCache: blocks,
 			tableCache: tables,
@@ -229,14 +254,24 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		this.#tails.close()
 		await this.core.close()
 		for (const snapshot of this.#snapshots) await snapshot.close()
+		await this.#maintenance.close()
 		await this.#writer.close()
 	}
 
-	/** An object of `gone` is missing: a commit since then may have replaced it; the newest state may not miss any. */
-	#renew(gone: ReadView, cause: unknown): Promise<ReadView> {
+	#heldManifests(): Manifest[] {
+		return [
+			...this.core.heldManifests(),
+			...this.#tails.heldManifests(),
+			...[...this.#snapshots].map(snapshot => snapshot.manifest),
+		]
+	}
+
+	/** An object of `gone` is missing: an edit may have replaced it; the newest state may not miss any. */
+	async #renew(gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView> {
+		if (this.views.view().manifest === gone.manifest) await this.#maintenance.followEdits(signal)
 		const view = this.views.view()
-		if (view.manifest !== gone.manifest) return Promise.resolve(view)
-		return Promise.reject(corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause))
+		if (view.manifest !== gone.manifest) return view
+		throw corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause)
 	}
 }
 

@@ -186,18 +186,19 @@ export class ActiveSession {
 
 	/** Never rejects. */
 	async #run(running: Running): Promise<void> {
-		const { work, id } = running
+		const { work } = running
 		try {
 			const outcome = await work.run({
 				signal: this.#stopping.signal,
 				isOver: () => this.#isOver,
 				onProgress: bytesDone => this.#progress(running, bytesDone),
 			})
+			this.#running.delete(running.id)
 			this.#ended(running, outcome)
 		} catch (error) {
+			this.#running.delete(running.id)
 			this.#failed(running, error)
 		}
-		this.#running.delete(id)
 		this.#isTendDue = true
 		this.#options.onWake()
 	}

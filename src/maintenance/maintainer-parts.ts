@@ -94,8 +94,10 @@ export interface ClaimedWork {
 export interface MaintenanceTrade {
 	/** Names for `MaintainerNote.policies`. */
 	readonly policies: readonly string[]
-	/** Whether `manifest` holds work of these policies (or of any maintainer, like a checkpoint). Pure. */
-	isDue(manifest: Manifest, nowMs: number, policies: readonly string[]): boolean
+	/** Whether `manifest` holds work, for one that nobody else does it for. Pure. */
+	hasWork(manifest: Manifest, nowMs: number): boolean
+	/** Whether `manifest` holds work that an owner of these policies does at once. Pure. */
+	isUndone(manifest: Manifest, nowMs: number, policies: readonly string[]): boolean
 	/** When time alone makes such work, by the wall clock. Pure. */
 	nextDueMs(manifest: Manifest, nowMs: number): number | undefined
 	/** Takes the maintenance log over: whoever owned it is fenced. */

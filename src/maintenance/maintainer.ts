@@ -162,7 +162,8 @@ export class Maintainer {
 			monotonicMs: host.clock.monotonicMs(),
 			takeoverAfterMs: takeoverAfterMs * fencedFactor,
 			watch: this.#watch,
-			isDue: some => trade.isDue(manifest, host.clock.nowMs(), some),
+			hasWork: () => trade.hasWork(manifest, host.clock.nowMs()),
+			isUndone: some => trade.isUndone(manifest, host.clock.nowMs(), some),
 		})
 		if (verdict.kind === 'wait-for-database') {
 			this.#enter('waiting', 'there is no database')

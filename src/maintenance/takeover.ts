@@ -29,7 +29,9 @@ export interface StandbyView {
 	readonly monotonicMs: number
 	readonly takeoverAfterMs: number
 	readonly watch: Watch | undefined
-	isDue(policies: readonly string[]): boolean
+	readonly hasWork: () => boolean
+	/** By an owner of these policies. */
+	readonly isUndone: (policies: readonly string[]) => boolean
 }
 
 export type StandbyVerdict =
@@ -44,11 +46,11 @@ export function judgeTakeover(view: StandbyView): StandbyVerdict {
 	const position = manifest.maintenancePosition
 	const vacancy = vacancyOf(view)
 	if (vacancy !== undefined) {
-		if (view.isDue(view.policies)) return { kind: 'claim', why: vacancy }
+		if (view.hasWork()) return { kind: 'claim', why: vacancy }
 		return { kind: 'watch', watch: { position, undoneSinceMs: undefined }, lookAgainInMs: undefined }
 	}
 	const shared = view.policies.filter(policy => manifest.maintainer?.policies.includes(policy))
-	if (!view.isDue(shared)) {
+	if (!view.isUndone(shared)) {
 		return { kind: 'watch', watch: { position, undoneSinceMs: undefined }, lookAgainInMs: undefined }
 	}
 	const isSilent = watch !== undefined && comparePositions(watch.position, position) === 0

@@ -22,7 +22,7 @@ import { Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached } from './l
 import type { ReadView } from './read-view.ts'
 import { RowBatch, type RowShape } from './row-batch.ts'
 import { Scan } from './scan.ts'
-import type { ScanHost } from './scan-feed.ts'
+import type { OpenScan, ScanHost } from './scan-feed.ts'
 import type { ScanMerge } from './scan-merge.ts'
 import { openMerge } from './scan-sources.ts'
 import { planSearch, type SearchPlan } from './search-plan.ts'
@@ -69,7 +69,7 @@ export class ReadCore<Key, Value> {
 	readonly #keyEncoder: KeyEncoder
 	/** Written by lookups from memory, read before anything else runs. */
 	readonly #hit = new Hit()
-	readonly #scans = new Set<{ close(): Promise<void> }>()
+	readonly #scans = new Set<OpenScan>()
 	#isClosed = false
 	#planned: Manifest | undefined
 	#plan: SearchPlan | undefined
@@ -88,6 +88,14 @@ export class ReadCore<Key, Value> {
 	/** Iterators that hold something. */
 	get openScans(): number {
 		return this.#scans.size
+	}
+
+	/** Calls `listener` when an iterator lets go what it held. */
+	onRelease: () => void = () => undefined
+
+	/** What open iterators read. */
+	heldManifests(): Manifest[] {
+		return [...this.#scans].map(scan => scan.manifest)
 	}
 
 	/** The value of `key`, or undefined. A `Uint8Array` is a copy that the caller owns. */
@@ -293,7 +301,9 @@ export class ReadCore<Key, Value> {
 			readBlob: (of, ref, signal) => this.#blobs.read(of.manifest, ref, signal),
 			renew: (gone, cause, signal) => views.renew(gone, cause, signal),
 			onHold: scan => this.#scans.add(scan),
-			onRelease: scan => this.#scans.delete(scan),
+			onRelease: scan => {
+				if (this.#scans.delete(scan)) this.onRelease()
+			},
 			openMerge: (of, part, remaining, signal) => this.openMerge(of, part, nowMs, remaining, signal),
 		}
 		return new Scan<Row>(host, view, parsed, range.signal)

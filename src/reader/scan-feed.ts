@@ -7,6 +7,7 @@
  */
 import { compareBytes } from '../bytes/compare.ts'
 import { IsleError, isIsleError } from '../errors.ts'
+import type { Manifest } from '../manifest/manifest.ts'
 import { type KeyRange, successor } from './key-range.ts'
 import { holdsStateAt, type ReadView } from './read-view.ts'
 import type { RowBatch } from './row-batch.ts'
@@ -14,6 +15,13 @@ import type { ScanMerge } from './scan-merge.ts'
 
 /** Views that are tried for one batch before the missing object is reported. */
 const MAX_RENEWALS = 5
+
+/** A scan that holds something. */
+export interface OpenScan {
+	/** What it reads. */
+	readonly manifest: Manifest
+	close(): Promise<void>
+}
 
 /** What a scan asks of the reading core. */
 export interface ScanHost {
@@ -32,8 +40,8 @@ export interface ScanHost {
 	/** A view for one whose objects are gone; rejects with `ISLE_EXPIRED` when there is none. */
 	renew(gone: ReadView, cause: unknown, signal: AbortSignal): Promise<ReadView>
 	/** The scan has begun to hold something, or holds nothing any more. */
-	onHold(scan: { close(): Promise<void> }): void
-	onRelease(scan: { close(): Promise<void> }): void
+	onHold(scan: OpenScan): void
+	onRelease(scan: OpenScan): void
 }
 
 export class ScanFeed {
@@ -68,6 +76,11 @@ export class ScanFeed {
 	/** Aborted by `stop` and `seek`. */
 	get signal(): AbortSignal {
 		return this.#controller.signal
+	}
+
+	/** The state that is read. */
+	get manifest(): Manifest {
+		return this.#view.manifest
 	}
 
 	/** Whether the view keeps memory of a writer from being used again. */

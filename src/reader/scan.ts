@@ -9,6 +9,7 @@
  * memory and lets memtables go at once. A long scan of cached rows gives way to other events every few milliseconds.
  */
 import { IsleError } from '../errors.ts'
+import type { Manifest } from '../manifest/manifest.ts'
 import type { KeyRange } from './key-range.ts'
 import type { ReadView } from './read-view.ts'
 import { ScanFeed, type ScanHost } from './scan-feed.ts'
@@ -44,6 +45,11 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 		host.onHold(this)
 		if (signal?.aborted) this.#fail(signal.reason)
 		else signal?.addEventListener('abort', this.#onAbort, { once: true })
+	}
+
+	/** What it reads. @internal */
+	get manifest(): Manifest {
+		return this.#feed.manifest
 	}
 
 	/** The iterator itself: a scan is walked once. */

@@ -1,5 +1,6 @@
 /** One view, pinned in memory: reads repeat, whatever is written later. */
 import { IsleError } from '../errors.ts'
+import type { Manifest } from '../manifest/manifest.ts'
 import type { ReadCore, ViewProvider } from './read-core.ts'
 import { ReadMethods } from './read-methods.ts'
 import { holdsStateAt, type ReadView } from './read-view.ts'
@@ -44,6 +45,11 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 	/** Highest sequence number that it sees. */
 	get lastSeq(): number {
 		return this.#view.maxSeq
+	}
+
+	/** What it reads. @internal */
+	get manifest(): Manifest {
+		return this.#view.manifest
 	}
 
 	/** Lets the view go. Iterators that were made before go on. Idempotent. */

@@ -86,6 +86,11 @@ export class Bootstrap {
 		return undefined
 	}
 
+	/** The state that is read. */
+	get manifest(): Manifest {
+		return this.#manifest
+	}
+
 	/** The cursor behind the whole state. */
 	get end(): string {
 		const { seq, position } = this.#options

@@ -36,6 +36,8 @@ export interface TailContext {
 	readonly values: Transcoder<unknown>
 	/** Tails that are asked for a batch right now: who must be told when the owner closes. */
 	readonly busy: Set<Tail>
+	/** Tails that give the rows of a state: what they read must stay. */
+	readonly atState: Map<Tail, Bootstrap>
 	/** Why the owner serves no tail any more. */
 	failure(): Error | undefined
 }
@@ -109,7 +111,7 @@ export class Tail {
 	close(reason: unknown = new IsleError('ISLE_CLOSED', 'the tail was closed')): void {
 		this.#plan.signal?.removeEventListener('abort', this.#onAbort)
 		this.#controller.abort(reason)
-		this.#bootstrap = undefined
+		this.#leaveState()
 		this.#reader = undefined
 	}
 
@@ -127,7 +129,7 @@ export class Tail {
 			const rows = await this.#bootstrap.next()
 			if (rows !== undefined) return rows
 			this.#cursor = this.#bootstrap?.end
-			this.#bootstrap = undefined
+			this.#leaveState()
 		}
 		this.#controller.signal.throwIfAborted()
 		if (this.#reader === undefined) throw new IsleError('ISLE_CLOSED', 'the tail was closed')
@@ -207,7 +209,7 @@ export class Tail {
 		afterKey: Uint8Array | undefined,
 	): void {
 		const { reads, feed, largeValues } = this.#context
-		this.#bootstrap = new Bootstrap({
+		const bootstrap = new Bootstrap({
 			reads,
 			feed,
 			batch: this.#batch,
@@ -220,6 +222,13 @@ export class Tail {
 			afterKey,
 			signal: this.#controller.signal,
 		})
+		this.#bootstrap = bootstrap
+		if (!this.#controller.signal.aborted) this.#context.atState.set(this, bootstrap)
+	}
+
+	#leaveState(): void {
+		this.#bootstrap = undefined
+		this.#context.atState.delete(this)
 	}
 
 	/** Where commits are pushed the state is taken in this very tick, so that 'now' misses nothing that follows the call. */

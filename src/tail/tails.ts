@@ -11,11 +11,13 @@ import { IsleError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { FencedLog } from '../log/fenced-log.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
+import type { Manifest } from '../manifest/manifest.ts'
 import type { BlobReader } from '../reader/blob-reader.ts'
 import { KeyEncoder } from '../reader/key-encoder.ts'
 import { openMerge } from '../reader/scan-sources.ts'
 import { planSearch } from '../reader/search-plan.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
+import type { Bootstrap } from './bootstrap.ts'
 import type { Change } from './change.ts'
 import { ChangeIterator, type Changes } from './change-iterator.ts'
 import { CommitFeed, type FeedSource } from './commit-feed.ts'
@@ -54,6 +56,7 @@ export class Tails<Key = unknown, Value = unknown> {
 	readonly #context: TailContext
 	readonly #keyEncoder: KeyEncoder
 	readonly #busy = new Set<Tail>()
+	readonly #atState = new Map<Tail, Bootstrap>()
 	#failure: Error | undefined
 
 	constructor(components: TailComponents) {
@@ -86,8 +89,14 @@ export class Tails<Key = unknown, Value = unknown> {
 			keys,
 			values,
 			busy: this.#busy,
+			atState: this.#atState,
 			failure: () => this.#failure,
 		}
+	}
+
+	/** What tails read that give the rows of a state. */
+	heldManifests(): Manifest[] {
+		return [...this.#atState.values()].map(bootstrap => bootstrap.manifest)
 	}
 
 	/** Tails that wait for the next commit. */

@@ -65,7 +65,7 @@ describe('writing costs', () => {
 	test('nothing while nothing is written, for a day, with a tail that waits and reads of what was written here', async () => {
 		const host = manualHost()
 		await using db = await open(await openStore('memory:'), { host, pool: createInlinePool(host) })
-		await db.put('key', 'value', { durable: true, ttlMs: 1000 })
+		await db.put('key', 'value', { durable: true })
 		const changes = db.changes({ from: 'start' })[Symbol.asyncIterator]()
 		await changes.next()
 		const waiting = changes.next()

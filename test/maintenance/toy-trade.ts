@@ -106,7 +106,8 @@ class ToyOwner implements OwnedLog {
 export function toyTrade(world: ToyWorld, policies: readonly string[], writerEpoch = 0): MaintenanceTrade {
 	return {
 		policies,
-		isDue: (_manifest, _nowMs, some) => world.works.some(work => some.includes(work.policy)),
+		hasWork: () => world.works.some(work => policies.includes(work.policy)),
+		isUndone: (_manifest, _nowMs, some) => world.works.some(work => some.includes(work.policy)),
 		nextDueMs: () => undefined,
 		async claim() {
 			const owner = new ToyOwner(world, world.claim())

@@ -1,0 +1,214 @@
+/**
+ * Maintenance, as the database of the writer's process sees it: the maintainer that lives with it, and the edits that come
+ * back from it, or from one elsewhere.
+ *
+ * - Commits wake the maintainer. Its records are handed over as they are committed and cost no request; where one is missing,
+ *   the maintenance log is read.
+ * - While somebody else maintains, the log is looked at as often as this process commits, and not more than now and then:
+ *   never when nothing is written.
+ * - What was removed while it is still read here is protected: the maintainer is told the oldest state that is held.
+ */
+import type { TableSource } from './cache/table-source.ts'
+import { abortable } from './host/abortable.ts'
+import type { Host } from './host/host.ts'
+import { comparePositions, type LogPosition } from './log/log-position.ts'
+import { publishEvent, reportedError } from './maintenance/maintenance-event.ts'
+import { type MaintenanceSettings, maintenanceSettings } from './maintenance/options.ts'
+import { ResidentMaintenance, type ResidentStatus } from './maintenance/resident-maintenance.ts'
+import { type StateShape, shapeOf } from './maintenance/shape.ts'
+import { type ResidentHome, residentStarter } from './maintenance/start-resident.ts'
+import { createDueJudge } from './maintenance/trade.ts'
+import type { LoadedCommit } from './manifest/commit.ts'
+import type { EditRecord } from './manifest/edit.ts'
+import type { Manifest, SortedRun, TableRef } from './manifest/manifest.ts'
+import type { Writer } from './writer/writer.ts'
+
+/** What `open` was given, of what matters here. */
+export interface DatabaseMaintenanceOptions
+	extends Pick<ResidentHome, 'location' | 'prefix' | 'isOwnMachine' | 'ground'> {
+	/** Undefined: this process maintains nothing. */
+	readonly settings: MaintenanceSettings | undefined
+	readonly writer: Writer
+	readonly source: TableSource
+	/** Manifests that something open still reads. */
+	readonly heldManifests: () => Iterable<Manifest>
+}
+
+export interface MaintenanceStats extends StateShape {
+	/** Bytes written to tables and packs for each byte that was flushed, since `open`, wherever merges run. 1 before the first. */
+	readonly writeAmplification: number
+	/** Undefined with `maintenance: false`. */
+	readonly maintenance: ResidentStatus | undefined
+}
+
+/** Who owns the log looks at it every few seconds too. */
+const TAKEOVER_AFTER_MS = 60_000
+const POLL_INTERVAL_MS = 10_000
+/** While somebody else maintains: one GET and one LIST in ten seconds of writing, each second while writes wait for L0. */
+const LOOK_INTERVAL_MS = 10_000
+const LOOK_INTERVAL_STALLED_MS = 1000
+/** Fewer tables are not worth a look. */
+const LOOK_MIN_TABLES = 8
+/** For the figures of a database that another process maintains: what is due by default. */
+const DEFAULT_SETTINGS = maintenanceSettings({})
+
+export class DatabaseMaintenance {
+	readonly #options: DatabaseMaintenanceOptions
+	readonly #host: Host
+	readonly #writer: Writer
+	readonly #resident: ResidentMaintenance | undefined
+	/** What the caches and the figures know of. */
+	#seen: Manifest
+	#flushedBytes = 0
+	#rewrittenBytes = 0
+	#looking: Promise<void> | undefined
+	#lookedMs = Number.NEGATIVE_INFINITY
+	#isClosed = false
+
+	constructor(options: DatabaseMaintenanceOptions) {
+		const { ground, settings, writer } = options
+		this.#options = options
+		this.#host = ground.host
+		this.#writer = writer
+		this.#seen = writer.manifest
+		this.#resident = settings === undefined ? undefined : this.#makeResident(settings)
+	}
+
+	/** The writer has committed. */
+	noteCommit({ commit }: LoadedCommit): void {
+		for (const { meta } of commit.tables) this.#flushedBytes += meta.storedBytes
+		for (const { bytes } of commit.blobPacks) this.#flushedBytes += bytes
+		// An edit may have waited for this commit.
+		this.#see()
+		this.#resident?.noteCommit()
+		this.#lookElsewhere()
+	}
+
+	/** Something that held an older state was closed. */
+	noteRelease(): void {
+		this.#resident?.noteChange()
+	}
+
+	/**
+	 * Folds in every edit that was committed before this call: 1 GET and 1 LIST at least. Calls that come while one waits share it.
+	 * @throws ISLE_UNAVAILABLE, ISLE_CORRUPT, ISLE_FENCED; the signal's reason.
+	 */
+	async followEdits(signal?: AbortSignal): Promise<void> {
+		await abortable(
+			this.#writer.followEdits().finally(() => this.#see()),
+			signal,
+		)
+	}
+
+	stats(): MaintenanceStats {
+		const { manifest } = this.#writer
+		const settings = this.#options.settings ?? DEFAULT_SETTINGS
+		const shape = settings === undefined ? undefined : shapeOf(manifest, this.#host.clock.nowMs(), settings)
+		if (shape === undefined) throw new Error('broken invariant: the default settings maintain nothing')
+		const flushedBytes = this.#flushedBytes
+		return {
+			...shape,
+			writeAmplification: flushedBytes === 0 ? 1 : (flushedBytes + this.#rewrittenBytes) / flushedBytes,
+			maintenance: this.#resident?.status(),
+		}
+	}
+
+	/** Ends the maintainer in good order. To be called before the writer closes. Idempotent; never rejects. */
+	async close(): Promise<void> {
+		this.#isClosed = true
+		await this.#resident?.close()
+		await this.#looking
+	}
+
+	#makeResident(settings: MaintenanceSettings): ResidentMaintenance {
+		const { ground, location, prefix, isOwnMachine } = this.#options
+		const writerEpoch = this.#writer.stats().epoch
+		const plan = {
+			settings,
+			writerEpoch,
+			pollIntervalMs: POLL_INTERVAL_MS,
+			takeoverAfterMs: TAKEOVER_AFTER_MS,
+			onFenced: 'standby',
+			isContinuous: true,
+		} as const
+		return new ResidentMaintenance({
+			host: this.#host,
+			storeUrl: ground.store.url,
+			writerEpoch,
+			judge: createDueJudge(settings),
+			manifest: () => this.#writer.manifest,
+			refresh: () => this.followEdits(),
+			protectedPosition: () => this.#protectedPosition(),
+			onEdited: record => this.#take(record),
+			start: residentStarter({ location, prefix, isOwnMachine, ground, plan }),
+		})
+	}
+
+	#take(record: EditRecord): void {
+		if (this.#isClosed) return
+		if (this.#writer.applyEdits([record])) this.#see()
+		else this.#look()
+	}
+
+	/** The oldest state that is read in this process. */
+	#protectedPosition(): LogPosition {
+		let oldest = this.#writer.manifest.maintenancePosition
+		for (const { maintenancePosition } of this.#options.heldManifests()) {
+			if (comparePositions(maintenancePosition, oldest) < 0) oldest = maintenancePosition
+		}
+		return oldest
+	}
+
+	/** Somebody in another process may have merged what is in L0 here. */
+	#lookElsewhere(): void {
+		const state = this.#resident?.status().state
+		if (state !== undefined && state !== 'standby') return
+		if (this.#writer.manifest.l0.length < LOOK_MIN_TABLES) return
+		const intervalMs = this.#writer.stats().stall === undefined ? LOOK_INTERVAL_MS : LOOK_INTERVAL_STALLED_MS
+		if (this.#host.clock.monotonicMs() - this.#lookedMs >= intervalMs) this.#look()
+	}
+
+	/** Reads the maintenance log, once at a time; a failure is told and leaves everything as it is. */
+	#look(): void {
+		if (this.#isClosed || this.#looking !== undefined) return
+		this.#lookedMs = this.#host.clock.monotonicMs()
+		this.#looking = this.followEdits()
+			.catch((error: unknown) =>
+				publishEvent(
+					{ channel: 'isledb:maintenance', kind: 'trouble', error: reportedError(error), retryInMs: LOOK_INTERVAL_MS },
+					this.#options.ground.store.url,
+				),
+			)
+			.finally(() => {
+				this.#looking = undefined
+			})
+	}
+
+	/** The state may have moved on by edits: caches let removed tables go, and what was rewritten is counted. */
+	#see(): void {
+		const before = this.#seen
+		const after = this.#writer.manifest
+		this.#seen = after
+		if (comparePositions(before.maintenancePosition, after.maintenancePosition) === 0) return
+		const { gone, made } = tablesChanged(before, after)
+		for (const table of gone) this.#options.source.forget(table)
+		for (const { meta } of made) this.#rewrittenBytes += meta.storedBytes
+		this.#resident?.noteChange()
+	}
+}
+
+/** Tables that are live no more, and those that merges have made. What both states share is not looked at. */
+function tablesChanged(before: Manifest, after: Manifest): { gone: TableRef[]; made: TableRef[] } {
+	const kept = new Set<SortedRun>(before.runs)
+	const isShared = new Set(after.runs.filter(run => kept.has(run)))
+	const changed = ({ l0, runs }: Manifest): TableRef[] => [
+		...l0,
+		...runs.filter(run => !isShared.has(run)).flatMap(run => run.tables),
+	]
+	const [old, now] = [changed(before), changed(after)]
+	const [oldIds, nowIds] = [new Set(old.map(table => table.id)), new Set(now.map(table => table.id))]
+	return {
+		gone: old.filter(table => !nowIds.has(table.id)),
+		made: now.filter(table => table.id.startsWith('m') && !oldIds.has(table.id)),
+	}
+}

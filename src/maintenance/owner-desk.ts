@@ -1,0 +1,148 @@
+/**
+ * The desk of one owner of the maintenance log: what the policies choose in its state, and the housekeeping.
+ *
+ * Invariant: nothing is dropped because of the time before this host's clock was compared with the store's.
+ */
+import type { Host } from '../host/host.ts'
+import type { MaintenanceOwner } from '../manifest/maintenance-owner.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { ObjectStore } from '../object-store/object-store.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
+import type { CodecName } from '../sst/sst-meta.ts'
+import { CheckpointKeeper } from './checkpoint-keeper.ts'
+import { type Choice, tablesOfChoice } from './choice.ts'
+import { Collector } from './collector.ts'
+import { Executor } from './executor.ts'
+import type {
+	PlanContext,
+	PlannedWork,
+	TendContext,
+	TendOutcome,
+	WorkDesk,
+	WorkOutcome,
+	WorkRun,
+} from './maintainer-parts.ts'
+import type { MaintenanceSettings } from './options.ts'
+import { choose, nextDueMs } from './policy.ts'
+import { EXPIRY_MARGIN_MS } from './policy-scene.ts'
+import { StoreClock } from './store-clock.ts'
+import { Uploads } from './uploads.ts'
+
+export interface OwnerDeskOptions {
+	readonly store: ObjectStore
+	readonly pool: JobPool
+	readonly host: Host
+	readonly settings: MaintenanceSettings
+	readonly owner: MaintenanceOwner
+}
+
+/** For packs that are rewritten where nothing is merged. */
+const DEFAULT_TABLE_BYTES = 32 * 1024 * 1024
+const DEFAULT_MERGE_MEMORY_BYTES = 256 * 1024 * 1024
+/** Rounds of the collector in one go; it goes on at the next. */
+const ROUNDS_MAX = 100
+/** What should have been done by now is looked at again after a while, and not at once. */
+const LOOK_AGAIN_MIN_MS = 1000
+
+export class OwnerDesk implements WorkDesk {
+	readonly #options: OwnerDeskOptions
+	readonly #clock: StoreClock
+	readonly #executor: Executor
+	readonly #collector: Collector
+	readonly #checkpoints: CheckpointKeeper
+	/** False after a comparison that failed, until the next one. */
+	#isClockTrusted = true
+
+	constructor(options: OwnerDeskOptions) {
+		const { store, pool, host, settings, owner } = options
+		const { compaction, gracePeriodMs, changeRetentionMs } = settings
+		this.#options = options
+		this.#clock = new StoreClock(store, host)
+		const uploads = new Uploads(store, owner)
+		this.#executor = new Executor({
+			store,
+			pool,
+			state: owner,
+			uploads,
+			mergeMemoryBytes: compaction?.mergeMemoryBytes ?? DEFAULT_MERGE_MEMORY_BYTES,
+			output: {
+				codec: newestCodec(owner.manifest),
+				targetBytes: compaction?.targetTableBytes ?? DEFAULT_TABLE_BYTES,
+			},
+		})
+		this.#collector = new Collector({
+			store,
+			host,
+			state: owner,
+			uploads,
+			gracePeriodMs,
+			changeRetentionMs,
+			storeClock: this.#clock,
+		})
+		this.#checkpoints = new CheckpointKeeper({ state: owner, host, settings })
+	}
+
+	plan({ nowMs, ...context }: PlanContext): PlannedWork | undefined {
+		const { owner, settings } = this.#options
+		const isClockTrusted = this.#isClockTrusted
+		const choice = choose(owner.manifest, nowMs, settings, { ...context, isClockTrusted })
+		if (choice === undefined) return undefined
+		const tables = tablesOfChoice(choice)
+		return {
+			kind: choice.kind,
+			why: choice.why,
+			tables: choice.kind === 'abandon' ? choice.merge.inputs : tables.map(table => table.id),
+			bytes: tables.reduce((sum, table) => sum + table.meta.storedBytes, 0),
+			run: run => this.#run(choice, run),
+		}
+	}
+
+	nextDueMs(nowMs: number): number | undefined {
+		const { owner, settings } = this.#options
+		return nextDueMs(owner.manifest, nowMs, settings)
+	}
+
+	async tend({ signal, protectedPosition, isLast }: TendContext): Promise<TendOutcome> {
+		const { host } = this.#options
+		const checkpoint = await this.#checkpoints.keep(isLast)
+		let [objectsDeleted, bytesDeleted, nextInMs, hasMore] = [0, 0, Number.POSITIVE_INFINITY, true]
+		// Whoever leaves collects what a checkpoint of this moment lets go, if any.
+		if (isLast && checkpoint === undefined) hasMore = false
+		for (let round = 0; round < ROUNDS_MAX && hasMore; round++) {
+			const collection = await this.#collector.collect({ signal, protectedPosition })
+			objectsDeleted += collection.objectsDeleted
+			bytesDeleted += collection.bytesDeleted
+			nextInMs = collection.nextInMs ?? Number.POSITIVE_INFINITY
+			hasMore = collection.hasMore
+			this.#isClockTrusted = collection.isClockTrusted
+		}
+		const nowMs = host.clock.nowMs()
+		const dueMs = Math.min(this.#checkpoints.nextDueMs() ?? Number.POSITIVE_INFINITY, nowMs + nextInMs)
+		const nextDue = dueMs === Number.POSITIVE_INFINITY ? undefined : Math.max(nowMs + LOOK_AGAIN_MIN_MS, dueMs)
+		return { checkpoints: checkpoint === undefined ? 0 : 1, objectsDeleted, bytesDeleted, nextDueMs: nextDue }
+	}
+
+	async #run(choice: Choice, { signal, isOver, onProgress }: WorkRun): Promise<WorkOutcome> {
+		const { host } = this.#options
+		const mayExpire = tablesOfChoice(choice).some(({ meta }) => meta.maxExpiresAtMs > 0)
+		const isTimed = choice.kind === 'drop' || mayExpire
+		const isClockTrusted = isTimed && (await this.#clock.isTrusted({ signal }))
+		if (choice.kind === 'drop' && !isClockTrusted) {
+			this.#isClockTrusted = false
+			return { kind: 'void', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
+		}
+		const expireBeforeMs = isClockTrusted ? host.clock.nowMs() - EXPIRY_MARGIN_MS : 0
+		const { kind, bytesRead, bytesWritten, tablesDropped } = await this.#executor.execute(choice, {
+			signal,
+			expireBeforeMs,
+			isOver,
+			onProgress: ({ doneBytes }) => onProgress(doneBytes),
+		})
+		return { kind, bytesRead, bytesWritten, tablesDropped }
+	}
+}
+
+/** Merges write as the writer does: with the codec of the newest table. */
+function newestCodec({ l0, runs }: Manifest): CodecName {
+	return l0.at(-1)?.meta.codec ?? runs[0]?.tables[0]?.meta.codec ?? 'lz4'
+}
