@@ -63,6 +63,10 @@ export class ChainSource extends ScanSource {
 		return undefined
 	}
 
+	override get horizon(): Uint8Array | undefined {
+		return this.#reader?.horizon
+	}
+
 	override prepare(): void {
 		if (this.page !== undefined || this.isDone) return
 		const reader = this.#takeReader()

@@ -103,14 +103,19 @@ export class ScanMerge {
 		return waits.length === 0 ? undefined : Promise.all(waits)
 	}
 
-	/** While the top is opened: those that must be asked before anything is given, and as many more as doubling allows. */
+	/**
+	 * While the top is fetched: those that must be asked before anything is given, those that begin within what is fetched
+	 * (so that they come in the same round trip), and as many more as doubling allows.
+	 */
 	#prepareMore(top: ScanSource): void {
+		const limit = top.horizon ?? top.head
 		let eager = this.#eagerSources - 1
 		this.#eagerSources *= 2
 		for (const source of this.#heap) {
 			if (source === top || source.page !== undefined) continue
-			const isTied = source.head !== undefined && top.head !== undefined && compareBytes(source.head, top.head) === 0
-			if (!isTied && eager-- <= 0) continue
+			const order = source.head === undefined || limit === undefined ? Number.NaN : compareBytes(source.head, limit)
+			const isWithin = this.#reverse ? order >= 0 : order <= 0
+			if (!isWithin && eager-- <= 0) continue
 			source.prepare()
 		}
 	}

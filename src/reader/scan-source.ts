@@ -51,6 +51,14 @@ export abstract class ScanSource {
 	 */
 	abstract fill(): Promise<void> | undefined
 
+	/**
+	 * While something is fetched: a key that nothing of it lies behind, in the direction of the scan. Sources that begin
+	 * before it will be asked soon. Undefined when that is not known.
+	 */
+	get horizon(): Uint8Array | undefined {
+		return undefined
+	}
+
 	/** Starts what `fill` will need, without waiting. */
 	abstract prepare(): void
 

@@ -92,6 +92,16 @@ export class TableReader {
 		return this.#next.arrival
 	}
 
+	/** Where the blocks end that are on their way, in the direction of the scan: a key that none of their entries lies behind. */
+	get horizon(): Uint8Array | undefined {
+		const { table } = this
+		const window = this.#next
+		if (table === undefined || window === undefined) return undefined
+		if (this.#context.reverse) return window.first === 0 ? table.meta.smallestKey : table.separatorOf(window.first)
+		const end = window.first + window.count
+		return end === table.blockCount ? table.meta.largestKey : table.separatorOf(end)
+	}
+
 	#blockOf(window: Window | undefined, index: number): Block | undefined {
 		return isWithin(window, index) ? window?.blocks?.[index - window.first] : undefined
 	}
@@ -112,11 +122,13 @@ export class TableReader {
 		const table = this.table as SstTable
 		const step = reverse ? -1 : 1
 		const remaining = this.#context.remaining()
+		// Of the block where a scan begins only its last entry may be wanted.
+		const partial = this.#current === undefined ? 1 : 0
 		let bytes = table.blockRange(index).bytes
 		let count = 1
 		for (let next = index + step; next >= 0 && next < table.blockCount; next += step, count++) {
 			bytes += table.blockRange(next).bytes
-			const isFull = bytes > this.#windowBytes || this.#entriesOf(count) >= remaining
+			const isFull = bytes > this.#windowBytes || this.#entriesOf(count - partial) >= remaining
 			if (isFull || source.hasBlock(this.slot, next)) break
 		}
 		this.#windowBytes = Math.min(this.#windowBytes * 2, this.#context.windowMaxBytes)

@@ -14,7 +14,7 @@ import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { viewOf } from '../../src/reader/read-view.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
 import type { JobPool } from '../../src/runtime/job-pool.ts'
-import { type CoreReads, manifestOf, put, readsOf, storeTable, tableOf } from '../reader/fixture.ts'
+import { type CoreReads, collect, manifestOf, put, readsOf, storeTable, tableOf } from '../reader/fixture.ts'
 
 export const keyOf = (i: number): string => `key${String(i).padStart(6, '0')}`
 
@@ -84,6 +84,14 @@ export async function openReads(
 	const source = new TableSource({ store: database.store, pool, disk: tables, ...caches })
 	const reads = readsOf<string, string>(database.store, viewOf(database.manifest), { source })
 	return { reads, disk, [Symbol.asyncDispose]: () => disk.close() }
+}
+
+/** Reads every row, until all that was fetched is in the cache. */
+export async function fillCache(database: CachedDatabase, directory: string): Promise<void> {
+	await using cached = await openReads(database, directory)
+	const rows = await collect(cached.reads.entries())
+	if (rows.length !== database.keys) throw new Error(`${rows.length} rows instead of ${database.keys}`)
+	await cached.disk.idle()
 }
 
 /** Every file beneath `directory`, with what it takes on disk. */
