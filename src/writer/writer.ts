@@ -19,7 +19,7 @@ import type { LogOwner } from '../log/log-owner.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
 import { DatabaseLogs } from '../manifest/database-logs.ts'
-import { applyCommits } from '../manifest/fold.ts'
+import type { EditRecord } from '../manifest/edit.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestReplay } from '../manifest/manifest-replay.ts'
 import { assertPrefixIsFree } from '../manifest/prefix-check.ts'
@@ -36,12 +36,15 @@ import { GroupCommit } from './group-commit.ts'
 import { type CommitReason, L0Pressure } from './l0-pressure.ts'
 import { Liveness } from './liveness.ts'
 import { checkWriteOptions, type WriteOptions, type WriterSettings } from './options.ts'
-import { reportStall, type WriterStall } from './stall.ts'
+import { reportStall } from './stall.ts'
 import { TurnYield } from './turn-yield.ts'
 import { checkKey, checkValue, ttlOption, WriteBatch } from './write-batch.ts'
 import { WriteBuffer } from './write-buffer.ts'
+import { WriterState } from './writer-state.ts'
+import type { WriterStats } from './writer-stats.ts'
 
 export type { WriteOptions } from './options.ts'
+export type { WriterStats } from './writer-stats.ts'
 
 export interface WriterComponents {
 	/** Of the database (its prefix taken off), with retries for what is idempotent. */
@@ -56,22 +59,6 @@ export interface WriterView {
 	/** Newest first. */
 	readonly memtables: readonly Memtable[]
 	readonly maxSeq: number
-}
-
-export interface WriterStats {
-	readonly epoch: number
-	readonly lastSeq: number
-	readonly committedSeq: number
-	readonly memtableBytes: number
-	readonly frozenMemtables: number
-	readonly pendingBlobBytes: number
-	readonly commits: number
-	/** Tables in L0, and what they weigh beside `l0SlowdownTables` and `l0StopTables`. */
-	readonly l0Tables: number
-	readonly l0Weight: number
-	/** Why writes wait, if they do. */
-	readonly stall: WriterStall | undefined
-	readonly failure: string | undefined
 }
 
 interface Claimed {
@@ -97,7 +84,7 @@ export class Writer {
 	readonly #turnYield: TurnYield
 	readonly #l0: L0Pressure
 	readonly #listeners = new Set<(loaded: LoadedCommit) => void>()
-	#manifest: Manifest
+	readonly #state: WriterState
 	#closing: Promise<void> | undefined
 	#commits = 0
 
@@ -107,8 +94,8 @@ export class Writer {
 		const failing = this.#failing.signal
 		this.#components = components
 		this.#settings = settings
-		this.#manifest = manifest
 		this.#epoch = owner.epoch
+		this.#state = new WriterState(store, owner.epoch, manifest)
 		this.#buffer = new WriteBuffer(settings, manifest.lastSeq)
 		this.#committer = new Committer(
 			{ ...components, arenas: this.#buffer.arenas, owner, failing },
@@ -129,12 +116,7 @@ export class Writer {
 			if (this.#buffer.active.entryCount > 0) this.#freeze('timer')
 		})
 		this.#turnYield = new TurnYield(host.clock)
-		this.#l0 = new L0Pressure(
-			host.clock,
-			settings,
-			manifest.l0,
-			reportStall(host.clock, () => this.stats()),
-		)
+		this.#l0 = new L0Pressure(host.clock, settings, manifest.l0, reportStall(host.clock))
 	}
 
 	/**
@@ -162,12 +144,28 @@ export class Writer {
 
 	/** Everything that is committed. */
 	get manifest(): Manifest {
-		return this.#manifest
+		return this.#state.manifest
+	}
+
+	/** Folds in what a maintainer has committed. False: records before these are missing here; `followEdits` finds them. */
+	applyEdits(records: readonly EditRecord[]): boolean {
+		const isComplete = this.#state.applyEdits(records)
+		this.#l0.changed(this.manifest.l0)
+		return isComplete
+	}
+
+	/** Reads and folds in every edit that was committed before this call: 1 GET and 1 LIST at least. */
+	async followEdits(options?: RequestOptions): Promise<void> {
+		try {
+			await this.#state.followEdits(options)
+		} finally {
+			this.#l0.changed(this.manifest.l0)
+		}
 	}
 
 	/** What a read that begins now sees. Valid as long as the memtables in it are held, or within this tick. */
 	get view(): WriterView {
-		return { manifest: this.#manifest, memtables: this.#buffer.memtables, maxSeq: this.#buffer.active.lastSeq }
+		return { manifest: this.manifest, memtables: this.#buffer.memtables, maxSeq: this.#buffer.active.lastSeq }
 	}
 
 	get failure(): IsleError | undefined {
@@ -275,13 +273,12 @@ export class Writer {
 		return {
 			epoch: this.#epoch,
 			lastSeq: this.#buffer.active.lastSeq,
-			committedSeq: this.#manifest.lastSeq,
+			committedSeq: this.manifest.lastSeq,
 			memtableBytes: this.#buffer.bytes,
 			frozenMemtables: this.#buffer.frozenCount,
 			pendingBlobBytes: this.#packer.pendingBytes,
 			commits: this.#commits,
-			l0Tables: this.#l0.tableCount,
-			l0Weight: this.#l0.weight,
+			...this.#l0.depth,
 			stall: this.#l0.stalled ?? (this.#buffer.room === undefined ? undefined : { cause: 'memory', isStopped: true }),
 			failure: this.#liveness.failure?.code,
 		}
@@ -345,7 +342,7 @@ export class Writer {
 		if (this.#liveness.failure !== undefined) throw this.#liveness.failure
 		if (reason === 'demanded') this.#l0.release()
 		if (this.#buffer.active.entryCount > 0) this.#freeze(reason)
-		return (await this.#buffer.newestCommit) ?? this.#manifest.writerPosition
+		return (await this.#buffer.newestCommit) ?? this.manifest.writerPosition
 	}
 
 	/** The active memtable goes to the committer; an empty one takes its place. */
@@ -368,14 +365,14 @@ export class Writer {
 
 	/** One commit stands: reads find it in the manifest, and its memtable is no longer needed. */
 	#publish(loaded: LoadedCommit): LogPosition {
-		const manifest = applyCommits(this.#manifest, [loaded.commit])
-		this.#manifest = manifest
-		this.#l0.added(loaded.commit.tables)
+		this.#state.publish(loaded.commit)
+		this.#l0.changed(this.manifest.l0)
 		const memtable = this.#buffer.retire(loaded.commit.lastSeq)
 		this.#commits++
 		for (const listener of this.#listeners) listener(loaded)
 		memtable.recycle()
-		return manifest.writerPosition
+		const { epoch, slot } = loaded.commit.position
+		return { epoch, slot: slot + 1 }
 	}
 
 	/** Final: what is not committed stays readable here and is told to every later call. Answers the first failure. */
