@@ -130,6 +130,7 @@ export class DatabaseMaintenance {
 			takeoverAfterMs: TAKEOVER_AFTER_MS,
 			onFenced: 'standby',
 			isContinuous: true,
+			keepsAlive: false,
 		} as const
 		return new ResidentMaintenance({
 			host: this.#host,

@@ -1,11 +1,34 @@
 /** The public API, by name. */
 export type { CustomEncoding, Decoded, Encodable, Encoding, EncodingName } from './bytes/encoding.ts'
+export {
+	type Compactor,
+	type CompactorOptions,
+	type CompactorStats,
+	openCompactor,
+	openRetentionCompactor,
+	type RetentionCompactorOptions,
+} from './compactor.ts'
 export { type Database, type DatabaseStats, type OpenOptions, open } from './database.ts'
 export { type DatabaseReader, openReader } from './database-reader.ts'
 export { IsleError, type IsleErrorCode, isIsleError } from './errors.ts'
 export type { Clock, Timer } from './host/clock.ts'
 export type { Host } from './host/host.ts'
 export type { Random } from './host/random.ts'
+export type { RunningWork } from './maintenance/active-session.ts'
+export type { MaintainerStatus } from './maintenance/maintainer-status.ts'
+export type {
+	CollectionEvent,
+	MaintainerState,
+	MaintenanceEvent,
+	QuarantineEvent,
+	ReportedError,
+	StateEvent,
+	WorkEvent,
+} from './maintenance/maintenance-event.ts'
+export type { AgeRetention, CompactionOptions, MaintenanceOptions, TimeWindowRetention } from './maintenance/options.ts'
+export type { ResidentStatus } from './maintenance/resident-maintenance.ts'
+export type { RunOnceOptions, RunReport } from './maintenance/run-demand.ts'
+export type { WorkTotals } from './maintenance/work-totals.ts'
 export type { RequestCount, RequestSnapshot } from './object-store/counting-store.ts'
 export type {
 	Body,

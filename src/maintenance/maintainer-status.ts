@@ -18,6 +18,8 @@ export interface MaintainerTiming {
 	readonly onFenced: 'standby' | 'stop'
 	/** False: it works only within `runOnce`. */
 	readonly isContinuous: boolean
+	/** Whether the process goes on for it alone. */
+	readonly keepsAlive: boolean
 	/** Whoever starts it has seen that there is work and nobody who does it: claim without a look of its own. */
 	readonly claimAtOnce: boolean
 }

@@ -9,7 +9,8 @@
  * A maintainer that lives with the writer is told of commits and never polls; one that is alone polls.
  *
  * Invariants: it owns at most one epoch at a time; what it started for an epoch has ended before it does anything else;
- * nothing of it keeps the process alive but requests under way and somebody who waits in `runOnce`.
+ * nothing of it keeps the process alive but requests under way and somebody who waits in `runOnce`, unless it was told to
+ * (`keepsAlive`).
  */
 import { IsleError, isIsleError } from '../errors.ts'
 import type { Manifest } from '../manifest/manifest.ts'
@@ -53,7 +54,7 @@ export class Maintainer {
 	/** It begins at once. */
 	constructor(options: MaintainerOptions) {
 		this.#options = options
-		this.#wake = new Wake(options.host.clock)
+		this.#wake = new Wake(options.host.clock, options.keepsAlive)
 		this.#claimsAtOnce = options.claimAtOnce
 		this.#state = options.isContinuous ? 'standby' : 'resting'
 		this.#looping = this.#loop()
@@ -89,7 +90,7 @@ export class Maintainer {
 
 	status(): MaintainerStatus {
 		const { policies } = this.#options.trade
-		const manifest = this.#manifest()
+		const { manifest } = this
 		const note = manifest?.maintainer
 		const isOwned = manifest !== undefined && !isVacant(manifest, this.#options.writerEpoch)
 		const owner = this.#session !== undefined || isOwned ? note : undefined
@@ -306,7 +307,8 @@ export class Maintainer {
 		return dueMs === undefined ? undefined : Math.max(1, dueMs - nowMs)
 	}
 
-	#manifest(): Manifest | undefined {
+	/** What it knows of both logs; undefined before it has looked. */
+	get manifest(): Manifest | undefined {
 		return this.#session?.owner.manifest ?? this.#follower?.manifest
 	}
 

@@ -3,11 +3,14 @@ import type { Clock, Timer } from '../host/clock.ts'
 
 export class Wake {
 	readonly #clock: Clock
+	readonly #keepsAlive: boolean
 	#isCalled = false
 	#resolve: (() => void) | undefined
 
-	constructor(clock: Clock) {
+	/** `keepsAlive`: whether the process goes on while somebody waits for a time. */
+	constructor(clock: Clock, keepsAlive: boolean) {
 		this.#clock = clock
+		this.#keepsAlive = keepsAlive
 	}
 
 	call(): void {
@@ -15,13 +18,14 @@ export class Wake {
 		this.#resolve?.()
 	}
 
-	/** Resolves at the next call, or after `delayMs`. Keeps no process alive. */
+	/** Resolves at the next call, or after `delayMs`. */
 	async wait(delayMs: number | undefined): Promise<void> {
 		if (!this.#isCalled) {
+			const options = { background: !this.#keepsAlive }
 			let timer: Timer | undefined
 			await new Promise<void>(resolve => {
 				this.#resolve = resolve
-				if (delayMs !== undefined) timer = this.#clock.schedule(delayMs, resolve, { background: true })
+				if (delayMs !== undefined) timer = this.#clock.schedule(delayMs, resolve, options)
 			})
 			timer?.cancel()
 			this.#resolve = undefined

@@ -38,6 +38,7 @@ export function stage(
 		largeBytes: LARGE_BYTES,
 		onFenced: 'standby',
 		isContinuous: true,
+		keepsAlive: false,
 		claimAtOnce: false,
 		onEvent: event => events.push(event),
 		...timing,
