@@ -21,7 +21,8 @@ import {
 } from '../src/sst/entry-arena.ts'
 import { sortEntries } from '../src/sst/entry-sort.ts'
 import type { SstMeta } from '../src/sst/sst-meta.ts'
-import { TableBuilder, type TableOptions } from '../src/sst/table-builder.ts'
+import { TableBuilder } from '../src/sst/table-builder.ts'
+import type { TableOptions } from '../src/sst/table-options.ts'
 import type { JobResult } from './jobs.ts'
 
 export interface EncodeTableInput {

@@ -25,7 +25,7 @@ import {
 	valueOffsetAt,
 	wordsFor,
 } from '../sst/entry-arena.ts'
-import type { TableOptions } from '../sst/table-builder.ts'
+import type { TableOptions } from '../sst/table-options.ts'
 import { Arena } from './arena.ts'
 import type { ArenaPool } from './arena-pool.ts'
 import { KeyIndex } from './key-index.ts'

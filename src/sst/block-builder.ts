@@ -12,23 +12,18 @@
  */
 import { copyRange } from '../bytes/copy.ts'
 import type { Block } from './block.ts'
-import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, writeUint } from './block-format.ts'
-import { type BlockShape, encodeDeltas, encodeExpiries, measureBlock } from './block-shape.ts'
+import { BLOCK_HEADER_BYTES } from './block-format.ts'
+import { type BlockShape, encodeDeltas, encodeEnds, encodeExpiries, encodeHeader, measureBlock } from './block-shape.ts'
 import type { EntryKind } from './entry.ts'
 
 /** Estimate of the columns of one entry: two u16 ends, a sequence delta of up to three bytes, a little more. */
 const COLUMN_BYTES = 8
-
-const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 export class BlockBuilder {
 	#data: Uint8Array
 	#dataBytes = 0
 	#count = 0
 	#ends = new Uint32Array(256)
-	/** The ends once more, as they are stored when they fit. */
-	#narrow = new Uint16Array(256)
-	#narrowBytes = new Uint8Array(this.#narrow.buffer)
 	#seqs = new Float64Array(128)
 	#expiries = new Float64Array(128)
 	#kinds = new Uint8Array(128)
@@ -212,20 +207,7 @@ export class BlockBuilder {
 	/** Writes the block into `target` at `at`, where `shape.rawBytes` bytes are free. */
 	encode(shape: BlockShape, target: Uint8Array, at: number): void {
 		const count = this.#count
-		target[at] = (shape.endWidth === 4 ? FLAG_WIDE : 0) | (shape.hasKinds ? FLAG_KINDS : 0)
-		target[at + 1] = shape.hasKinds ? 0 : (this.#kinds[0] as number)
-		target[at + 2] = shape.seqWidth
-		target[at + 3] = shape.expiryWidth
-		writeUint(target, at + 4, 4, count)
-		writeUint(target, at + 8, 4, this.#prefixBytes)
-		writeUint(target, at + 12, 7, shape.minSeq)
-		target[at + 19] = 0
-		let position = at + BLOCK_HEADER_BYTES
-		if (shape.expiryWidth > 0) {
-			writeUint(target, position, 7, shape.minExpiresAtMs)
-			target[position + 7] = 0
-			position += MIN_EXPIRY_BYTES
-		}
+		let position = encodeHeader(shape, count, this.#prefixBytes, this.#kinds[0] as number, target, at)
 		copyRange(this.#prefix, 0, this.#prefixBytes, target, position)
 		position += this.#prefixBytes
 		copyRange(this.#data, 0, this.#dataBytes, target, position)
@@ -261,18 +243,7 @@ export class BlockBuilder {
 
 	#encodeColumns(shape: BlockShape, target: Uint8Array, start: number): void {
 		const count = this.#count
-		const ends = this.#ends
-		let position = start
-		if (shape.endWidth === 2) {
-			// Two steps: a store of two bytes at any place is not to be had without a view.
-			const narrow = this.#narrow
-			for (let i = 0; i < 2 * count; i++) narrow[i] = ends[i] as number
-			if (!IS_LITTLE_ENDIAN) swapPairs(this.#narrowBytes, 4 * count)
-			copyRange(this.#narrowBytes, 0, 4 * count, target, position)
-			position += 4 * count
-		} else {
-			for (let i = 0; i < 2 * count; i++, position += 4) writeUint(target, position, 4, ends[i] as number)
-		}
+		let position = encodeEnds(this.#ends, 2 * count, shape.endWidth, target, start)
 		position = encodeDeltas(this.#seqs, count, shape.minSeq, shape.seqWidth, target, position)
 		if (shape.expiryWidth > 0) position = encodeExpiries(this.#expiries, count, shape, target, position)
 		if (shape.hasKinds) copyRange(this.#kinds, 0, count, target, position)
@@ -313,24 +284,15 @@ export class BlockBuilder {
 
 	#growColumns(): void {
 		const capacity = this.#kinds.length * 2
-		const ends = new Uint32Array(capacity * 2)
-		ends.set(this.#ends)
-		this.#ends = ends
-		this.#narrow = new Uint16Array(capacity * 2)
-		this.#narrowBytes = new Uint8Array(this.#narrow.buffer)
-		const seqs = new Float64Array(capacity)
-		seqs.set(this.#seqs)
-		this.#seqs = seqs
-		const expiries = new Float64Array(capacity)
-		expiries.set(this.#expiries)
-		this.#expiries = expiries
-		const kinds = new Uint8Array(capacity)
-		kinds.set(this.#kinds)
-		this.#kinds = kinds
+		this.#ends = grown(this.#ends, new Uint32Array(capacity * 2))
+		this.#seqs = grown(this.#seqs, new Float64Array(capacity))
+		this.#expiries = grown(this.#expiries, new Float64Array(capacity))
+		this.#kinds = grown(this.#kinds, new Uint8Array(capacity))
 	}
 }
 
-/** Turns round each pair of `bytes[0, count)`. */
-function swapPairs(bytes: Uint8Array, count: number): void {
-	for (let i = 0; i < count; i += 2) bytes.subarray(i, i + 2).reverse()
+/** `larger`, with `values` at its start. */
+function grown<Column extends Uint8Array | Uint32Array | Float64Array>(values: Column, larger: Column): Column {
+	larger.set(values)
+	return larger
 }

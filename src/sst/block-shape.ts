@@ -1,5 +1,20 @@
 /** The widths of a block's columns (layout: block-format.ts), chosen from its entries, and the columns that need them. */
-import { BLOCK_HEADER_BYTES, byteWidth, MIN_EXPIRY_BYTES, NARROW_MAX_BYTES, writeUint } from './block-format.ts'
+import { copyRange } from '../bytes/copy.ts'
+import {
+	BLOCK_HEADER_BYTES,
+	byteWidth,
+	FLAG_KINDS,
+	FLAG_WIDE,
+	MIN_EXPIRY_BYTES,
+	NARROW_MAX_BYTES,
+	writeUint,
+} from './block-format.ts'
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+/** Memory of `encodeEnds`: never read before it is written. */
+let narrow = new Uint16Array(1024)
+let narrowBytes = new Uint8Array(narrow.buffer)
 
 /** What is fixed about a block before it is written. */
 export interface BlockShape {
@@ -52,6 +67,47 @@ export function measureBlock(columns: BlockColumns): BlockShape {
 	const entryBytes = 2 * endWidth + seqWidth + expiryWidth + (hasKinds ? 1 : 0)
 	const rawBytes = head + columns.dataBytes + count * entryBytes
 	return { rawBytes, minSeq, minExpiresAtMs, seqWidth, expiryWidth, endWidth, hasKinds }
+}
+
+/** Writes all that stands before the prefix and returns where that ends; `kind` is that of all entries if they have the same. */
+export function encodeHeader(
+	shape: BlockShape,
+	count: number,
+	prefixBytes: number,
+	kind: number,
+	target: Uint8Array,
+	at: number,
+): number {
+	target[at] = (shape.endWidth === 4 ? FLAG_WIDE : 0) | (shape.hasKinds ? FLAG_KINDS : 0)
+	target[at + 1] = shape.hasKinds ? 0 : kind
+	target[at + 2] = shape.seqWidth
+	target[at + 3] = shape.expiryWidth
+	writeUint(target, at + 4, 4, count)
+	writeUint(target, at + 8, 4, prefixBytes)
+	writeUint(target, at + 12, 7, shape.minSeq)
+	target[at + 19] = 0
+	const end = at + BLOCK_HEADER_BYTES
+	if (shape.expiryWidth === 0) return end
+	writeUint(target, end, 7, shape.minExpiresAtMs)
+	target[end + 7] = 0
+	return end + MIN_EXPIRY_BYTES
+}
+
+/** Writes `ends[0, count)` and returns where they end. */
+export function encodeEnds(ends: Uint32Array, count: number, width: 2 | 4, target: Uint8Array, start: number): number {
+	if (width === 4) {
+		for (let i = 0; i < count; i++) writeUint(target, start + 4 * i, 4, ends[i] as number)
+		return start + 4 * count
+	}
+	// Two steps, because a store of two bytes at any place is not to be had.
+	if (count > narrow.length) {
+		narrow = new Uint16Array(count * 2)
+		narrowBytes = new Uint8Array(narrow.buffer)
+	}
+	for (let i = 0; i < count; i++) narrow[i] = ends[i] as number
+	if (!IS_LITTLE_ENDIAN) for (let i = 0; i < 2 * count; i += 2) narrowBytes.subarray(i, i + 2).reverse()
+	copyRange(narrowBytes, 0, 2 * count, target, start)
+	return start + 2 * count
 }
 
 /** Writes `values[i] − base` in `width` bytes each and returns where they end. */

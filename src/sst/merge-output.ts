@@ -9,7 +9,8 @@ import type { Block } from './block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE } from './entry.ts'
 import type { MergeCursor } from './merge-cursor.ts'
 import type { OutputMemory } from './output-memory.ts'
-import { type BuiltTable, blockBytesOf, TableBuilder, type TableOptions } from './table-builder.ts'
+import { type BuiltTable, TableBuilder } from './table-builder.ts'
+import { blockBytesOf, type TableOptions } from './table-options.ts'
 
 export interface MergeRules {
 	readonly dropTombstones: boolean

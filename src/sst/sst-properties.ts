@@ -99,7 +99,7 @@ export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
 	return meta
 }
 
-export function encodeProperties(properties: TableProperties): Uint8Array {
+function encodeProperties(properties: TableProperties): Uint8Array {
 	const writer = new ByteWriter()
 	writer.u32(0)
 	encodeSstMeta(writer, properties.meta)
@@ -107,6 +107,24 @@ export function encodeProperties(properties: TableProperties): Uint8Array {
 	const section = writer.finish()
 	new DataView(section.buffer).setUint32(0, crc32(section.subarray(4)), true)
 	return section
+}
+
+/**
+ * The properties of a table that takes `otherBytes` without them: they hold the size of the table, which holds them, so
+ * their varints settle after a round or two.
+ */
+export function settleProperties(
+	otherBytes: number,
+	describe: (storedBytes: number) => TableProperties,
+): { readonly section: Uint8Array; readonly storedBytes: number } {
+	let storedBytes = otherBytes
+	let section: Uint8Array = new Uint8Array(0)
+	for (let before = -1; before !== storedBytes; ) {
+		before = storedBytes
+		section = encodeProperties(describe(storedBytes))
+		storedBytes = otherBytes + section.length
+	}
+	return { section, storedBytes }
 }
 
 export function decodeProperties(section: Uint8Array, where: string): TableProperties {

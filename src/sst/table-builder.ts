@@ -13,7 +13,6 @@ import { hashKey } from '../bytes/hash.ts'
 import { invariant } from '../errors.ts'
 import type { Block } from './block.ts'
 import { BlockBuilder } from './block-builder.ts'
-import { BLOCK_BYTES_MAX } from './block-format.ts'
 import { BlockIndexBuilder } from './block-index.ts'
 import { CODEC_NONE, type Codec, codecByName } from './codec.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from './entry.ts'
@@ -21,29 +20,17 @@ import { encodeFilter, filterBytesFor } from './filter.ts'
 import { encodeFooter, FOOTER_BYTES } from './footer.ts'
 import { KeyHashes } from './key-hashes.ts'
 import type { CodecName, SstMeta } from './sst-meta.ts'
-import { encodeProperties, SST_FORMAT_VERSION } from './sst-properties.ts'
+import { SST_FORMAT_VERSION, settleProperties } from './sst-properties.ts'
 import { STORED_HEADER_BYTES, sealBlock, worthwhileBytes } from './stored-block.ts'
 import { TableCounts } from './table-counts.ts'
+import { blockBytesOf, checkTableOptions, FILTER_BITS_PER_KEY, type TableOptions } from './table-options.ts'
 import { TABLE_MAX_BYTES, TableOutput } from './table-output.ts'
-
-export interface TableOptions {
-	readonly codec: CodecName
-	/** Raw size at which a block is closed, 64 bytes to 1 MiB. Default 4 KiB for codec `none`, else 16 KiB. */
-	readonly blockBytes?: number | undefined
-	/** 1 to 32; default 10, at which about 1.3 % of absent keys pass the filter. */
-	readonly filterBitsPerKey?: number | undefined
-	/** When the oldest and the newest of the entries were (or will be) committed, milliseconds since the Unix epoch. */
-	readonly minWriteMs: number
-	readonly maxWriteMs: number
-}
 
 export interface BuiltTable {
 	/** The whole table. Its buffer is the caller's: nothing else is in it, but it may be longer when the builder was given it. */
 	readonly bytes: Uint8Array<ArrayBuffer>
 	readonly meta: SstMeta
 }
-
-const BLOCK_BYTES_MIN = 64
 
 export class TableBuilder {
 	readonly #codec: Codec | undefined
@@ -74,17 +61,14 @@ export class TableBuilder {
 	 * @throws RangeError for options out of their range, ISLE_UNSUPPORTED for an unknown codec.
 	 */
 	constructor(options: TableOptions, buffer?: ArrayBuffer) {
+		checkTableOptions(options)
 		this.#out = new TableOutput(buffer)
 		this.#codec = codecByName(options.codec)
 		this.#codecName = options.codec
 		this.#blockBytes = blockBytesOf(options)
-		this.#filterBitsPerKey = options.filterBitsPerKey ?? 10
+		this.#filterBitsPerKey = options.filterBitsPerKey ?? FILTER_BITS_PER_KEY
 		this.#minWriteMs = options.minWriteMs
 		this.#maxWriteMs = options.maxWriteMs
-		expectInteger('blockBytes', this.#blockBytes, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX)
-		expectInteger('filterBitsPerKey', this.#filterBitsPerKey, 1, 32)
-		expectInteger('minWriteMs', this.#minWriteMs, 0, Number.MAX_SAFE_INTEGER)
-		expectInteger('maxWriteMs', this.#maxWriteMs, this.#minWriteMs, Number.MAX_SAFE_INTEGER)
 		this.#block = new BlockBuilder(this.#blockBytes)
 	}
 
@@ -160,22 +144,10 @@ export class TableBuilder {
 	 * Its key is larger than the last one.
 	 */
 	addEntry(source: Block, i: number, seq: number): void {
-		const block = this.#block
-		if (block.count > 0) {
-			const order = block.relateEntry(source, i)
-			if (order <= 0) invariant(false, `entry out of order, sequence ${seq}`)
-			if (block.bytesWith(source.keyBytesAt(i), source.valueEndAt(i) - source.valueStartAt(i)) > this.#blockBytes) {
-				this.#writeBlock()
-				const key = source.keyAt(i)
-				this.#index.addSeparator(key, 0, key.length, block.sharedBytes, false)
-			}
-		} else {
-			const key = source.keyAt(i)
-			this.#beginBlock(key, 0, key.length)
-		}
+		this.#makePlace(source, i, source.valueEndAt(i) - source.valueStartAt(i))
 		const kind = source.kindAt(i)
 		const expiresAtMs = source.expiresAtMsAt(i)
-		block.appendEntry(source, i, seq, kind, expiresAtMs)
+		this.#block.appendEntry(source, i, seq, kind, expiresAtMs)
 		this.#keys.add(source.hashAt(i))
 		const valueStart = source.valueStartAt(i)
 		const suffixStart = source.suffixStartAt(i)
@@ -190,15 +162,7 @@ export class TableBuilder {
 	 */
 	addBlock(source: Block, seqs: Float64Array, stored: Uint8Array): void {
 		invariant(!source.hasVersions, 'a block with several versions of a key is added whole')
-		if (this.#block.count > 0) {
-			if (this.#block.relateEntry(source, 0) <= 0) invariant(false, 'block out of order')
-			this.#writeBlock()
-			const key = source.keyAt(0)
-			this.#index.addSeparator(key, 0, key.length, this.#block.sharedBytes, false)
-		} else {
-			const key = source.keyAt(0)
-			this.#beginBlock(key, 0, key.length)
-		}
+		this.#makePlace(source, 0, Number.POSITIVE_INFINITY)
 		const out = this.#out
 		const end = out.length + stored.length
 		out.reserve(end)
@@ -236,26 +200,34 @@ export class TableBuilder {
 			metaOffset,
 			...counts,
 		})
-		// The properties hold the size of the table, which holds them: their varints settle after a round or two.
-		let storedBytes = metaOffset + filterBytes + indexBytes + FOOTER_BYTES
-		let properties: Uint8Array = new Uint8Array(0)
-		for (let before = -1; before !== storedBytes; ) {
-			before = storedBytes
-			properties = encodeProperties({
-				meta: describe(storedBytes),
-				blockCount: this.#index.count,
-				largestRawBlockBytes: this.#largestRawBlockBytes,
-			})
-			storedBytes = metaOffset + filterBytes + indexBytes + properties.length + FOOTER_BYTES
-		}
+		const { section, storedBytes } = settleProperties(metaOffset + filterBytes + indexBytes + FOOTER_BYTES, total => ({
+			meta: describe(total),
+			blockCount: this.#index.count,
+			largestRawBlockBytes: this.#largestRawBlockBytes,
+		}))
 		invariant(storedBytes <= TABLE_MAX_BYTES, `a table of ${storedBytes} bytes`)
 		const bytes = this.#out.finish(storedBytes)
 		encodeFilter(this.#keys.hashes, keyCount, this.#filterBitsPerKey, bytes, metaOffset)
 		this.#index.encode(bytes, metaOffset + filterBytes)
-		bytes.set(properties, metaOffset + filterBytes + indexBytes)
-		const footer = { metaOffset, filterBytes, indexBytes, propertiesBytes: properties.length }
+		bytes.set(section, metaOffset + filterBytes + indexBytes)
+		const footer = { metaOffset, filterBytes, indexBytes, propertiesBytes: section.length }
 		encodeFooter(footer, bytes, storedBytes - FOOTER_BYTES)
 		return { bytes, meta: describe(storedBytes) }
+	}
+
+	/** Ends the block at hand when entry `i` of `source`, with a value of so many bytes, does not fit into it. */
+	#makePlace(source: Block, i: number, valueBytes: number): void {
+		const block = this.#block
+		if (block.count === 0) {
+			const key = source.keyAt(i)
+			this.#beginBlock(key, 0, key.length)
+			return
+		}
+		if (block.relateEntry(source, i) <= 0) invariant(false, 'entry of a block out of order')
+		if (block.bytesWith(source.keyBytesAt(i), valueBytes) <= this.#blockBytes) return
+		this.#writeBlock()
+		const key = source.keyAt(i)
+		this.#index.addSeparator(key, 0, key.length, block.sharedBytes, false)
 	}
 
 	/** The first key of the table, or the first behind a block that was added whole. */
@@ -311,16 +283,5 @@ export class TableBuilder {
 		this.#out.length = end
 		const filterBytes = filterBytesFor(this.#keys.count, this.#filterBitsPerKey)
 		this.#tailBytes = filterBytes + this.#index.encodedBytes + FOOTER_BYTES + 128
-	}
-}
-
-/** Raw size at which a block of a table with these options is closed. */
-export function blockBytesOf({ codec, blockBytes }: Pick<TableOptions, 'codec' | 'blockBytes'>): number {
-	return blockBytes ?? (codec === 'none' ? 4096 : 16_384)
-}
-
-function expectInteger(name: string, value: number, min: number, max: number): void {
-	if (!Number.isSafeInteger(value) || value < min || value > max) {
-		throw new RangeError(`Expected \`${name}\` to be an integer from ${min} to ${max}, got ${value}`)
 	}
 }

@@ -14,7 +14,8 @@ import { ReadMethods } from '../../src/reader/read-methods.ts'
 import type { ReadView } from '../../src/reader/read-view.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
 import { type EntryKind, isExpired, KIND_TOMBSTONE, KIND_VALUE, toSeq } from '../../src/sst/entry.ts'
-import { TableBuilder, type TableOptions } from '../../src/sst/table-builder.ts'
+import { TableBuilder } from '../../src/sst/table-builder.ts'
+import type { TableOptions } from '../../src/sst/table-options.ts'
 
 export interface Version {
 	readonly key: Uint8Array

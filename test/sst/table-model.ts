@@ -6,7 +6,8 @@ import { hashKey } from '../../src/bytes/hash.ts'
 import { isIsleError } from '../../src/errors.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../../src/sst/entry.ts'
 import { metaRange, openTable, type SstTable } from '../../src/sst/sst-table.ts'
-import { type BuiltTable, TableBuilder, type TableOptions } from '../../src/sst/table-builder.ts'
+import { type BuiltTable, TableBuilder } from '../../src/sst/table-builder.ts'
+import type { TableOptions } from '../../src/sst/table-options.ts'
 
 export interface ModelEntry {
 	readonly key: Uint8Array

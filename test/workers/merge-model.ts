@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { type BlobRef, decodeBlobRef, encodeBlobRef } from '../../src/blob/blob-ref.ts'
 import { compareBytes } from '../../src/bytes/compare.ts'
 import { KIND_BLOB, KIND_TOMBSTONE } from '../../src/sst/entry.ts'
-import type { TableOptions } from '../../src/sst/table-builder.ts'
+import type { TableOptions } from '../../src/sst/table-options.ts'
 import type {
 	BlobMoves,
 	MergedTable,
