@@ -23,6 +23,8 @@ import type { BlobMoves, MergeSource, MergeTablesInput, MergeTablesOutput } from
 
 const TARGET_MIN_BYTES = 1024
 const TARGET_MAX_BYTES = 1_073_741_824
+/** The output gets at most one small block for so many that are copied as they are stored. */
+const PATIENCE_BLOCKS = 3
 
 /** @throws ISLE_CORRUPT naming the source whose bytes are damaged. */
 export function mergeTablesJob(input: MergeTablesInput): JobResult<MergeTablesOutput> {
@@ -61,6 +63,8 @@ class Merge {
 	#lastAt = 0
 	#lastKey: Uint8Array = new Uint8Array(0)
 	#lastHead = -1
+	/** Blocks one after another that were not copied whole because a small one would have ended before them. */
+	#held = 0
 
 	constructor(input: MergeTablesInput) {
 		const { sources, lower, upper, output, dropTombstones, expireBeforeMs } = input
@@ -117,7 +121,12 @@ class Merge {
 		if (this.#isLastKey(block, 0)) return false
 		const rival = this.#cursors[this.#tree.runnerUp()]
 		const last = block.count - 1
-		if (rival?.block !== undefined && block.compareKeysAt(last, rival.block, rival.at) >= 0) return false
+		if (rival?.block !== undefined && block.compareKeysAt(last, rival.block, rival.at) >= 0) {
+			this.#held = 0
+			return false
+		}
+		if (this.output.wouldEndSmall && ++this.#held < PATIENCE_BLOCKS) return false
+		this.#held = 0
 		const lastHead = cursor.heads[last] as number
 		if (!this.output.addWhole(cursor, block, source.meta)) return false
 		this.blocksPassed++

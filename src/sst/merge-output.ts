@@ -121,12 +121,15 @@ export class MergeOutput {
 		return true
 	}
 
-	/** Whether a stored block of so many raw bytes may stand in the output beside what is there: it must not get many small ones. */
+	/** True when a stored block of so many raw bytes and entries is about as large as those that are made here. */
 	suits(rawBytes: number, count: number): boolean {
-		const blockBytes = this.#blockBytes
+		return rawBytes * 2 >= this.#blockBytes && (count === 1 || rawBytes <= this.#blockBytes * 2)
+	}
+
+	/** True when the block at hand would be a small one if it ended now. */
+	get wouldEndSmall(): boolean {
 		const openBlockBytes = this.#builder?.openBlockBytes ?? 0
-		const isFair = rawBytes * 2 >= blockBytes && (count === 1 || rawBytes <= blockBytes * 2)
-		return isFair && (openBlockBytes === 0 || openBlockBytes * 2 >= blockBytes)
+		return openBlockBytes > 0 && openBlockBytes * 2 < this.#blockBytes
 	}
 
 	/** Ends the last table. */
