@@ -22,6 +22,7 @@ export interface BlobReaderOptions {
 	readonly pending?: ((ref: BlobRef) => Uint8Array | undefined) | undefined
 }
 
+const PACK_ID = /^[a-z]\d+-\d+$/
 const EMPTY = new Uint8Array(0)
 
 export class BlobReader {
@@ -91,10 +92,16 @@ export class BlobReader {
 			packs = new Map(manifest.blobPacks.map(pack => [pack.id, pack.objectKey]))
 			this.#packs.set(manifest, packs)
 		}
-		const objectKey = packs.get(ref.packId) ?? this.#objectKeyOf?.(ref.packId)
+		// A commit of the past may name a pack that the newest state has removed and that is still there.
+		const objectKey = packs.get(ref.packId) ?? this.#objectKeyOf?.(ref.packId) ?? retiredPackKey(ref.packId)
 		if (objectKey === undefined) throw gone(ref.packId)
 		return objectKey
 	}
+}
+
+/** Where every pack lies; `undefined` for an id that is none. */
+function retiredPackKey(packId: string): string | undefined {
+	return PACK_ID.test(packId) ? `blobs/${packId}` : undefined
 }
 
 function gone(key: string): IsleError {

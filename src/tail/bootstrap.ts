@@ -2,7 +2,8 @@
  * The state that a tail from 'start' begins with: the rows of a pinned view, in the order of their keys.
  *
  * Steps: merge the tables of the view; make batches of its rows; when the store fails, open the merge again behind the
- * last row; when objects of the view are gone, try the same state in a newer manifest, or give up with ISLE_EXPIRED.
+ * last row; when objects of the view are gone, try the same state in the newest manifest, if nothing newer was merged
+ * into it, or in that of a checkpoint that is kept, or give up with ISLE_EXPIRED.
  *
  * Invariants: every row of the state is given once, whatever failed between; the cursor of the last row points behind
  * the state, so that it outlives it: to know which row is the last, one row is always kept back.
@@ -10,16 +11,17 @@
 import { compareBytes } from '../bytes/compare.ts'
 import { IsleError, isIsleError } from '../errors.ts'
 import { sleep } from '../host/clock.ts'
-import type { LogPosition } from '../log/log-position.ts'
+import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
+import { manifestAt } from '../manifest/past-manifest.ts'
 import { type KeyRange, successor } from '../reader/key-range.ts'
-import type { ReadView } from '../reader/read-view.ts'
+import { holdsStateAt, type ReadView } from '../reader/read-view.ts'
 import type { ScanMerge } from '../reader/scan-merge.ts'
 import type { Change, ChangeSlice, LargeValues } from './change.ts'
 import { BATCH_ROWS, type ChangeBatch } from './change-batch.ts'
 import type { CommitFeed } from './commit-feed.ts'
 import { encodeCursor, rowCursorStem } from './cursor.ts'
-import { endlessPauseMs, isTransient } from './endless-retry.ts'
+import { endlessPauseMs, isTransient, retryEndlessly } from './endless-retry.ts'
 import type { KeyFilter } from './key-filter.ts'
 import { settleLargeValue } from './large-value.ts'
 
@@ -49,14 +51,6 @@ export interface BootstrapOptions {
 	/** Rows up to this key are known already. */
 	readonly afterKey: Uint8Array | undefined
 	readonly signal: AbortSignal
-}
-
-/**
- * Whether the state at `seq` can still be read from `manifest`: nothing newer was merged into a run, because merging
- * drops the versions that newer ones hide.
- */
-export function holdsStateAt(manifest: Manifest, seq: number): boolean {
-	return manifest.lastSeq >= seq && manifest.runs.every(run => run.tables.every(table => table.meta.maxSeq <= seq))
 }
 
 export class Bootstrap {
@@ -172,12 +166,26 @@ export class Bootstrap {
 			return
 		}
 		if (!isIsleError(error, 'ISLE_NOT_FOUND')) throw error
-		const manifest = await feed.refreshed(signal)
-		const isNewer = manifest !== this.#manifest
-		this.#manifest = manifest
-		if (isNewer && holdsStateAt(manifest, seq)) return
+		const newest = await feed.refreshed(signal)
+		const other = holdsStateAt(newest, seq) ? newest : await this.#past(newest)
+		// A state whose tables stand as they did would miss the same object again.
+		if (other !== undefined && comparePositions(other.maintenancePosition, this.#manifest.maintenancePosition) !== 0) {
+			this.#manifest = other
+			return
+		}
 		throw new IsleError('ISLE_EXPIRED', `the state that the tail began with is no longer retained: seq=\`${seq}\``, {
 			cause: error,
 		})
+	}
+
+	/** The same state in other tables, from a checkpoint that is kept. */
+	async #past(newest: Manifest): Promise<Manifest | undefined> {
+		const { feed, position, signal } = this.#options
+		try {
+			return await retryEndlessly(feed.host, signal, () => manifestAt(feed.log.store, position, newest, { signal }))
+		} catch (error) {
+			if (isIsleError(error, 'ISLE_EXPIRED')) return undefined
+			throw error
+		}
 	}
 }

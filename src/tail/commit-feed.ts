@@ -7,7 +7,8 @@
  *
  * Invariants: nothing is delivered that is not known to be committed: only positions below the end, which the source
  * has confirmed. A record below the end that is not there was collected: `ISLE_EXPIRED`, never a skip. Whether a seal
- * was a void one (in a slot that had been used and deleted) shows in the sequence numbers, which a reader checks.
+ * was a void one (in a slot that had been used and deleted) shows in the sequence numbers, which a reader checks, or
+ * in the end of the log, which lies behind it in the same epoch.
  * A transient error never ends anything here. An abort frees the wait, its share of the poller and its reads at once.
  */
 import { SingleFlight } from '../cache/single-flight.ts'
@@ -16,7 +17,9 @@ import type { Host } from '../host/host.ts'
 import type { FencedLog } from '../log/fenced-log.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import { decodeCommit, type LoadedCommit } from '../manifest/commit.ts'
-import type { Manifest } from '../manifest/manifest.ts'
+import type { CommitMark, Manifest } from '../manifest/manifest.ts'
+import { earliestMark } from '../manifest/past-manifest.ts'
+import { encodeCursor } from './cursor.ts'
 import { retryEndlessly } from './endless-retry.ts'
 import { firstCommitBehind } from './log-search.ts'
 import { Poller } from './poller.ts'
@@ -146,6 +149,8 @@ export class CommitFeed {
 			if (comparePositions(at, this.end) < 0) {
 				const read = await this.#read(at, options.signal)
 				if (read !== 'seal') return read
+				// The log goes on behind it: what stood in this slot was collected, and a claimer came too late.
+				if (at.epoch === this.end.epoch) throw await this.#expired(at, options.signal)
 				at = { epoch: at.epoch + 1, slot: 0 }
 			} else {
 				const handed = await this.#wait(at, options)
@@ -233,12 +238,32 @@ export class CommitFeed {
 		})
 	}
 
+	/**
+	 * The cursor from which a tail may go on that has lost what stands at `position`: that of the floor, or of the first
+	 * commit behind. A courtesy to the caller: `undefined` when it cannot be found out.
+	 */
+	async earliestBehind(position: LogPosition, signal: AbortSignal | undefined): Promise<string | undefined> {
+		const { source, log } = this.#options
+		try {
+			await source.refresh?.({ signal })
+			const floor = earliestMark(source.manifest)
+			if (floor !== undefined && comparePositions(position, floor.position) < 0) return floorCursor(floor)
+			return await firstCommitBehind(log, position, this.end, signal)
+		} catch {
+			return undefined
+		}
+	}
+
 	async #expired(position: LogPosition, signal: AbortSignal | undefined): Promise<IsleError> {
 		const key = this.#options.log.key(position)
-		// A courtesy to the caller: when it fails, the error says less.
-		const earliest = await firstCommitBehind(this.#options.log, position, this.end, signal).catch(() => undefined)
+		const earliest = await this.earliestBehind(position, signal)
 		return new IsleError('ISLE_EXPIRED', `the log is no longer retained from here on: key=\`${key}\``, {
 			details: earliest === undefined ? { key } : { key, earliest },
 		})
 	}
+}
+
+/** Everything that is retained follows it. */
+export function floorCursor({ lastSeq, position }: CommitMark): string {
+	return encodeCursor({ kind: 'change', seq: lastSeq, position })
 }

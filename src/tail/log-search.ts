@@ -6,6 +6,8 @@
  * records in sequence (17 for 100,000 commits of one writer); when the place lies in an epoch that is sealed, also its
  * seal must be found: 2 LISTs for an epoch of up to 1,000 records, 2 × log2(records / 1,000) and up to 8 more for longer ones.
  *
+ * Everything below the floor of changes is as old as the floor's mark, or older: nothing there is asked for.
+ *
  * Collected records count as older than any time. That may lead astray only past a gap, and the record before the one
  * that was found then is missing: `ISLE_EXPIRED`, never a silent skip.
  */
@@ -15,6 +17,7 @@ import type { FencedLog } from '../log/fenced-log.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import { isBarrier } from '../log/record.ts'
 import { type Commit, decodeCommit } from '../manifest/commit.ts'
+import type { CommitMark } from '../manifest/manifest.ts'
 import type { RequestOptions } from '../object-store/object-store.ts'
 import { encodeCursor } from './cursor.ts'
 import { retryEndlessly } from './endless-retry.ts'
@@ -55,6 +58,8 @@ export interface TimeSearch {
 	readonly host: Host
 	/** Everything before it is committed. */
 	readonly end: LogPosition
+	/** Commits before it may have been collected. Undefined: none was, on purpose. */
+	readonly floor: CommitMark | undefined
 	readonly signal: AbortSignal
 }
 
@@ -63,8 +68,11 @@ export interface TimeSearch {
  * @throws ISLE_EXPIRED when records of that time or later were collected.
  */
 export async function findByTime(search: TimeSearch, timeMs: number): Promise<LogPosition> {
-	const { end } = search
+	const { end, floor } = search
 	if (end.epoch === 0) return end
+	if (floor !== undefined && timeMs <= floor.committedAtMs) {
+		throw notRetained(timeMs, encodeCursor({ kind: 'change', seq: floor.lastSeq, position: floor.position }))
+	}
 	// Invariant: an epoch below `low` begins before the time, one from `high` on does not.
 	let low = 1
 	let high = end.epoch + 1
@@ -82,6 +90,7 @@ export async function findByTime(search: TimeSearch, timeMs: number): Promise<Lo
 /** Whether the first record of `epoch`, or of the next epoch that has one, is older than the time or gone. */
 async function beginsBefore(search: TimeSearch, epoch: number, timeMs: number): Promise<boolean> {
 	for (let at = epoch; comparePositions({ epoch: at, slot: 0 }, search.end) < 0; at++) {
+		if (isBelowFloor(search, { epoch: at, slot: 0 })) return true
 		const found = await read(search, { epoch: at, slot: 0 })
 		if (found !== 'seal' && found !== 'barrier') return isBefore(found, timeMs)
 	}
@@ -95,17 +104,27 @@ async function findInEpoch(search: TimeSearch, epoch: number, timeMs: number): P
 	// Invariant: slot `low` is before the time, `high` is not (or is the end of the epoch).
 	while (high - low > 1) {
 		const middle = Math.floor((low + high) / 2)
-		if (isBefore(await read(search, { epoch, slot: middle }), timeMs)) low = middle
+		const at = { epoch, slot: middle }
+		if (isBelowFloor(search, at) || isBefore(await read(search, at), timeMs)) low = middle
 		else high = middle
 	}
 	const position = { epoch, slot: high }
+	if (isBelowFloor(search, { epoch, slot: low })) return position
 	const before = await read(search, { epoch, slot: low })
 	if (typeof before === 'object') return position
 	const { log, end, signal } = search
 	const earliest = await firstCommitBehind(log, { epoch, slot: low }, end, signal).catch(() => undefined)
-	throw new IsleError('ISLE_EXPIRED', `the log is no longer retained from that time on: timeMs=\`${timeMs}\``, {
+	throw notRetained(timeMs, earliest)
+}
+
+function notRetained(timeMs: number, earliest: string | undefined): IsleError {
+	return new IsleError('ISLE_EXPIRED', `the log is no longer retained from that time on: timeMs=\`${timeMs}\``, {
 		details: earliest === undefined ? { timeMs } : { timeMs, earliest },
 	})
+}
+
+function isBelowFloor({ floor }: TimeSearch, position: LogPosition): boolean {
+	return floor !== undefined && comparePositions(position, floor.position) < 0
 }
 
 /** What was collected is older than what is left. A seal below the end of an epoch is a void one, where a commit was. */

@@ -12,12 +12,15 @@ import type { Transcoder } from '../bytes/encoding.ts'
 import { IsleError, isIsleError } from '../errors.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
-import { Bootstrap, holdsStateAt, type StateReads } from './bootstrap.ts'
+import { earliestMark, manifestAt } from '../manifest/past-manifest.ts'
+import { holdsStateAt } from '../reader/read-view.ts'
+import { Bootstrap, type StateReads } from './bootstrap.ts'
 import type { ChangeSlice, LargeValues } from './change.ts'
 import { ChangeBatch } from './change-batch.ts'
 import { ChangeReader } from './change-reader.ts'
-import type { CommitFeed, FeedSource } from './commit-feed.ts'
-import { type Cursor, encodeCursor, type RowCursor } from './cursor.ts'
+import { type CommitFeed, type FeedSource, floorCursor } from './commit-feed.ts'
+import { type Cursor, decodeCursor, encodeCursor, type RowCursor } from './cursor.ts'
+import { retryEndlessly } from './endless-retry.ts'
 import { findByTime } from './log-search.ts'
 import type { OrderedTables } from './ordered-tables.ts'
 import type { TailPlan } from './tail-options.ts'
@@ -101,7 +104,7 @@ export class Tail {
 			return slice
 		} catch (error) {
 			this.#cursor = this.cursor
-			throw signal.aborted ? signal.reason : this.#terminal(error)
+			throw signal.aborted ? signal.reason : this.#terminal(await this.#withEarliest(error, signal))
 		} finally {
 			busy.delete(this)
 		}
@@ -144,7 +147,8 @@ export class Tail {
 		const { writerPosition, lastSeq } = manifest
 		if (origin.kind === 'time') {
 			const { log, host, end } = this.#context.feed
-			const position = await findByTime({ log, host, end, signal }, origin.timeMs)
+			const search = { log, host, end, floor: earliestMark(manifest), signal }
+			const position = await findByTime(search, origin.timeMs)
 			const isAtEnd = comparePositions(position, writerPosition) === 0
 			this.#follow(position, isAtEnd ? lastSeq : undefined, origin.timeMs)
 			return
@@ -170,18 +174,26 @@ export class Tail {
 				{ details: { seq: cursor.seq, lastSeq: manifest.lastSeq } },
 			)
 		}
-		if (cursor.kind === 'row') this.#resumeState(manifest, cursor)
+		const floor = earliestMark(manifest)
+		if (floor !== undefined && comparePositions(cursor.position, floor.position) < 0) {
+			// Where nothing but seals lies between, nothing is missed.
+			if (cursor.kind === 'row' || cursor.seq !== floor.lastSeq) throw belowFloor(cursor, floorCursor(floor))
+			return this.#follow(floor.position, cursor.seq)
+		}
+		if (cursor.kind === 'row') await this.#resumeState(manifest, cursor)
+		signal.throwIfAborted()
 		this.#follow(cursor.position, cursor.seq)
 	}
 
-	#resumeState(manifest: Manifest, cursor: RowCursor): void {
-		if (!holdsStateAt(manifest, cursor.seq)) {
-			throw new IsleError(
-				'ISLE_EXPIRED',
-				`the state that the tail began with is no longer retained: seq=\`${cursor.seq}\``,
-			)
-		}
-		this.#startState(manifest, cursor.seq, cursor.position, cursor.committedAtMs, cursor.key)
+	/** The newest state still holds that of the cursor, or an older one that is kept does. */
+	async #resumeState(newest: Manifest, { seq, position, committedAtMs, key }: RowCursor): Promise<void> {
+		const { log, host } = this.#context.feed
+		const { signal } = this.#controller
+		const manifest = holdsStateAt(newest, seq)
+			? newest
+			: await retryEndlessly(host, signal, () => manifestAt(log.store, position, newest, { signal }))
+		signal.throwIfAborted()
+		this.#startState(manifest, seq, position, committedAtMs, key)
 	}
 
 	#follow(position: LogPosition, afterSeq: number | undefined, fromMs: number = Number.NEGATIVE_INFINITY): void {
@@ -237,6 +249,17 @@ export class Tail {
 		return source.refresh === undefined ? source.manifest : feed.refreshed(signal)
 	}
 
+	/** Says where to begin instead, if that is not said yet. */
+	async #withEarliest(error: unknown, signal: AbortSignal): Promise<unknown> {
+		if (!isIsleError(error, 'ISLE_EXPIRED') || error.details.earliest !== undefined || this.#cursor === undefined) {
+			return error
+		}
+		const { position } = decodeCursor(this.#cursor)
+		const earliest = await this.#context.feed.earliestBehind(position, signal)
+		if (earliest === undefined) return error
+		return new IsleError(error.code, error.message, { cause: error, details: { ...error.details, earliest } })
+	}
+
 	#terminal(error: unknown): IsleError {
 		const details = this.#cursor === undefined ? {} : { cursor: this.#cursor }
 		if (isIsleError(error)) {
@@ -245,6 +268,12 @@ export class Tail {
 		const message = error instanceof Error ? error.message : String(error)
 		return new IsleError('ISLE_CLOSED', `the tail ended: ${message}`, { cause: error, details })
 	}
+}
+
+function belowFloor({ seq }: Cursor, earliest: string): IsleError {
+	return new IsleError('ISLE_EXPIRED', `changes behind the cursor are no longer retained: seq=\`${seq}\``, {
+		details: { seq, earliest },
+	})
 }
 
 /** Whether `manifest` does not reach as far as `cursor`, or contradicts it. */

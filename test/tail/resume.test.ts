@@ -138,7 +138,7 @@ describe('cursors that lead nowhere', () => {
 		expect(rest.map(change => change.key)).toEqual(['b'])
 	})
 
-	test('a row whose state was merged away: ISLE_EXPIRED', async () => {
+	test('a row whose state was merged away: from the commits, while they are there, then ISLE_EXPIRED', async () => {
 		const fixture = await CommitFixture.create()
 		await fixture.commit([put('a', '1'), put('b', '2'), put('c', '3')])
 		const rows = await collect((await fixture.readerTails()).tails.changes({ from: 'start' }), 3)
@@ -146,6 +146,13 @@ describe('cursors that lead nowhere', () => {
 		const { l0, ...rest } = fixture.manifest
 		const merged = { ...rest, l0: [], runs: [{ id: 'm1-0', tables: l0.slice(1) }] }
 		await fixture.store.inner.put(checkpointKey(merged), encodeCheckpoint(merged))
+		const again = (await fixture.readerTails()).tails.changes({ from: rows[0]?.cursor })
+		expect((await collect(again, 3)).map(change => [change.key, change.value])).toEqual([
+			['b', '2'],
+			['c', '3'],
+			['b', '4'],
+		])
+		await fixture.store.inner.delete(fixture.log.key({ epoch: 1, slot: 0 }))
 		const error = await errorOf(fixture, rows[0]?.cursor ?? '')
 		expect(isIsleError(error, 'ISLE_EXPIRED') && error.details['cursor']).toBe(rows[0]?.cursor)
 		// Behind its last row nothing of the state is needed.
