@@ -20,7 +20,7 @@ import type { RewritePacksChoice } from './choice.ts'
 import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
-import { areLive } from './merge-scope.ts'
+import { areLive, isRefused } from './merge-scope.ts'
 import type { MergeComponents } from './merge-task.ts'
 
 /** Tables of a run may become this many times as large as others: splitting off a small rest would help nobody. */
@@ -95,8 +95,8 @@ class PackRewrite {
 			const remove = tables.map(table => table.id)
 			await this.#components.state.append([{ kind: 'replace', remove, add, addPacks: isUsed ? [newPack] : [] }])
 		} catch (error) {
+			if (isRefused(error)) for (const key of named) this.#unnamed.add(key)
 			if (!isIsleError(error, 'ISLE_CONFLICT')) throw error
-			for (const key of named) this.#unnamed.add(key)
 			return this.#summary('void', 0)
 		}
 		return this.#summary('done', add.length)

@@ -7,7 +7,7 @@
  *
  * Invariants:
  * - Nothing is deleted above an announced checkpoint, nor before the grace period has passed since this owner, or the store's
- *   clock, saw it announced. Readability decides, never the age of an object.
+ *   clock, saw it announced. Reachability decides, never the age of an object.
  * - Pins are listed after the removal of what is deleted was committed, and before the delete.
  * - Where clocks are in doubt, what depends on the time of day stays.
  * - Nothing to do costs no request.
@@ -68,7 +68,7 @@ export class Collector {
 	readonly #ripeness: Ripeness
 	readonly #writerSweep: LogSweep
 	readonly #maintenanceSweep: LogSweep
-	/** Ascending; listed once, then kept up with what this owner writes and deletes. */
+	/** Ascending; listed when one is ripe, and kept up with what this owner writes and deletes. */
 	#checkpoints: CheckpointName[] | undefined
 	#sweptCheckpoints: CheckpointPositions | undefined
 	#sweptFloor: LogPosition = LOG_START
@@ -81,12 +81,11 @@ export class Collector {
 		const { store, host, state, gracePeriodMs } = options
 		this.#options = options
 		this.#logs = new DatabaseLogs(store)
-		this.#clock = options.storeClock ?? new StoreClock(store, host)
+		this.#clock = options.storeClock ?? new StoreClock(store, host, state)
 		this.#pins = new PinBoard(store)
 		this.#ripeness = new Ripeness(host.clock, gracePeriodMs)
 		this.#writerSweep = new LogSweep(store, this.#logs.writer)
 		this.#maintenanceSweep = new LogSweep(store, this.#logs.maintenance)
-		this.#noteWrite()
 		this.#ripeness.observe(state.manifest)
 	}
 
@@ -105,7 +104,7 @@ export class Collector {
 			await this.#sweepLog(this.#maintenanceSweep, ripe.maintenancePosition, options)
 			await this.#deleteCheckpoints(ripe, options)
 		}
-		await this.#sweepUploads(ripe, isClockTrusted, options)
+		await this.#sweepUploads(ripe, options)
 		return {
 			objectsDeleted: this.#deleted.objects,
 			bytesDeleted: this.#deleted.bytes,
@@ -118,15 +117,7 @@ export class Collector {
 	/** Takes note of what is new in the state. */
 	#observe(): void {
 		const announced = this.#ripeness.observe(this.#options.state.manifest)
-		if (announced === undefined) return
-		this.#checkpoints?.push(parseCheckpointKey(checkpointKey(announced)))
-		// The newest record of this owner is the announcement, or came right behind it.
-		this.#noteWrite()
-	}
-
-	#noteWrite(): void {
-		const { epoch, slot } = this.#options.state.manifest.maintenancePosition
-		if (slot > 0) this.#clock.noteWrite(this.#logs.maintenance.key({ epoch, slot: slot - 1 }))
+		if (announced !== undefined) this.#checkpoints?.push(parseCheckpointKey(checkpointKey(announced)))
 	}
 
 	/** What earlier owners announced may be ripe by the store's clock: whoever runs a minute an hour sees no grace period pass. */
@@ -157,7 +148,8 @@ export class Collector {
 		const { changeRetentionMs, host, state } = this.#options
 		const isTimed = changeRetentionMs > 0
 		const mark = nextFloor(state.manifest, isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity)
-		const isWaiting = mark !== undefined || state.manifest.removed.length > 0
+		const oldestMs = state.manifest.removed[0]?.removedAtMs ?? Infinity
+		const isWaiting = mark !== undefined || oldestMs + changeRetentionMs <= host.clock.nowMs()
 		const isClockTrusted = !isTimed || !isWaiting || (await this.#clock.isTrusted(options))
 		if (mark !== undefined && isClockTrusted) {
 			await this.#append([{ kind: 'floor', position: mark.position }])
@@ -187,7 +179,7 @@ export class Collector {
 		}
 		const candidates = deletableObjects(state.manifest, limits)
 		if (candidates.length === 0) return
-		const isKept = await this.#lookAtPins(isClockTrusted, options)
+		const isKept = await this.#lookAtPins(options)
 		const doomed = candidates.filter(object => !isKept(object.objectKey))
 		for (let from = 0; from < doomed.length; from += DELETE_BATCH) {
 			await this.#delete(doomed.slice(from, from + DELETE_BATCH), options)
@@ -214,23 +206,18 @@ export class Collector {
 	async #deleteCheckpoints(ripe: CheckpointPositions, options: RequestOptions): Promise<void> {
 		const { changeFloor } = this.#options.state.manifest
 		if (this.#sweptCheckpoints === ripe && comparePositions(changeFloor, this.#sweptFloor) === 0) return
-		this.#checkpoints ??= (await this.#listCheckpoints(options)).map(object => parseCheckpointKey(object.key))
-		const doomed = new Set(
-			obsoleteCheckpoints(this.#options.state.manifest, this.#checkpoints, ripe).map(({ key }) => key),
-		)
+		// Anew, because one of a maintainer that was fenced may have come late.
+		const names = (await this.#listCheckpoints(options)).map(object => parseCheckpointKey(object.key))
+		const doomed = new Set(obsoleteCheckpoints(this.#options.state.manifest, names, ripe).map(({ key }) => key))
 		if (doomed.size > 0) await this.#options.store.deleteMany([...doomed], options)
-		this.#checkpoints = this.#checkpoints.filter(({ key }) => !doomed.has(key))
+		this.#checkpoints = names.filter(({ key }) => !doomed.has(key))
 		this.#deleted.objects += doomed.size
 		this.#sweptCheckpoints = ripe
 		this.#sweptFloor = changeFloor
 	}
 
 	/** Uploads of epochs that have ended, which nobody referred to. */
-	async #sweepUploads(
-		ripe: CheckpointPositions | undefined,
-		isClockTrusted: boolean,
-		options: CollectOptions,
-	): Promise<void> {
+	async #sweepUploads(ripe: CheckpointPositions | undefined, options: CollectOptions): Promise<void> {
 		const { state, store } = this.#options
 		const seen = this.#ripeness.writerEpoch
 		const due = dueEpochs(state.manifest, {
@@ -241,7 +228,7 @@ export class Collector {
 		if (due === undefined) return
 		const orphans = await findOrphans(store, state.manifest, due, options)
 		if (orphans.length > 0) {
-			const isKept = await this.#lookAtPins(isClockTrusted, options)
+			const isKept = await this.#lookAtPins(options)
 			const doomed = orphans.filter(object => !isKept(object.key))
 			await store.deleteMany(
 				doomed.map(object => object.key),
@@ -254,10 +241,12 @@ export class Collector {
 		this.#hasMore ||= due.hasMore
 	}
 
-	async #lookAtPins(isClockTrusted: boolean, options: RequestOptions): Promise<(objectKey: string) => boolean> {
-		const { changeRetentionMs, host } = this.#options
-		const isKnown = changeRetentionMs > 0 ? isClockTrusted : await this.#clock.isTrusted(options)
-		const look = await this.#pins.look(isKnown ? host.clock.nowMs() : undefined, options)
+	async #lookAtPins(options: RequestOptions): Promise<(objectKey: string) => boolean> {
+		const { host } = this.#options
+		const look = await this.#pins.look(
+			async () => ((await this.#clock.isTrusted(options)) ? host.clock.nowMs() : undefined),
+			options,
+		)
 		this.#hasMore ||= look.hasExpired
 		return objectKey => look.isKept(objectKey)
 	}
@@ -271,7 +260,7 @@ export class Collector {
 
 	async #append(edits: readonly Edit[]): Promise<void> {
 		await this.#options.state.append(edits)
-		this.#noteWrite()
+		this.#clock.noteWrite()
 	}
 
 	#countDeleted(objects: readonly { readonly bytes: number }[]): void {

@@ -17,7 +17,7 @@ import type { TableRef } from '../manifest/manifest.ts'
 import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
-import { areLive, MergeScope } from './merge-scope.ts'
+import { areLive, isRefused, MergeScope } from './merge-scope.ts'
 import { doneBefore, keyBehind, planSegments } from './merge-segments.ts'
 import type { MergeComponents, MergeRunOptions, MergeSummary, MergeTask } from './merge-task.ts'
 
@@ -262,9 +262,8 @@ export class MergeRun {
 				await this.#components.state.append([edit])
 				return true
 			} catch (error) {
+				if (isRefused(error)) this.#recordedCount = before
 				if (!isIsleError(error, 'ISLE_CONFLICT')) throw error
-				// It was not sent.
-				this.#recordedCount = before
 			}
 		}
 		// What was recorded before is removed by the edit that took an input away.

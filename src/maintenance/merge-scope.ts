@@ -1,5 +1,6 @@
 /** What lies outside a merge and decides what may be dropped in it. */
 import { compareBytes } from '../bytes/compare.ts'
+import { isIsleError } from '../errors.ts'
 import type { Manifest, TableRef } from '../manifest/manifest.ts'
 import { type Chain, firstAtOrBehind, type KeyRange } from './merge-ranges.ts'
 import { keyBehind, overlaps } from './merge-segments.ts'
@@ -31,6 +32,11 @@ export class MergeScope {
 		}
 		return true
 	}
+}
+
+/** The edit surely stands nowhere: the state did not take it, or the log has another owner. What it named may be deleted. */
+export function isRefused(error: unknown): boolean {
+	return isIsleError(error, 'ISLE_CONFLICT') || isIsleError(error, 'ISLE_FENCED')
 }
 
 /** All of `tables` are part of what is read. */

@@ -57,7 +57,7 @@ export class OwnerDesk implements WorkDesk {
 		const { store, pool, host, settings, owner } = options
 		const { compaction, gracePeriodMs, changeRetentionMs } = settings
 		this.#options = options
-		this.#clock = new StoreClock(store, host)
+		this.#clock = new StoreClock(store, host, owner)
 		const uploads = new Uploads(store, owner)
 		this.#executor = new Executor({
 			store,

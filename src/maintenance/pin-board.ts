@@ -24,21 +24,23 @@ export class PinBoard {
 
 	/**
 	 * Whether an object is kept by a pin. One LIST, one GET for each pin not seen before, one DELETE for those that have
-	 * expired: whose objects are kept this time yet, because one may just have been renewed unseen. `nowMs` is `undefined` when
-	 * clocks are in doubt: then none has expired.
+	 * expired: whose objects are kept this time yet, because one may just have been renewed unseen. `askTime` is called if
+	 * any may have expired, and answers `undefined` when clocks are in doubt: then none has.
 	 */
 	async look(
-		nowMs: number | undefined,
+		askTime: () => Promise<number | undefined>,
 		options: RequestOptions,
 	): Promise<{ readonly hasExpired: boolean; isKept(objectKey: string): boolean }> {
 		const keys = new Set(await listPinKeys(this.#store, options))
 		for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key)
-		const expired: string[] = []
+		const mortal: [string, number][] = []
 		for (const key of keys) {
 			const pin = this.#known.get(key) ?? (await this.#read(key, options))
-			if (pin === undefined || pin === 'unreadable') continue
-			if (nowMs !== undefined && pin.expiresMs !== 0 && pin.expiresMs + CLOCK_SKEW_MAX_MS <= nowMs) expired.push(key)
+			if (pin !== undefined && pin !== 'unreadable' && pin.expiresMs !== 0) mortal.push([key, pin.expiresMs])
 		}
+		const nowMs = mortal.length === 0 ? undefined : await askTime()
+		const isOver = (expiresMs: number): boolean => nowMs !== undefined && expiresMs + CLOCK_SKEW_MAX_MS <= nowMs
+		const expired = mortal.flatMap(([key, expiresMs]) => (isOver(expiresMs) ? [key] : []))
 		const pins = [...this.#known.values()]
 		if (expired.length > 0) await this.#store.deleteMany(expired, options)
 		const isKept = (objectKey: string): boolean =>

@@ -6,7 +6,10 @@
  * disagree (a host that slept), and every ten minutes. Invariant: no LIST where no time-based decision is to be made.
  */
 import type { Host } from '../host/host.ts'
+import type { FencedLog } from '../log/fenced-log.ts'
+import { openMaintenanceLog } from '../manifest/database-logs.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import type { OwnedState } from './owned-state.ts'
 
 /** Clocks that differ by more than this decide nothing. 5 minutes. */
 export const CLOCK_SKEW_MAX_MS = 300_000
@@ -20,18 +23,26 @@ interface Note {
 export class StoreClock {
 	readonly #store: ObjectStore
 	readonly #host: Host
+	readonly #state: OwnedState
+	readonly #log: FencedLog
 	/** The newest record of ours, and when it was acknowledged at the latest. */
 	#note: Note | undefined
 	#checked: { readonly note: Note; readonly storeMs: number; readonly atMs: number } | undefined
 
-	constructor(store: ObjectStore, host: Host) {
+	/** To be made right after the claim, whose record was just written. */
+	constructor(store: ObjectStore, host: Host, state: OwnedState) {
 		this.#store = store
 		this.#host = host
+		this.#state = state
+		this.#log = openMaintenanceLog(store)
+		this.noteWrite()
 	}
 
-	/** `key` was just written by this process. */
-	noteWrite(key: string): void {
-		this.#note = { key, monotonicMs: this.#host.clock.monotonicMs() }
+	/** The newest record of the owner was just written. */
+	noteWrite(): void {
+		const { epoch, slot } = this.#state.manifest.maintenancePosition
+		if (slot === 0) return
+		this.#note = { key: this.#log.key({ epoch, slot: slot - 1 }), monotonicMs: this.#host.clock.monotonicMs() }
 	}
 
 	/** The store's time, to within the time a request takes; `undefined` when nothing of ours shows it. One LIST at the most. */
@@ -48,15 +59,17 @@ export class StoreClock {
 		return this.#estimate()
 	}
 
-	/** How far our wall clock is ahead of the store's; `undefined` when unknown. One LIST at the most. */
-	async skewMs(options: RequestOptions = {}): Promise<number | undefined> {
-		await this.nowMs(options)
-		return this.#skewMs()
-	}
-
-	/** True when the wall clock may decide what is dropped. */
+	/**
+	 * True when the wall clock may decide what is dropped. One LIST at the most; where the record that would show the time is
+	 * deleted by now, an empty one is written, which shows it as well.
+	 */
 	async isTrusted(options: RequestOptions = {}): Promise<boolean> {
-		const skewMs = await this.skewMs(options)
+		if ((await this.nowMs(options)) === undefined) {
+			await this.#state.append([])
+			this.noteWrite()
+			await this.nowMs(options)
+		}
+		const skewMs = this.#skewMs()
 		return skewMs !== undefined && Math.abs(skewMs) <= CLOCK_SKEW_MAX_MS
 	}
 
@@ -65,6 +78,7 @@ export class StoreClock {
 		return this.#checked.storeMs + this.#host.clock.monotonicMs() - this.#checked.note.monotonicMs
 	}
 
+	/** How far our wall clock is ahead of the store's. */
 	#skewMs(): number | undefined {
 		const storeMs = this.#estimate()
 		return storeMs === undefined ? undefined : this.#host.clock.nowMs() - storeMs

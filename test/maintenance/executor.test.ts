@@ -71,19 +71,29 @@ describe('a merge', () => {
 			fc.constant({ kind: 'writer' as const }),
 			fc.constant({ kind: 'maintainer' as const }),
 			fc.constant({ kind: 'collect' as const }),
+			fc.constant({ kind: 'stale' as const }),
 		)
 		await fc.assert(
 			fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async steps => {
 				const rig = new Rig({ codec: 'none' })
 				await rig.commit([{ key: 'first', value: 'x' }])
 				let crew = await rig.hire()
+				let stale = crew
 				for (const next of steps) {
 					await rig.host.clock.advance(1)
 					if (next.kind === 'commit') await rig.commit(next.mutations, next.place)
 					else if (next.kind === 'writer') await rig.takeOver()
-					else if (next.kind === 'maintainer') crew = await rig.hire()
-					else if (next.kind === 'collect') await settleStore(crew)
-					else {
+					else if (next.kind === 'maintainer') {
+						stale = crew
+						crew = await rig.hire()
+					} else if (next.kind === 'collect') await settleStore(crew)
+					else if (next.kind === 'stale' && stale !== crew) {
+						// It was fenced and does not know yet: it may delete what is garbage, and commit nothing.
+						await stale.collector.collect().catch(() => undefined)
+						await stale.executor.execute(everything(stale), executing()).catch(() => undefined)
+						await settleStore(stale).catch(() => undefined)
+						expect(stale.owner.manifest.maintenancePosition.epoch).toBeLessThan(crew.owner.epoch)
+					} else if (next.kind === 'merge') {
 						await crew.owner.follow()
 						const { l0, runs } = crew.owner.manifest
 						const isPrefix = next.l0 > 0

@@ -141,6 +141,22 @@ export class Rig {
 		return append.position
 	}
 
+	/** `count` commits, of which every `every`th brings a row and the others nothing. */
+	async commitMany(count: number, every: number): Promise<void> {
+		if (this.#writer === undefined) await this.takeOver()
+		const writer = this.#writer as LogOwner
+		for (let i = 0; i < count; i++) {
+			if (i % every === 0) {
+				await this.commit([{ key: `row-${i}`, value: `${i}` }])
+				continue
+			}
+			const lastSeq = this.#lastSeq
+			const committedAtMs = this.host.clock.nowMs()
+			const body = { firstSeq: lastSeq + 1, lastSeq, committedAtMs, tables: [], blobPacks: [] }
+			await writer.append(encodeCommitBody(body), []).committed
+		}
+	}
+
 	/** A maintainer takes over; its store may be one that fails. */
 	async hire(store: ObjectStore = this.store): Promise<Crew> {
 		const { host } = this
