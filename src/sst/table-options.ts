@@ -1,4 +1,8 @@
-/** How a table is made. */
+/**
+ * How a table is made: what its maker may choose, the defaults, and the limits.
+ *
+ * What depends on a choice (the size of blocks, by codec) is decided here alone, for those who build and those who merge.
+ */
 import { BLOCK_BYTES_MAX } from './block-format.ts'
 import type { CodecName } from './sst-meta.ts'
 
