@@ -19,7 +19,7 @@ import { DamagedInput } from './merge-inputs.ts'
 import type { Chain } from './merge-ranges.ts'
 import { MergeRun } from './merge-run.ts'
 import { areLive } from './merge-scope.ts'
-import type { MergeComponents, MergeProgress, MergeSummary } from './merge-task.ts'
+import { type MergeComponents, type MergeProgress, type MergeSummary, NOTHING_MERGED } from './merge-task.ts'
 import type { OwnedState } from './owned-state.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -53,18 +53,7 @@ export type Execution = Omit<MergeSummary, 'kind'> & {
 	readonly tablesDropped: number
 }
 
-const NOTHING: Execution = {
-	kind: 'done',
-	bytesRead: 0,
-	bytesWritten: 0,
-	tablesPassed: 0,
-	tablesWritten: 0,
-	tablesDropped: 0,
-	entriesRead: 0,
-	entriesWritten: 0,
-	tombstonesDropped: 0,
-	expiredDropped: 0,
-}
+const NOTHING: Execution = { ...NOTHING_MERGED, kind: 'done', tablesDropped: 0 }
 
 export class Executor {
 	readonly #components: MergeComponents

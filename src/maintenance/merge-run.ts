@@ -18,8 +18,14 @@ import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
 import { areLive, isRefused, MergeScope } from './merge-scope.ts'
-import { doneBefore, keyBehind, planSegments } from './merge-segments.ts'
-import type { MergeComponents, MergeRunOptions, MergeSummary, MergeTask } from './merge-task.ts'
+import { doneBefore, planSegments } from './merge-segments.ts'
+import {
+	type MergeComponents,
+	type MergeRunOptions,
+	type MergeSummary,
+	type MergeTask,
+	NOTHING_MERGED,
+} from './merge-task.ts'
 
 /** Ranges of one merge that are under way at once: one is read or uploaded while a worker has the other. */
 const RANGES_IN_FLIGHT = 2
@@ -29,10 +35,10 @@ const MEMORY_PER_INPUT_BYTE = 2
 const RECORD_MIN_TABLES = 8
 /** Where little is left of the input, ranges grow up to this many times, so that outputs come near their target size. */
 const RANGE_GROWTH_MAX = 4
-/** Below this part of the target a table does not stay alone: merged with its neighbours it becomes fewer. */
-const SMALL_PART = 1 / 4
 
 interface Flight {
+	/** Which it reads. */
+	readonly tableIds: readonly string[]
 	readonly upper: Uint8Array | null
 	readonly inputBytes: number
 	readonly written: Promise<readonly TableRef[]>
@@ -57,17 +63,7 @@ export class MergeRun {
 	#doneKey: Uint8Array | null
 	#doneBytes = 0
 	#rangeBytes: number
-	#summary: MergeSummary = {
-		kind: 'merged',
-		bytesRead: 0,
-		bytesWritten: 0,
-		tablesPassed: 0,
-		tablesWritten: 0,
-		entriesRead: 0,
-		entriesWritten: 0,
-		tombstonesDropped: 0,
-		expiredDropped: 0,
-	}
+	#summary = NOTHING_MERGED
 
 	constructor(components: MergeComponents, task: MergeTask) {
 		this.#components = components
@@ -113,7 +109,9 @@ export class MergeRun {
 
 	/** Begins ranges in key order, a few at once. False when it was told to end before the last. */
 	async #produce(options: MergeRunOptions): Promise<boolean> {
-		for (const segment of planSegments(this.#task.chains, this.#doneKey, table => this.#isSound(table))) {
+		for (const segment of planSegments(this.#task.chains, this.#doneKey, table =>
+			this.#scope.isSound(table, this.#task),
+		)) {
 			if (segment.kind === 'pass') {
 				this.#passed.push(segment.table)
 				this.#doneBytes += segment.table.meta.storedBytes
@@ -133,8 +131,9 @@ export class MergeRun {
 
 	async #nextRange(lower: Uint8Array | null, upper: Uint8Array | null): Promise<MergeRange> {
 		if (lower !== null) {
-			// Ranges under way have copied what they need of an index.
-			this.#inputs.release(ref => compareBytes(ref.meta.largestKey, lower) < 0)
+			// A range under way may yet wait for its memory, or be read again for a worker that died.
+			const needed = new Set(this.#flights.flatMap(flight => flight.tableIds))
+			this.#inputs.release(ref => compareBytes(ref.meta.largestKey, lower) < 0 && !needed.has(ref.id))
 		}
 		for (;;) {
 			const next = nextRange(this.#task.chains, { lower, upper }, this.#rangeBytes, ref => this.#inputs.opened(ref))
@@ -148,7 +147,8 @@ export class MergeRun {
 		const written = this.#mergeRange(range)
 		// Taken up in order: until then a failure is nobody's.
 		written.catch(() => undefined)
-		this.#flights.push({ upper: range.upper, inputBytes: range.inputBytes, written })
+		const tableIds = range.parts.map(part => part.ref.id)
+		this.#flights.push({ tableIds, upper: range.upper, inputBytes: range.inputBytes, written })
 	}
 
 	/** Waits for the oldest range and takes what it made over. */
@@ -294,16 +294,5 @@ export class MergeRun {
 			}
 		}
 		await this.#discardFresh()
-	}
-
-	/** Nothing of the table would be dropped, and it is large enough to stay alone. */
-	#isSound({ meta }: TableRef): boolean {
-		const { expireBeforeMs, output } = this.#task
-		if (meta.storedBytes < output.targetBytes * SMALL_PART || meta.keyCount !== meta.entryCount) return false
-		if (meta.maxExpiresAtMs !== 0 && meta.maxExpiresAtMs <= expireBeforeMs) return false
-		return (
-			meta.tombstoneCount === 0 ||
-			!this.#scope.isBottomOf({ lower: meta.smallestKey, upper: keyBehind(meta.largestKey) })
-		)
 	}
 }

@@ -4,6 +4,10 @@ import { isIsleError } from '../errors.ts'
 import type { Manifest, TableRef } from '../manifest/manifest.ts'
 import { type Chain, firstAtOrBehind, type KeyRange } from './merge-ranges.ts'
 import { keyBehind, overlaps } from './merge-segments.ts'
+import type { MergeTask } from './merge-task.ts'
+
+/** Below this part of the target a table does not stay alone: merged with its neighbours it becomes fewer. */
+const SMALL_PART = 1 / 4
 
 export class MergeScope {
 	readonly #chains: readonly Chain[]
@@ -31,6 +35,14 @@ export class MergeScope {
 			}
 		}
 		return true
+	}
+
+	/** True when nothing of the table would be dropped, and it is large enough to stay alone. */
+	isSound({ meta }: TableRef, { output, expireBeforeMs }: Pick<MergeTask, 'output' | 'expireBeforeMs'>): boolean {
+		if (meta.storedBytes < output.targetBytes * SMALL_PART || meta.keyCount !== meta.entryCount) return false
+		if (meta.maxExpiresAtMs !== 0 && meta.maxExpiresAtMs <= expireBeforeMs) return false
+		const keys = { lower: meta.smallestKey, upper: keyBehind(meta.largestKey) }
+		return meta.tombstoneCount === 0 || !this.isBottomOf(keys)
 	}
 }
 

@@ -60,3 +60,15 @@ export interface MergeSummary {
 	readonly tombstonesDropped: number
 	readonly expiredDropped: number
 }
+
+export const NOTHING_MERGED: MergeSummary = {
+	kind: 'merged',
+	bytesRead: 0,
+	bytesWritten: 0,
+	tablesPassed: 0,
+	tablesWritten: 0,
+	entriesRead: 0,
+	entriesWritten: 0,
+	tombstonesDropped: 0,
+	expiredDropped: 0,
+}

@@ -41,8 +41,9 @@ const DEFAULT_TABLE_BYTES = 32 * 1024 * 1024
 const DEFAULT_MERGE_MEMORY_BYTES = 256 * 1024 * 1024
 /** Rounds of the collector in one go; it goes on at the next. */
 const ROUNDS_MAX = 100
-/** What should have been done by now is looked at again after a while, and not at once. */
+/** What is due and cannot be done is looked at again after a second, then twice as long each time, up to ten minutes. */
 const LOOK_AGAIN_MIN_MS = 1000
+const LOOK_AGAIN_MAX_MS = 600_000
 
 export class OwnerDesk implements WorkDesk {
 	readonly #options: OwnerDeskOptions
@@ -52,6 +53,7 @@ export class OwnerDesk implements WorkDesk {
 	readonly #checkpoints: CheckpointKeeper
 	/** False after a comparison that failed, until the next one. */
 	#isClockTrusted = true
+	#pauseMs = LOOK_AGAIN_MIN_MS
 
 	constructor(options: OwnerDeskOptions) {
 		const { store, pool, host, settings, owner } = options
@@ -118,7 +120,9 @@ export class OwnerDesk implements WorkDesk {
 		}
 		const nowMs = host.clock.nowMs()
 		const dueMs = Math.min(this.#checkpoints.nextDueMs() ?? Number.POSITIVE_INFINITY, nowMs + nextInMs)
-		const nextDue = dueMs === Number.POSITIVE_INFINITY ? undefined : Math.max(nowMs + LOOK_AGAIN_MIN_MS, dueMs)
+		const isIdle = checkpoint === undefined && objectsDeleted === 0
+		this.#pauseMs = isIdle ? Math.min(LOOK_AGAIN_MAX_MS, this.#pauseMs * 2) : LOOK_AGAIN_MIN_MS
+		const nextDue = dueMs === Number.POSITIVE_INFINITY ? undefined : Math.max(nowMs + this.#pauseMs, dueMs)
 		return { checkpoints: checkpoint === undefined ? 0 : 1, objectsDeleted, bytesDeleted, nextDueMs: nextDue }
 	}
 
