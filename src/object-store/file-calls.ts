@@ -24,6 +24,8 @@ export interface FileCalls {
 	close(fd: number): Promise<void>
 	/** Bytes read into `target` from `targetOffset`; 0 at the end of the file. */
 	read(fd: number, target: Uint8Array, targetOffset: number, bytes: number, position: number): Promise<number>
+	/** `read` into the whole of `target` without leaving the thread; −1 when it cannot be had so. */
+	readNow(fd: number, target: Uint8Array, position: number): number
 	/** Bytes written, possibly fewer than the pieces hold. */
 	writev(fd: number, pieces: readonly Uint8Array[]): Promise<number>
 	sync(fd: number): Promise<void>
@@ -90,6 +92,7 @@ export const systemFileCalls: FileCalls = {
 	close: fd => finished(done => fs.close(fd, error => done(error ?? null))),
 	read: (fd, target, targetOffset, bytes, position) =>
 		answered(done => fs.read(fd, target, targetOffset, bytes, position, done)),
+	readNow: (fd, target, position) => fs.readSync(fd, target, 0, target.byteLength, position),
 	writev: (fd, pieces) => answered(done => fs.writev(fd, pieces, done)),
 	sync: fd => finished(done => fs.fsync(fd, done)),
 	status: path => answered<fs.BigIntStats>(done => fs.lstat(path, BIGINT, done)).then(fileStatus),

@@ -2,8 +2,7 @@
  * A store in a directory: one file an object, at the path that its key spells. Processes on one machine may share it
  * (and machines, where the network file system has atomic `link` and honest fsync).
  *
- * Reading: `file-reader.ts`. Writing: `file-writer.ts`; names are durable when a call has succeeded. Listing:
- * `file-listing.ts`. Here: what is common to the calls, and deletion.
+ * Reading: `file-reader.ts`. Writing: `file-writer.ts`; names are durable when a call has succeeded. Here: the rest.
  *
  * What it cannot do, because files cannot:
  * - hold both `a` and `a/b` (`ISLE_DENIED`);
@@ -125,7 +124,8 @@ class FileStore implements ObjectStore {
 	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
 		checkRange(range)
-		return this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, () => this.#reader.getRange(key, range))
+		const read = (): Promise<Uint8Array | undefined> => this.#reader.getRange(key, range)
+		return this.#reader.rangeNow(key, range, options) ?? this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, read)
 	}
 
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {

@@ -9,14 +9,17 @@
  * behind the handle is the answer good (an object's file never changes once it has its name, and its inode number
  * cannot be used again while it is open). So a deletion or replacement by any process is seen as it is without handles.
  * On a local file system the question is one `lstat` on this thread, 2–3 µs from the kernel's memory; elsewhere it
- * could hang, and goes to the thread pool beside the read.
+ * could hang, and goes to the thread pool beside the read. Small reads of a local file system are made on this thread
+ * too, as long as they are quick (`quick-reads.ts`).
  *
  * Bounds: at most `MAX_HANDLES` are kept, and none for longer than two idle periods without use, so that the disk
  * space of an object that another process deleted comes back. A handle closes when its last read has ended.
  */
 import type { Clock, Timer } from '../host/clock.ts'
+import { uninitialised } from './body.ts'
 import type { FileCalls, FileStatus } from './file-calls.ts'
 import { errnoOf } from './file-errors.ts'
+import { QuickReads } from './quick-reads.ts'
 
 /** A sixteenth of the usual limit of 1024 descriptors: the application needs the others. */
 const MAX_HANDLES = 64
@@ -54,6 +57,12 @@ export class ReadHandle {
 		}
 	}
 
+	/** One call on this thread; answers the bytes read, or −1 when that is not possible. */
+	readNow(target: Uint8Array, position: number): number {
+		this.wasUsed = true
+		return this.#calls.readNow(this.fd, target, position)
+	}
+
 	release(): void {
 		if (this.#isReleased) return
 		this.#isReleased = true
@@ -70,6 +79,7 @@ export class ReadHandles {
 	readonly #root: string
 	readonly #calls: FileCalls
 	readonly #clock: Clock
+	readonly #quick: QuickReads
 	#isLocal: boolean | undefined
 	/** In order of use, the least recent first. */
 	readonly #kept = new Map<string, ReadHandle>()
@@ -80,6 +90,7 @@ export class ReadHandles {
 		this.#root = root
 		this.#calls = calls
 		this.#clock = clock
+		this.#quick = new QuickReads(clock)
 	}
 
 	/**
@@ -111,6 +122,35 @@ export class ReadHandles {
 		} finally {
 			this.#keep(path, handle)
 		}
+	}
+
+	/**
+	 * `bytes` bytes from `position`, at once and in memory of their own, when the file is open, local and still the one that
+	 * `path` names, and reads are quick; undefined otherwise.
+	 */
+	readNow(path: string, bytes: number, position: number): Uint8Array | undefined {
+		const kept = this.#kept.get(path)
+		if (kept === undefined || this.#isLocal !== true) return undefined
+		const startedMs = this.#quick.begin()
+		if (startedMs === undefined) return undefined
+		try {
+			const status = this.#calls.statusNow(path)
+			if (status === undefined || !kept.isFile(status)) return undefined
+			const target = uninitialised(bytes)
+			if (kept.readNow(target, position) < bytes) return undefined
+			this.#touch(path, kept)
+			return target
+		} catch {
+			// Whoever reads it in the thread pool hears what is wrong.
+			return undefined
+		} finally {
+			this.#quick.end(startedMs)
+		}
+	}
+
+	/** When `readNow` may give what it has just refused; undefined when it would not. */
+	turnOf(path: string): Promise<void> | undefined {
+		return this.#isLocal === true && this.#kept.has(path) ? this.#quick.nextTurn : undefined
 	}
 
 	/** Undefined when the path names another file now, or none. */

@@ -5,7 +5,7 @@
  */
 import { type FileCalls, systemFileCalls } from '../../src/object-store/file-calls.ts'
 
-export type FileCallName = Exclude<keyof FileCalls, 'statusNow'>
+export type FileCallName = Exclude<keyof FileCalls, 'statusNow' | 'readNow'>
 
 interface FileRule {
 	readonly name: FileCallName
@@ -46,6 +46,7 @@ export class FaultyFileCalls {
 			close: fd => this.#close(fd),
 			read: (fd, target, at, bytes, position) =>
 				this.#run('read', this.#pathOf(fd), () => systemFileCalls.read(fd, target, at, bytes, position)),
+			readNow: (fd, target, position) => this.#readNow(fd, target, position),
 			writev: (fd, pieces) => this.#run('writev', this.#pathOf(fd), () => systemFileCalls.writev(fd, pieces)),
 			sync: fd => this.#run('sync', this.#pathOf(fd), () => systemFileCalls.sync(fd)),
 			status: path => this.#run('status', path, () => systemFileCalls.status(path)),
@@ -93,6 +94,14 @@ export class FaultyFileCalls {
 		const path = this.#pathOf(fd)
 		this.#paths.delete(fd)
 		await this.#run('close', path, () => systemFileCalls.close(fd))
+	}
+
+	/** What a fault waits for, or a test, goes through `read`. */
+	#readNow(fd: number, target: Uint8Array, position: number): number {
+		const path = this.#pathOf(fd)
+		if (this.before !== undefined || this.#rules.some(rule => isRuleFor(rule, 'read', path))) return -1
+		this.log.push(`read ${path}`)
+		return systemFileCalls.readNow(fd, target, position)
 	}
 
 	#pathOf(fd: number): string {
