@@ -22,6 +22,8 @@ export interface MaintainerTiming {
 	readonly keepsAlive: boolean
 	/** Whoever starts it has seen that there is work and nobody who does it: claim without a look of its own. */
 	readonly claimAtOnce: boolean
+	/** Until it is told otherwise: what was removed from here on is still read in its process. Undefined: nothing is read there. */
+	readonly protectedPosition?: LogPosition | undefined
 }
 
 export interface MaintainerOptions extends MaintainerTiming {

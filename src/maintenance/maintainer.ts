@@ -13,6 +13,7 @@
  * (`keepsAlive`).
  */
 import { IsleError, isIsleError } from '../errors.ts'
+import type { LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ActiveSession } from './active-session.ts'
 import type { FollowedLogs } from './maintainer-parts.ts'
@@ -40,7 +41,7 @@ export class Maintainer {
 	#follower: FollowedLogs | undefined
 	#watch: Watch | undefined
 	#demand: RunDemand | undefined
-	#hint: MaintenanceHint | undefined
+	#protectedPosition: LogPosition | undefined
 	#hasCommits = false
 	#claimsAtOnce: boolean
 	#polledMs = Number.NEGATIVE_INFINITY
@@ -56,13 +57,15 @@ export class Maintainer {
 		this.#options = options
 		this.#wake = new Wake(options.host.clock, options.keepsAlive)
 		this.#claimsAtOnce = options.claimAtOnce
+		this.#protectedPosition = options.protectedPosition
 		this.#state = options.isContinuous ? 'standby' : 'resting'
 		this.#looping = this.#loop()
 	}
 
 	/** The writer of this process has news. */
 	hint(hint: MaintenanceHint): void {
-		this.#hint = hint
+		this.#protectedPosition = hint.protectedPosition
+		this.#session?.protect(hint.protectedPosition)
 		this.#hasCommits ||= hint.hasCommits
 		this.#wake.call()
 	}
@@ -203,7 +206,7 @@ export class Maintainer {
 		this.#session = session
 		this.#polledMs = host.clock.monotonicMs()
 		this.#hasCommits = false
-		if (this.#hint !== undefined) session.protect(this.#hint.protectedPosition)
+		if (this.#protectedPosition !== undefined) session.protect(this.#protectedPosition)
 		this.#enter('active', why)
 		return 0
 	}
@@ -218,10 +221,6 @@ export class Maintainer {
 			const before = session.owner.manifest
 			await session.owner.follow({ signal: this.#closing.signal })
 			if (session.owner.manifest !== before) session.noteCommits()
-		}
-		if (this.#hint !== undefined) {
-			session.protect(this.#hint.protectedPosition)
-			this.#hint = undefined
 		}
 		const { isQuiet, lookAgainInMs } = session.step()
 		const demand = this.#demand

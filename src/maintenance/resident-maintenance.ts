@@ -45,6 +45,8 @@ export interface ResidentDoor {
 /** Starts one. `onDeath` is told once when it ends without having been asked to. */
 export type StartResident = (start: {
 	readonly claimAtOnce: boolean
+	/** What was removed from here on is still read in this process. */
+	readonly protectedPosition: LogPosition
 	readonly onNotice: (notice: MaintenanceNotice) => void
 	readonly onDeath: (error: unknown) => void
 }) => Promise<ResidentDoor>
@@ -183,6 +185,9 @@ export class ResidentMaintenance {
 		const position = protectedPosition()
 		const isMoved = this.#told === undefined || comparePositions(this.#told, position) !== 0
 		const hasCommits = this.#hasCommits && isWork
+		// Commits that it does not know of may become due with time.
+		const dueMs = this.#hasCommits && !isWork ? judge.nextDueMs(manifest, wallMs) : undefined
+		if (dueMs !== undefined) this.#lookAt(nowMs + Math.max(HINT_INTERVAL_MS, dueMs - wallMs))
 		if (!hasCommits && !isMoved) return
 		if (hasCommits) this.#hasCommits = false
 		this.#told = position
@@ -192,7 +197,7 @@ export class ResidentMaintenance {
 
 	/** Never rejects. */
 	async #start(): Promise<void> {
-		const { start, writerEpoch, manifest, onEdited, refresh, judge, host } = this.#options
+		const { start, writerEpoch, manifest, onEdited, refresh, judge, host, protectedPosition } = this.#options
 		const generation = ++this.#generation
 		const isCurrent = (): boolean => generation === this.#generation
 		try {
@@ -205,6 +210,7 @@ export class ResidentMaintenance {
 			if (this.#closed !== undefined || !judge.hasWork(manifest(), host.clock.nowMs())) return
 			const door = await start({
 				claimAtOnce: isVacant(manifest(), writerEpoch),
+				protectedPosition: protectedPosition(),
 				onNotice: notice => {
 					if (!isCurrent()) return
 					if (notice.kind === 'edited') onEdited(notice.record)

@@ -24,7 +24,7 @@ export interface ResidentHome {
 	readonly isOwnMachine: boolean
 	/** What a maintainer on this thread stands on. */
 	readonly ground: MaintenanceGround
-	readonly plan: Omit<MaintenancePlan, 'claimAtOnce'>
+	readonly plan: Omit<MaintenancePlan, 'claimAtOnce' | 'protectedPosition'>
 }
 
 let hasWarned = false
@@ -34,8 +34,8 @@ export function residentStarter(home: ResidentHome): StartResident {
 	/** Once a thread could not even begin, there is no use in trying again. */
 	let isThreadless = url === undefined
 	let hasBegun = false
-	return async ({ claimAtOnce, onNotice, onDeath }) => {
-		const plan = { ...home.plan, claimAtOnce }
+	return async ({ claimAtOnce, protectedPosition, onNotice, onDeath }) => {
+		const plan = { ...home.plan, claimAtOnce, protectedPosition }
 		if (url !== undefined && !isThreadless) {
 			try {
 				const door = await startThread({ url, prefix: home.prefix, plan }, onNotice, onDeath)
