@@ -22,7 +22,7 @@ import { LogOracle } from '../support/log-oracle.ts'
 import { tableOf } from '../support/manifest-arbitraries.ts'
 import { Scheduler } from '../support/scheduled-store.ts'
 
-type Bug = 'none' | 'trustForTooLong' | 'deleteWithoutGrace' | 'deleteUnannounced' | 'pollFollowsVoidSeals'
+type Bug = 'none' | 'trustForTooLong' | 'deleteUnannounced' | 'pollFollowsVoidSeals'
 
 /** In steps of the scheduler; a history has about a thousand. */
 const GRACES_MS = [60, 120, 300]
@@ -148,7 +148,6 @@ class History {
 		})
 		// A database begins with its writer log: maintenance does not make one.
 		while ((await this.#replay(store)).writerPosition.epoch === 0) await clock.yieldToIo()
-		const graceMs = this.#bug === 'deleteWithoutGrace' ? 0 : this.#graceMs
 		for (let life = 0; life < 2; life++) {
 			const owner = await claimLog({ log, host: scheduler.hostOf(me), replay: new MaintenanceReplay(store) })
 			const announced: { readonly checkpoint: Manifest; readonly sinceMs: number }[] = []
@@ -161,7 +160,7 @@ class History {
 				else await announcement
 				announced.push({ checkpoint, sinceMs: clock.monotonicMs() })
 				if (scheduler.chance(0.03)) await scheduler.crash(me)
-				const ripe = announced.filter(({ sinceMs }) => clock.monotonicMs() - sinceMs >= graceMs).at(-1)
+				const ripe = announced.filter(({ sinceMs }) => clock.monotonicMs() - sinceMs >= this.#graceMs).at(-1)
 				if (ripe !== undefined) await this.#deleteBelow(store, ripe.checkpoint)
 			}
 		}
@@ -242,7 +241,7 @@ test('every poll and refresh shows what was acknowledged before it, in random hi
 	expect(acknowledged).toBeGreaterThan(COUNT * 5)
 })
 
-const BUGS: readonly Bug[] = ['trustForTooLong', 'deleteWithoutGrace', 'deleteUnannounced', 'pollFollowsVoidSeals']
+const BUGS: readonly Bug[] = ['trustForTooLong', 'deleteUnannounced', 'pollFollowsVoidSeals']
 
 test.each(BUGS)('the planted bug %s is found within 500 histories', async bug => {
 	const { bad } = await histories(500, 1, bug)
