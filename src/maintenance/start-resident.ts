@@ -52,7 +52,7 @@ export function residentStarter(home: ResidentHome): StartResident {
 }
 
 /** The URL of `location` for another thread; undefined when there is none. */
-export function reopenableUrl(location: string | URL | ObjectStore): string | undefined {
+function reopenableUrl(location: string | URL | ObjectStore): string | undefined {
 	if (typeof location !== 'string' && !(location instanceof URL)) return undefined
 	const url = String(location)
 	return /^memory:/i.test(url) ? undefined : url

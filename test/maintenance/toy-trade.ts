@@ -28,7 +28,7 @@ export interface ToyWork {
 }
 
 /** From this size on a toy is large. */
-export const TOY_LARGE_BYTES = 1000
+const TOY_LARGE_BYTES = 1000
 
 export class ToyWorld {
 	manifest: Manifest = { ...EMPTY_MANIFEST, writerPosition: { epoch: 1, slot: 5 } }

@@ -235,21 +235,32 @@ describe('the installed package', () => {
 			import { open } from 'isledb'
 			let started = 0
 			process.on('worker', () => started++)
-			const db = await open('file:./data/threads')
-			for (let i = 0; i < 20_000; i++) await db.put('key-' + String(i).padStart(8, '0'), 'value-'.repeat(16) + i)
+			const db = await open('file:./data/threads', { compaction: { l0Tables: 2, targetTableBytes: 1_048_576 } })
+			for (let i = 0; i < 40_000; i++) await db.put('key-' + String(i).padStart(8, '0'), 'value-'.repeat(16) + i)
 			await db.flush()
 			const last = await db.get('key-00019999')
 			const { pool } = db.stats()
+			await db.put('last', 'value')
+			await db.flush()
+			while (db.stats().maintenance.state !== 'active') await new Promise(resolve => setTimeout(resolve, 10))
+			const { maintenance } = db.stats()
 			await db.close()
-			console.log(JSON.stringify({ started, last, pool }))`
+			console.log(JSON.stringify({ started, last, pool, maintenance }))`
 		const block = { language: 'js', code, line: 0, notRun: undefined } as const
 		const result = await runBlock(block, project, { maxMs: STEP_MAX_MS })
 		expect(failureOf(result)).toBeUndefined()
 		expect(result.stderr).toBe('')
-		const seen: { started: number; last: string; pool: { kind: string; completed: number } } = JSON.parse(result.stdout)
+		const seen: {
+			readonly started: number
+			readonly last: string
+			readonly pool: { readonly kind: string; readonly completed: number }
+			readonly maintenance: { readonly requests?: unknown; readonly deaths: number }
+		} = JSON.parse(result.stdout)
 		expect(seen.last).toBe(`${'value-'.repeat(16)}19999`)
 		expect(seen.started).toBeGreaterThan(0)
 		expect(seen.pool.kind).toBe('threads')
 		expect(seen.pool.completed).toBeGreaterThan(0)
+		// Only in a thread of its own has maintenance a connection of its own.
+		expect(seen.maintenance).toMatchObject({ deaths: 0, requests: { total: { failures: 0 } } })
 	})
 })

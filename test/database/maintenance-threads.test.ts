@@ -1,0 +1,167 @@
+/** Maintenance where it really runs: a thread beside the writer, processes beside it, a directory between them. */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { seededRandom } from '../../src/host/random.ts'
+import { type Database, type DatabaseStats, open, openReader } from '../../src/index.ts'
+import { startProgram } from '../support/process.ts'
+import { scratchDirectories } from '../support/scratch-directory.ts'
+
+const scratch = scratchDirectories()
+const COMPACTOR = join(import.meta.dirname, 'fixtures/compactor.ts')
+const small = {
+	flushIntervalMs: 0,
+	inlineMaxBytes: 65_536,
+	compaction: { targetTableBytes: 1_048_576, l0Tables: 4 },
+} as const
+
+afterEach(() => {
+	vi.restoreAllMocks()
+})
+
+/** Commits tables that overwrite one another, and answers what must be there. */
+async function ingest(db: Database, tables: number, model = new Map<string, string>(), seed = 1) {
+	const random = seededRandom(seed + model.size)
+	for (let table = 0; table < tables; table++) {
+		for (let i = 0; i < 400; i++) {
+			const key = `key ${Math.floor(random.next() * 4000)}`
+			const value = Buffer.from(random.bytes(300)).toString('base64')
+			await db.put(key, value)
+			model.set(key, value)
+		}
+		await db.flush()
+	}
+	return model
+}
+
+async function rowsOf(db: { entries(): AsyncIterable<[string, string]> }): Promise<Map<string, string>> {
+	const rows = new Map<string, string>()
+	for await (const [key, value] of db.entries()) rows.set(key, value)
+	return rows
+}
+
+/** A minute and more of looking, which takes 50 µs each time. */
+const LOOKS_MAX = 2_000_000
+
+/** Turns of the event loop until `isSo`. */
+async function until(db: Database, isSo: (stats: DatabaseStats) => boolean): Promise<DatabaseStats> {
+	for (let looks = 0; looks < LOOKS_MAX; looks++) {
+		const stats = db.stats()
+		if (isSo(stats)) return stats
+		await new Promise(resolve => setImmediate(resolve))
+	}
+	throw new Error(`it did not become so: ${JSON.stringify(db.stats())}`)
+}
+
+/** Threads that were called as actors are. */
+function actorThreads(): Set<Worker> {
+	const threads = new Set<Worker>()
+	const post: unknown = Reflect.get(Worker.prototype, 'postMessage')
+	vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, ...args) {
+		const [message] = args
+		if (typeof message === 'object' && message !== null && 'path' in message) threads.add(this)
+		if (typeof post === 'function') Reflect.apply(post, this, args)
+	})
+	return threads
+}
+
+describe('in a thread of its own', () => {
+	test('a database merges what it flushes, with a connection and a pool of that thread', async () => {
+		const url = pathToFileURL(scratch()).href
+		const threads = actorThreads()
+		await using db = await open(url, small)
+		const model = await ingest(db, 24)
+		const stats = await until(db, ({ l0Weight, compactionDebtBytes }) => l0Weight < 4 && compactionDebtBytes === 0)
+		expect(threads.size).toBe(1)
+		expect(stats.maintenance).toMatchObject({ state: 'active', deaths: 0, totals: { failures: 0 } })
+		expect(stats.maintenance?.pool).toMatchObject({ kind: 'threads', deaths: 0 })
+		expect(stats.maintenance?.requests?.total.requests).toBeGreaterThan(0)
+		expect(await rowsOf(db)).toEqual(model)
+		await using reader = await openReader(url)
+		expect(await rowsOf(reader)).toEqual(model)
+	})
+
+	test('whose thread dies says so, and gets another one that claims again and goes on', async () => {
+		const url = pathToFileURL(scratch()).href
+		const threads = actorThreads()
+		await using db = await open(url, small)
+		const model = await ingest(db, 8)
+		await until(db, ({ maintenance }) => maintenance?.state === 'active')
+		for (const thread of threads) await thread.terminate()
+		const dead = await until(db, ({ maintenance }) => maintenance?.deaths === 1)
+		expect(dead.maintenance).toMatchObject({ state: 'resting', lastError: { code: 'ISLE_UNAVAILABLE' } })
+		await ingest(db, 12, model)
+		const healed = await until(db, ({ maintenance, l0Weight }) => maintenance?.state === 'active' && l0Weight < 4)
+		expect(healed.maintenance?.epoch).toBeGreaterThanOrEqual(2)
+		expect(threads.size).toBe(2)
+		expect(await rowsOf(db)).toEqual(model)
+	})
+
+	test('closes at any time, and leaves nothing running', async () => {
+		const url = pathToFileURL(scratch()).href
+		const threads = actorThreads()
+		const model = new Map<string, string>()
+		for (let session = 0; session < 4; session++) {
+			const db = await open(url, small)
+			await ingest(db, 5 + session, model, session)
+			await db.close()
+			// A thread that has ended has no number.
+			for (const thread of threads) expect(thread.threadId).toBe(-1)
+		}
+		await using db = await open(url, small)
+		expect(await rowsOf(db)).toEqual(model)
+	})
+})
+
+describe('in processes of their own', () => {
+	test('a compactor merges for a writer that is alive, which sees it', async () => {
+		const url = pathToFileURL(scratch()).href
+		await using db = await open(url, { flushIntervalMs: 0, inlineMaxBytes: 65_536, maintenance: false })
+		await using compactor = startProgram(COMPACTOR, [url, 'stand'])
+		const model = await ingest(db, 16)
+		await compactor.line('merge finished')
+		const before = db.stats().l0Tables
+		await ingest(db, 4, model)
+		expect(db.stats().l0Tables).toBeLessThanOrEqual(before + 4)
+		expect(await rowsOf(db)).toEqual(model)
+		compactor.tell('close')
+		expect(await compactor.ended).toEqual({ code: 0, signal: undefined, stderr: '' })
+		expect(compactor.lines.at(-1)).toBe('closed')
+	})
+
+	test('a second one stands by, and takes over when the first was killed with work undone', async () => {
+		const url = pathToFileURL(scratch()).href
+		await using db = await open(url, { flushIntervalMs: 0, inlineMaxBytes: 65_536, maintenance: false })
+		await using first = startProgram(COMPACTOR, [url, 'stand'])
+		const model = await ingest(db, 8)
+		await first.line('state active')
+		await first.line('merge finished')
+		await using second = startProgram(COMPACTOR, [url, 'stand'])
+		await ingest(db, 8, model)
+		first.kill('SIGKILL')
+		await first.ended
+		await ingest(db, 8, model)
+		await second.line('state active')
+		await second.line('merge finished')
+		second.tell('close')
+		expect((await second.ended).code).toBe(0)
+		expect(await rowsOf(db)).toEqual(model)
+		await using reader = await openReader(url)
+		expect(await rowsOf(reader)).toEqual(model)
+	})
+
+	test('runOnce with a deadline comes to its end in several runs, without a writer', async () => {
+		const url = pathToFileURL(scratch()).href
+		const db = await open(url, { flushIntervalMs: 0, inlineMaxBytes: 65_536, maintenance: false })
+		const model = await ingest(db, 60)
+		await db.close()
+		await using program = startProgram(COMPACTOR, [url, 'once'])
+		expect(await program.ended).toMatchObject({ code: 0, stderr: '' })
+		const runs = program.lines.filter(line => line.startsWith('run '))
+		expect(runs.at(-1)).toMatch(/ done works \d+ failures 0$/)
+		await using reader = await openReader(url)
+		expect(reader.stats().l0Tables).toBe(0)
+		expect(await rowsOf(reader)).toEqual(model)
+	})
+})
