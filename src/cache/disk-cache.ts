@@ -20,6 +20,7 @@ import {
 import type { Host } from '../host/host.ts'
 import { type FileCalls, systemFileCalls } from '../object-store/file-calls.ts'
 import { errnoOf } from '../object-store/file-errors.ts'
+import { QuickReads } from '../object-store/quick-reads.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { DiskBreaker } from './disk-breaker.ts'
 import { DiskFiller } from './disk-filler.ts'
@@ -28,6 +29,10 @@ export const DEFAULT_CACHE_DIR_MAX_BYTES: number = 1_073_741_824
 /** 1 MiB: less would not hold a handful of files. */
 export const MIN_CACHE_DIR_MAX_BYTES = 1_048_576
 
+/** For files of blocks: 64 KiB, the rest of the last block, and the header. */
+const SCRATCH_BYTES = 131_072
+/** Turns of the event loop that a read waits for its share of this thread, before it goes to the thread pool. */
+const MAX_TURNS = 8
 /** A disk that does not answer a read for so long has failed. */
 const READ_DEADLINE_MS = 2_000
 export interface DiskCacheOptions {
@@ -66,7 +71,10 @@ export async function openDiskCache(options: DiskCacheOptions): Promise<DiskCach
 	const maxBytes = options.maxBytes ?? DEFAULT_CACHE_DIR_MAX_BYTES
 	const filler = new DiskFiller(options.directory, maxBytes, options.pool, options.host)
 	await filler.prepare()
-	return new DiskCache(filler, options.calls ?? systemFileCalls, options.host)
+	const calls = options.calls ?? systemFileCalls
+	// One that is not there, or does not say, is read through the thread pool.
+	const isLocal = await calls.isLocal(filler.root).catch(() => false)
+	return new DiskCache(filler, calls, options.host, isLocal)
 }
 
 /** Indexes of parts: `count` from `first`. */
@@ -80,6 +88,9 @@ export class DiskCache {
 	readonly #calls: FileCalls
 	readonly #host: Host
 	readonly #breaker: DiskBreaker
+	readonly #isLocal: boolean
+	readonly #quick: QuickReads
+	readonly #scratch = new Uint8Array(SCRATCH_BYTES)
 	#isClosed = false
 	#hits = 0
 	#hitBytes = 0
@@ -87,11 +98,13 @@ export class DiskCache {
 	#filesDamaged = 0
 
 	/** Use `openDiskCache`. */
-	constructor(filler: DiskFiller, calls: FileCalls, host: Host) {
+	constructor(filler: DiskFiller, calls: FileCalls, host: Host, isLocal: boolean) {
 		this.#filler = filler
 		this.#calls = calls
 		this.#host = host
 		this.#breaker = new DiskBreaker(host)
+		this.#isLocal = isLocal
+		this.#quick = new QuickReads(host.clock)
 	}
 
 	/** Whether a file of `bytes` may be kept. */
@@ -106,14 +119,15 @@ export class DiskCache {
 	async read(name: CacheFileName, range: PartRange, maxBytes: number): Promise<readonly CachedPart[]> {
 		if (this.#isClosed || !this.#breaker.isClosed) return []
 		const path = cacheFilePath(name)
-		let file: Uint8Array | undefined
-		try {
-			file = await this.#readFile(`${this.#filler.root}/${path}`, maxBytes)
-			this.#breaker.succeed()
-		} catch (error) {
-			this.#breaker.fail(error)
+		const fullPath = `${this.#filler.root}/${path}`
+		let parts = this.#readNow(fullPath, name, range, maxBytes)
+		for (let turns = 0; parts === undefined && this.#isLocal && turns < MAX_TURNS; turns++) {
+			const turn = maxBytes < SCRATCH_BYTES ? this.#quick.nextTurn : undefined
+			if (turn === undefined) break
+			await turn
+			parts = this.#readNow(fullPath, name, range, maxBytes)
 		}
-		const parts = file === undefined ? [] : this.#soundParts(file, name, range, maxBytes)
+		parts ??= await this.#readLater(fullPath, name, range, maxBytes)
 		if (parts.length === 0) this.#misses++
 		else this.#filler.use(path)
 		this.#hits += parts.length
@@ -168,6 +182,35 @@ export class DiskCache {
 		const sound = wanted.filter(isSoundPart)
 		if (all === undefined || sound.length < wanted.length) this.discard(name)
 		return sound
+	}
+
+	/** In one go on this thread, by way of memory that is used again; undefined when that cannot be, or would not be quick. */
+	#readNow(path: string, name: CacheFileName, range: PartRange, maxBytes: number): readonly CachedPart[] | undefined {
+		const scratch = this.#scratch
+		if (!this.#isLocal || maxBytes >= scratch.length) return undefined
+		const startedMs = this.#quick.begin()
+		if (startedMs === undefined) return undefined
+		const bytes = this.#calls.readFileNow(path, scratch)
+		this.#quick.end(startedMs)
+		if (bytes === undefined || bytes < 0) return bytes === undefined ? undefined : []
+		const parts = this.#soundParts(scratch.subarray(0, bytes), name, range, maxBytes)
+		return parts.map(part => ({ ...part, bytes: new Uint8Array(part.bytes) }))
+	}
+
+	async #readLater(
+		path: string,
+		name: CacheFileName,
+		range: PartRange,
+		maxBytes: number,
+	): Promise<readonly CachedPart[]> {
+		try {
+			const file = await this.#readFile(path, maxBytes)
+			this.#breaker.succeed()
+			return file === undefined ? [] : this.#soundParts(file, name, range, maxBytes)
+		} catch (error) {
+			this.#breaker.fail(error)
+			return []
+		}
 	}
 
 	async #readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {

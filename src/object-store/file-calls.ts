@@ -26,6 +26,11 @@ export interface FileCalls {
 	read(fd: number, target: Uint8Array, targetOffset: number, bytes: number, position: number): Promise<number>
 	/** `read` into the whole of `target` without leaving the thread; −1 when it cannot be had so. */
 	readNow(fd: number, target: Uint8Array, position: number): number
+	/**
+	 * Opens, reads into `target` and closes without leaving the thread: the bytes read, −1 when nothing is there, undefined when
+	 * it cannot be had so.
+	 */
+	readFileNow(path: string, target: Uint8Array): number | undefined
 	/** Bytes written, possibly fewer than the pieces hold. */
 	writev(fd: number, pieces: readonly Uint8Array[]): Promise<number>
 	sync(fd: number): Promise<void>
@@ -86,6 +91,18 @@ const LOCAL_TYPES: ReadonlySet<number> = new Set([
 	0x794c7630, // overlayfs
 ])
 
+function readFileNow(path: string, target: Uint8Array): number | undefined {
+	let fd: number | undefined
+	try {
+		fd = fs.openSync(path, READ)
+		return fs.readSync(fd, target, 0, target.byteLength, 0)
+	} catch (error) {
+		return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? -1 : undefined
+	} finally {
+		if (fd !== undefined) fs.closeSync(fd)
+	}
+}
+
 export const systemFileCalls: FileCalls = {
 	openRead: path => answered(done => fs.open(path, READ, done)),
 	openNew: path => answered(done => fs.open(path, 'wx', NEW_FILE_MODE, done)),
@@ -93,6 +110,7 @@ export const systemFileCalls: FileCalls = {
 	read: (fd, target, targetOffset, bytes, position) =>
 		answered(done => fs.read(fd, target, targetOffset, bytes, position, done)),
 	readNow: (fd, target, position) => fs.readSync(fd, target, 0, target.byteLength, position),
+	readFileNow,
 	writev: (fd, pieces) => answered(done => fs.writev(fd, pieces, done)),
 	sync: fd => finished(done => fs.fsync(fd, done)),
 	status: path => answered<fs.BigIntStats>(done => fs.lstat(path, BIGINT, done)).then(fileStatus),

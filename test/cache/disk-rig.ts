@@ -26,7 +26,7 @@ export interface CachedDatabase {
 }
 
 /** The first record of a log, which says which database it is. */
-export async function putSeal(store: ObjectStore, nonce: number): Promise<void> {
+async function putSeal(store: ObjectStore, nonce: number): Promise<void> {
 	const { pieces } = encodeRecord({
 		kind: 'seal',
 		position: { epoch: 0, slot: 0 },

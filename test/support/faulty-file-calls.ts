@@ -5,7 +5,7 @@
  */
 import { type FileCalls, systemFileCalls } from '../../src/object-store/file-calls.ts'
 
-export type FileCallName = Exclude<keyof FileCalls, 'statusNow' | 'readNow'>
+export type FileCallName = Exclude<keyof FileCalls, 'statusNow' | 'readNow' | 'readFileNow'>
 
 interface FileRule {
 	readonly name: FileCallName
@@ -47,6 +47,10 @@ export class FaultyFileCalls {
 			read: (fd, target, at, bytes, position) =>
 				this.#run('read', this.#pathOf(fd), () => systemFileCalls.read(fd, target, at, bytes, position)),
 			readNow: (fd, target, position) => this.#readNow(fd, target, position),
+			readFileNow: (path, target) => {
+				const isFaulty = this.before !== undefined || this.#rules.some(rule => rule.left > 0)
+				return isFaulty ? undefined : systemFileCalls.readFileNow(path, target)
+			},
 			writev: (fd, pieces) => this.#run('writev', this.#pathOf(fd), () => systemFileCalls.writev(fd, pieces)),
 			sync: fd => this.#run('sync', this.#pathOf(fd), () => systemFileCalls.sync(fd)),
 			status: path => this.#run('status', path, () => systemFileCalls.status(path)),
