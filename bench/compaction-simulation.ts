@@ -11,6 +11,7 @@ import type { MaintenanceSettings } from '../src/maintenance/options.ts'
 import { choose } from '../src/maintenance/policy.ts'
 import { EMPTY_MANIFEST } from '../src/manifest/fold.ts'
 import type { Manifest, SortedRun, TableRef } from '../src/manifest/manifest.ts'
+import { KEY_SPACE, simulatedTable } from './simulated-table.ts'
 
 export interface SimulatedWorkload {
 	/** What is written in all, as stored. */
@@ -45,7 +46,6 @@ export interface SimulatedFigures {
 }
 
 const START_MS = 1_700_000_000_000
-const KEY_SPACE = 2 ** 48
 /** A table needs no rewrite for its size from this part of the target on, as in the executor. */
 const SMALL_PARTS = 4
 const GB = 1e9
@@ -113,7 +113,7 @@ export class CompactionSimulation {
 		this.#seq = maxSeq
 		this.#written += flushBytes
 		const [from, to] = keyCount === 0 ? [minSeq, maxSeq] : [0, KEY_SPACE - 1]
-		const table = this.#table({
+		const table = simulatedTable(`t${this.#minted++}`, {
 			from,
 			to,
 			count,
@@ -200,7 +200,16 @@ export class CompactionSimulation {
 			const { minSeq, minWriteMs } = first.meta
 			const { maxSeq, maxWriteMs } = last.meta
 			outputs.push(
-				this.#table({ from: minSeq, to: maxSeq, count, bytes, minSeq, maxSeq, minMs: minWriteMs, maxMs: maxWriteMs }),
+				simulatedTable(`t${this.#minted++}`, {
+					from: minSeq,
+					to: maxSeq,
+					count,
+					bytes,
+					minSeq,
+					maxSeq,
+					minMs: minWriteMs,
+					maxMs: maxWriteMs,
+				}),
 			)
 			this.#written += bytes
 			this.#puts++
@@ -229,7 +238,7 @@ export class CompactionSimulation {
 		const bytes = count * this.#workload.entryBytes
 		const parts = Math.max(1, Math.ceil(bytes / this.#targetBytes))
 		return Array.from({ length: parts }, (_, i) =>
-			this.#table({
+			simulatedTable(`t${this.#minted++}`, {
 				from: Math.floor((KEY_SPACE / parts) * i),
 				to: Math.floor((KEY_SPACE / parts) * (i + 1)) - 1,
 				count: count / parts,
@@ -240,39 +249,6 @@ export class CompactionSimulation {
 				maxMs,
 			}),
 		)
-	}
-
-	#table(of: {
-		readonly from: number
-		readonly to: number
-		readonly count: number
-		readonly bytes: number
-		readonly minSeq: number
-		readonly maxSeq: number
-		readonly minMs: number
-		readonly maxMs: number
-	}): TableRef {
-		const id = `t${this.#minted++}`
-		const meta = {
-			formatVersion: 1,
-			codec: 'none' as const,
-			entryCount: of.count,
-			keyCount: of.count,
-			tombstoneCount: 0,
-			blobRefCount: 0,
-			blobUses: [],
-			smallestKey: keyOf(of.from),
-			largestKey: keyOf(of.to),
-			minSeq: of.minSeq,
-			maxSeq: of.maxSeq,
-			minWriteMs: of.minMs,
-			maxWriteMs: of.maxMs,
-			maxExpiresAtMs: 0,
-			rawBytes: of.bytes,
-			storedBytes: of.bytes,
-			metaOffset: 0,
-		}
-		return { id, objectKey: id, offset: 0, meta }
 	}
 
 	#replace(remove: readonly TableRef[], add: readonly TableRef[], runId: string | undefined): void {
@@ -309,11 +285,4 @@ export class CompactionSimulation {
 		}
 		return bytes / (keyCount * entryBytes * (1 - missing))
 	}
-}
-
-/** 6 bytes, big-endian. */
-function keyOf(position: number): Uint8Array {
-	const key = Buffer.allocUnsafe(6)
-	key.writeUIntBE(Math.max(0, Math.min(KEY_SPACE - 1, position)), 0, 6)
-	return key
 }

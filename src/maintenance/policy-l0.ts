@@ -118,6 +118,6 @@ export function smallTableBytes({ targetTableBytes }: CompactionSettings): numbe
 	return targetTableBytes / 4
 }
 
-export function sortedByKey(tables: readonly TableRef[]): TableRef[] {
+function sortedByKey(tables: readonly TableRef[]): TableRef[] {
 	return tables.toSorted((a, b) => compareBytes(a.meta.smallestKey, b.meta.smallestKey))
 }

@@ -22,10 +22,10 @@ export interface ModelEntry {
 	readonly writeMs: number
 }
 
-export const ENTRY_BYTES = 64
-export const START_MS = 1_700_000_000_000
+const ENTRY_BYTES = 64
+const START_MS = 1_700_000_000_000
 
-export function keyBytes(key: number): Uint8Array {
+function keyBytes(key: number): Uint8Array {
 	return Uint8Array.of(key >>> 8, key & 255)
 }
 

@@ -186,3 +186,32 @@ test('what retention drops by age is exactly what is too old, where tables do no
 		RUNS,
 	)
 })
+
+describe('the model finds', () => {
+	const controlled = (): PolicyModel => {
+		const model = new PolicyModel(settingsOf(undefined))
+		model.commit([{ key: 1 }])
+		model.commit([{ key: 1, isTombstone: true }])
+		model.commit([{ key: 2 }])
+		return model
+	}
+
+	test('a tombstone that is dropped above what it hides', () => {
+		const model = controlled()
+		model.checkReads()
+		model.apply({ kind: 'drop', tables: model.tables.slice(1, 2), bytes: 0, why: 'wrong' })
+		expect(() => model.checkReads()).toThrow('key 1')
+	})
+
+	test('a run that stands above older entries', () => {
+		const model = controlled()
+		const wrong = { kind: 'move', tables: model.tables.slice(1, 2), runId: undefined, why: 'wrong' } as const
+		expect(() => model.apply(wrong)).toThrow('older below newer')
+	})
+
+	test('tables of a run that overlap', () => {
+		const model = controlled()
+		const wrong = { kind: 'move', tables: model.tables.slice(0, 2), runId: undefined, why: 'wrong' } as const
+		expect(() => model.apply(wrong)).toThrow('tables of a run')
+	})
+})
