@@ -13,7 +13,6 @@
 import type { BlobRef } from '../blob/blob-ref.ts'
 import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
-import type { Host } from '../host/host.ts'
 import { claimLog } from '../log/claim.ts'
 import type { LogOwner } from '../log/log-owner.ts'
 import type { LogPosition } from '../log/log-position.ts'
@@ -23,10 +22,8 @@ import type { EditRecord } from '../manifest/edit.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestReplay } from '../manifest/manifest-replay.ts'
 import { assertPrefixIsFree } from '../manifest/prefix-check.ts'
-import type { Memtable } from '../memtable/memtable.ts'
-import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import type { RequestOptions } from '../object-store/object-store.ts'
 import { probeStore } from '../object-store/store-probe.ts'
-import type { JobPool } from '../runtime/job-pool.ts'
 import { KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../sst/entry.ts'
 import { insertBatch } from './batch-insertion.ts'
 import { BlobPacker } from './blob-packer.ts'
@@ -40,26 +37,13 @@ import { reportStall } from './stall.ts'
 import { TurnYield } from './turn-yield.ts'
 import { checkKey, checkValue, ttlOption, WriteBatch } from './write-batch.ts'
 import { WriteBuffer } from './write-buffer.ts'
+import type { WriterComponents, WriterView } from './writer-parts.ts'
 import { WriterState } from './writer-state.ts'
 import type { WriterStats } from './writer-stats.ts'
 
 export type { WriteOptions } from './options.ts'
+export type { WriterComponents } from './writer-parts.ts'
 export type { WriterStats } from './writer-stats.ts'
-
-export interface WriterComponents {
-	/** Of the database (its prefix taken off), with retries for what is idempotent. */
-	readonly store: ObjectStore
-	readonly pool: JobPool
-	readonly host: Host
-}
-
-/** What a read of this process sees; `release` it when a scan or snapshot is done. */
-export interface WriterView {
-	readonly manifest: Manifest
-	/** Newest first. */
-	readonly memtables: readonly Memtable[]
-	readonly maxSeq: number
-}
 
 interface Claimed {
 	readonly owner: LogOwner
