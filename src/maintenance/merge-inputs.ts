@@ -146,7 +146,7 @@ export class MergeInputs {
 }
 
 /** Names an input in the errors of a job. */
-export function whereOf(ref: TableRef): string {
+function whereOf(ref: TableRef): string {
 	return `${ref.objectKey} (table ${ref.id})`
 }
 

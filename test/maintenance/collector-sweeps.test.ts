@@ -3,7 +3,7 @@ import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { auditStore } from '../support/store-audit.ts'
 import { everything, executing, mergeOf, Rig, settleStore } from './rig.ts'
-import { collectAll, commitSome, merged } from './rig-histories.ts'
+import { collectAll, commitSome, expectClean, merged, rows } from './rig-histories.ts'
 
 const MINUTE = 60_000
 const GRACE = 15 * MINUTE
@@ -73,6 +73,22 @@ describe('orphans', () => {
 		await rig.host.clock.advance(GRACE)
 		await collectAll(crew)
 		expect(faulty.count('list', /^(sst|blobs)/)).toBe(listed)
+	})
+
+	test('are not what a merge that was put off has made: it is resumed with them', async () => {
+		const rig = new Rig()
+		for (const tag of ['a', 'b', 'c']) await rig.commit(rows(0, 200, tag), 'object')
+		const first = await rig.hire()
+		let ranges = 0
+		await first.executor.execute(everything(first), executing({ isOver: () => ++ranges > 4 }))
+		const crew = await rig.hire()
+		const made = crew.owner.manifest.pendingMerges[0]?.outputs.map(table => table.objectKey) ?? []
+		expect(made.length).toBeGreaterThan(1)
+		await settleStore(crew)
+		expect(crew.owner.manifest.sweptMaintenanceEpoch).toBe(1)
+		expect(await rig.keys('sst/m1-')).toEqual(made.toSorted())
+		await crew.executor.execute(everything(crew), executing())
+		await expectClean(rig, crew)
 	})
 
 	test('that arrive late, from a writer that was fenced, go with their epoch', async () => {

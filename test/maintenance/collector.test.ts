@@ -46,6 +46,21 @@ describe('what was removed', () => {
 		expect(await rig.rows()).toEqual(rig.expected())
 	})
 
+	test('in a record of the log stays for the grace period after the floor has passed it', async () => {
+		const { rig, crew } = await merged({ gracePeriodMs: GRACE })
+		await crew.owner.checkpoint()
+		await rig.host.clock.advance(GRACE)
+		const next = await rig.hire()
+		await collectAll(next)
+		expect(await rig.keys('sst/w')).toEqual([])
+		// The floor has moved only now: a tail that began before it may still read the record.
+		const record = 'log/0000000000000001/0000000000000001'
+		expect(await rig.keys(record)).toEqual([record])
+		await rig.host.clock.advance(GRACE)
+		await collectAll(next)
+		expect(await rig.keys(record)).toEqual([])
+	})
+
 	test('stays when they show that it has not', async () => {
 		const { rig, crew } = await merged({ gracePeriodMs: GRACE })
 		await crew.collector.collect()
@@ -86,13 +101,54 @@ describe('what was removed', () => {
 		await commitSome(rig, 'd')
 		await crew.owner.follow()
 		await crew.executor.execute(everything(crew), executing())
-		await rig.host.clock.advance(10 * MINUTE)
+		await rig.host.clock.advance(5 * MINUTE)
+		await commitSome(rig, 'e')
+		await crew.owner.follow()
 		await crew.owner.checkpoint()
 		// Its removal is older than retention, the mark behind it is not: a tail from the floor reads it.
-		await rig.host.clock.advance(HOUR - 10 * MINUTE - 1)
+		await rig.host.clock.advance(HOUR - 3 * MINUTE)
 		await collectAll(crew)
 		expect(await rig.keys('sst/w1-3')).toEqual(['sst/w1-3'])
 		expect(crew.owner.manifest.changeFloor).toEqual({ epoch: 1, slot: 3 })
+		await rig.host.clock.advance(3 * MINUTE)
+		await collectAll(crew)
+		expect(await rig.keys('sst/w1-3')).toEqual([])
+	})
+
+	test('late stays for change retention from then on, however old its commit is', async () => {
+		const rig = new Rig({ changeRetentionMs: HOUR })
+		await commitSome(rig, 'a')
+		await rig.host.clock.advance(2 * HOUR)
+		await commitSome(rig, 'b')
+		await rig.host.clock.advance(59 * MINUTE)
+		const crew = await rig.hire()
+		await crew.executor.execute(everything(crew), executing())
+		await crew.owner.checkpoint()
+		await rig.host.clock.advance(MINUTE)
+		await collectAll(crew)
+		expect(crew.owner.manifest.changeFloor).toEqual({ epoch: 1, slot: 2 })
+		expect(await rig.keys('sst/w')).toHaveLength(2)
+		await rig.host.clock.advance(59 * MINUTE)
+		await collectAll(crew)
+		expect(await rig.keys('sst/w')).toEqual([])
+	})
+
+	test('stays when the checkpoint whose grace period has passed is an earlier one', async () => {
+		const { rig, crew } = await merged({ gracePeriodMs: GRACE })
+		await crew.owner.checkpoint()
+		await collectAll(crew)
+		await rig.host.clock.advance(MINUTE)
+		await commitSome(rig, 'd')
+		await crew.owner.follow()
+		await crew.executor.execute(everything(crew), executing())
+		await crew.owner.checkpoint()
+		await collectAll(crew)
+		await rig.host.clock.advance(GRACE - MINUTE)
+		await collectAll(crew)
+		expect(await rig.keys('sst/w')).toEqual(['sst/w1-3'])
+		await rig.host.clock.advance(MINUTE)
+		await collectAll(crew)
+		expect(await rig.keys('sst/w')).toEqual([])
 	})
 
 	test('is not told old by a clock that is wrong', async () => {

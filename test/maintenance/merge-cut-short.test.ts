@@ -34,6 +34,21 @@ describe('a merge that is cut short', () => {
 		await expectClean(rig, second)
 	})
 
+	test('keeps the tables that had passed by reference before it stopped', async () => {
+		const rig = new Rig()
+		await rig.commit(rows(0, 20, 'alone'), 'object')
+		await rig.commit(rows(100, 150, 'a'), 'object')
+		await rig.commit(rows(150, 150, 'b'), 'object')
+		const first = await rig.hire()
+		let ranges = 0
+		const paused = await first.executor.execute(everything(first), executing({ isOver: () => ++ranges > 3 }))
+		expect(paused).toMatchObject({ kind: 'paused', tablesPassed: 1 })
+		const second = await rig.hire()
+		expect((await second.executor.execute(everything(second), executing())).kind).toBe('done')
+		expect((await rig.manifest()).runs[0]?.tables[0]?.id).toBe('w1-0')
+		await expectClean(rig, second)
+	})
+
 	test('by an abort ends at once, records what is done, and deletes the rest', async () => {
 		const rig = await large()
 		const faulty = new FaultyStore(rig.store)
