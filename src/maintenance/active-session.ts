@@ -16,6 +16,7 @@ import type { LogPosition } from '../log/log-position.ts'
 import type { OwnedLog, PlannedWork, WorkDesk, WorkOutcome } from './maintainer-parts.ts'
 import { Backoff, isTransientTrouble } from './maintenance-backoff.ts'
 import { type MaintenanceEvent, reportedError, type WorkEvent } from './maintenance-event.ts'
+import { type Running, type RunningWork, shownRunning, workEvent } from './running-work.ts'
 import { SetAside } from './set-aside.ts'
 import { addTotals, NO_TOTALS, type WorkTotals } from './work-totals.ts'
 
@@ -32,30 +33,11 @@ export interface ActiveSessionOptions {
 	readonly onWake: () => void
 }
 
-/** A work under way, as `stats` shows it. */
-export interface RunningWork {
-	readonly id: number
-	readonly work: PlannedWork['kind']
-	readonly why: string
-	readonly tables: number
-	readonly bytesTotal: number
-	readonly bytesDone: number
-	readonly startedMs: number
-}
-
 export interface SessionStep {
 	/** Nothing runs and nothing is due. */
 	readonly isQuiet: boolean
 	/** When time alone changes that. */
 	readonly lookAgainInMs: number | undefined
-}
-
-interface Running {
-	readonly id: number
-	readonly work: PlannedWork
-	readonly startedMs: number
-	bytesDone: number
-	ended: Promise<void>
 }
 
 /** A policy that chose for ever would keep the thread. */
@@ -96,15 +78,7 @@ export class ActiveSession {
 	}
 
 	get running(): readonly RunningWork[] {
-		return [...this.#running.values()].map(({ id, work, startedMs, bytesDone }) => ({
-			id,
-			work: work.kind,
-			why: work.why,
-			tables: work.tables.length,
-			bytesTotal: work.bytes,
-			bytesDone,
-			startedMs,
-		}))
+		return [...this.#running.values()].map(shownRunning)
 	}
 
 	/** What was removed from `position` on is still read. */
@@ -293,19 +267,7 @@ export class ActiveSession {
 	}
 
 	#tell(running: Running, kind: WorkEvent['kind'], bytesWritten: number, error?: unknown): void {
-		const { work, id, bytesDone, startedMs } = running
-		this.#options.onEvent({
-			channel: work.kind === 'drop' ? 'isledb:retention' : 'isledb:compaction',
-			kind,
-			id,
-			work: work.kind,
-			why: work.why,
-			tables: work.tables.length,
-			bytesTotal: work.bytes,
-			bytesDone,
-			bytesWritten,
-			durationMs: this.#options.host.clock.monotonicMs() - startedMs,
-			error: error === undefined ? undefined : reportedError(error),
-		})
+		const durationMs = this.#options.host.clock.monotonicMs() - running.startedMs
+		this.#options.onEvent(workEvent(running, { kind, bytesWritten, durationMs, error }))
 	}
 }

@@ -2,9 +2,9 @@
 import type { Host } from '../host/host.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { MaintainerNote } from '../manifest/manifest.ts'
-import type { RunningWork } from './active-session.ts'
 import type { MaintenanceTrade } from './maintainer-parts.ts'
 import type { MaintainerState, MaintenanceEvent, ReportedError } from './maintenance-event.ts'
+import type { RunningWork } from './running-work.ts'
 import type { WorkTotals } from './work-totals.ts'
 
 /** When a maintainer does what; plain data. */

@@ -252,7 +252,8 @@ async function enveloped(result: Promise<unknown>): Promise<Envelope> {
 function endpointOf(port: Worker | MessagePort): Endpoint {
 	const listeners = new WeakMap<object, (data: unknown) => void>()
 	return {
-		postMessage: (message, moved) => port.postMessage(message, moved),
+		// Comlink's types are a browser's; what is moved here are ArrayBuffers.
+		postMessage: (message, moved) => port.postMessage(message, moved as ArrayBuffer[] | undefined),
 		addEventListener(_type, listener) {
 			const onMessage = (data: unknown): void => {
 				if (typeof listener === 'function') listener({ data } as MessageEvent)

@@ -236,11 +236,11 @@ describe('the installed package', () => {
 			let started = 0
 			process.on('worker', () => started++)
 			const db = await open('file:./data/threads', { compaction: { l0Tables: 2, targetTableBytes: 1_048_576 } })
-			for (let i = 0; i < 40_000; i++) await db.put('key-' + String(i).padStart(8, '0'), 'value-'.repeat(16) + i)
+			for (let i = 0; i < 20_000; i++) await db.put('key-' + String(i).padStart(8, '0'), 'value-'.repeat(16) + i)
 			await db.flush()
 			const last = await db.get('key-00019999')
 			const { pool } = db.stats()
-			await db.put('last', 'value')
+			for (let i = 0; i < 20_000; i++) await db.put('key-' + String(i).padStart(8, '0'), 'another-'.repeat(16) + i)
 			await db.flush()
 			while (db.stats().maintenance.state !== 'active') await new Promise(resolve => setTimeout(resolve, 10))
 			const { maintenance } = db.stats()
