@@ -14,16 +14,20 @@ import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceS
 import { corrupt, IsleError, invariant } from './errors.ts'
 import { MAINTENANCE_OPTION_NAMES, type MaintenanceOptions, maintenanceSettings } from './maintenance/options.ts'
 import type { LoadedCommit } from './manifest/commit.ts'
-import { openWriterLog } from './manifest/database-logs.ts'
+import { DatabaseLogs } from './manifest/database-logs.ts'
 import { type Manifest, storedBytesOf } from './manifest/manifest.ts'
+import { loadManifest } from './manifest/manifest-replay.ts'
 import type { RequestSnapshot } from './object-store/counting-store.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { BlobReader } from './reader/blob-reader.ts'
+import { OpenSnapshots } from './reader/open-snapshots.ts'
 import { type ReaderOptions, readerSettings } from './reader/options.ts'
-import { ReadCore, type ViewProvider } from './reader/read-core.ts'
+import type { Pin, PinOptions } from './reader/pin.ts'
+import { type PinInfo, Pins } from './reader/pins.ts'
+import { ReadCore, type ReadOptions, type ViewProvider } from './reader/read-core.ts'
 import { ReadMethods } from './reader/read-methods.ts'
 import type { ReadView } from './reader/read-view.ts'
-import { Snapshot } from './reader/snapshot.ts'
+import type { Snapshot } from './reader/snapshot.ts'
 import type { JobPoolStats } from './runtime/job-pool.ts'
 import type { Change } from './tail/change.ts'
 import type { Changes } from './tail/change-iterator.ts'
@@ -32,6 +36,7 @@ import type { Observable } from './tail/observable.ts'
 import { RecentCommits } from './tail/recent-commits.ts'
 import type { TailOptions } from './tail/tail-options.ts'
 import { createTails, type TailConsumeOptions, type Tails } from './tail/tails.ts'
+import { type PastPoint, TimeTravel } from './time-travel.ts'
 import { blobPackKey } from './writer/blob-packer.ts'
 import {
 	type Batch,
@@ -104,7 +109,9 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	readonly #writer: DatabaseWriter<Key, Value>
 	readonly #tails: Tails<Key, Value>
 	readonly #maintenance: DatabaseMaintenance
-	readonly #snapshots = new Set<Snapshot<Key, Value>>()
+	readonly #snapshots: OpenSnapshots<Key, Value>
+	readonly #pins: Pins<Key, Value>
+	readonly #past: TimeTravel<Key, Value>
 	#closed: Promise<void> | undefined
 
 	/** Takes over `parts`: it closes them. Use `open`. @internal */
@@ -124,8 +131,32 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			nowMs: () => host.clock.nowMs(),
 			renew: (gone, cause, signal) => this.#renew(gone, cause, signal),
 		}
+		this.#snapshots = new OpenSnapshots(this.core, () => this.#maintenance.noteRelease())
+		const logs = new DatabaseLogs(store)
+		this.#pins = new Pins(
+			{ store, host },
+			{
+				pinnable: async request => {
+					await this.flush(request)
+					return writer.manifest
+				},
+				// Not by the writer's own view: whoever was fenced without knowing it would miss what was removed since.
+				refreshed: request => loadManifest(logs, undefined, request),
+			},
+			this.#snapshots,
+		)
+		this.#past = new TimeTravel({
+			log: logs.writer,
+			host,
+			snapshots: this.#snapshots,
+			current: () => this.views.view().manifest,
+			refreshed: async ({ signal }) => {
+				await this.#maintenance.followEdits(signal)
+				return writer.manifest
+			},
+		})
 		this.#tails = createTails<Key, Value>({
-			log: openWriterLog(store),
+			log: logs.writer,
 			source: writer,
 			recent: new RecentCommits(),
 			tables: source,
@@ -183,13 +214,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 
 	/** What is accepted now, pinned in memory: reads of it repeat, whatever is written later. Close it when done. */
 	snapshot(): Snapshot<Key, Value> {
-		const view = this.views.view()
-		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), this.views, gone => {
-			this.#snapshots.delete(gone)
-			this.#maintenance.noteRelease()
-		})
-		this.#snapshots.add(snapshot)
-		return snapshot
+		return this.#snapshots.open(this.views.view(), this.views.nowMs(), this.views)
 	}
 
 	/**
@@ -218,6 +243,55 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** Handles every change at least once, and resumes from the cursor that the checkpoint saved. */
 	consume(options: TailConsumeOptions<Key, Value>): Consumption<Key, Value> {
 		return this.#tails.consume(options)
+	}
+
+	/**
+	 * Keeps the state of this moment, flushed first, on the store under `name` until it is released or expires, whatever becomes
+	 * of this process: nothing that it needs is collected meanwhile. One PUT, and what opening a
+	 * reader costs, beside the flush.
+	 * @throws TypeError, RangeError; ISLE_DENIED where this process may not write; ISLE_UNAVAILABLE; the signal's reason.
+	 */
+	async pin(name: string, options: PinOptions = {}): Promise<Pin<Key, Value>> {
+		this.views.view()
+		return await this.#pins.pin(name, options)
+	}
+
+	/** All pins of the database, in no order. One LIST, and one GET for each. */
+	async pins(options: ReadOptions = {}): Promise<PinInfo[]> {
+		this.views.view()
+		return await this.#pins.list(options)
+	}
+
+	/**
+	 * Opens a pin that was made here or elsewhere: the newest of that name, or the one with that id. One LIST and one GET for
+	 * each pin; one GET by id. @throws ISLE_NOT_FOUND; ISLE_EXPIRED when it has expired; ISLE_CORRUPT.
+	 */
+	async openPin(name: string, options: ReadOptions = {}): Promise<Pin<Key, Value>> {
+		this.views.view()
+		return await this.#pins.open(name, options)
+	}
+
+	/** Ends every pin of that name, or the one with that id; answers how many there were. Costs as `pins`, and one DELETE each. */
+	async releasePin(name: string, options: ReadOptions = {}): Promise<number> {
+		this.views.view()
+		return await this.#pins.release(name, options)
+	}
+
+	/**
+	 * The state at a point of the past, as a snapshot to close when done: right after the change of a cursor, at a position
+	 * that `flush` returned, or with everything committed at or before a time. Entries are seen as of then: what has expired
+	 * since is there. Reaches back as far as changes are retained (`changeRetentionMs`); one LIST, one GET and the log since
+	 * the checkpoint before it; about log2(commits) GETs more for a time.
+	 * @throws ISLE_EXPIRED with `details.earliest` (a cursor) and `details.earliestMs`; ISLE_UNAVAILABLE for a point that the
+	 * log does not reach; TypeError, RangeError; the signal's reason.
+	 */
+	async at(point: PastPoint, options: ReadOptions = {}): Promise<Snapshot<Key, Value>> {
+		return await this.#past.at(point, options)
+	}
+
+	/** When the change of a cursor, or the newest commit before a position, was committed. At most two GETs, as a rule. @throws as `at`. */
+	async timeOf(point: string, options: ReadOptions = {}): Promise<number> {
+		return await this.#past.timeOf(point, options)
 	}
 
 	stats(): DatabaseStats {
@@ -253,17 +327,13 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	async #close(): Promise<void> {
 		this.#tails.close()
 		await this.core.close()
-		for (const snapshot of this.#snapshots) await snapshot.close()
+		await this.#snapshots.closeAll()
 		await this.#maintenance.close()
 		await this.#writer.close()
 	}
 
 	#heldManifests(): Manifest[] {
-		return [
-			...this.core.heldManifests(),
-			...this.#tails.heldManifests(),
-			...[...this.#snapshots].map(snapshot => snapshot.manifest),
-		]
+		return [...this.core.heldManifests(), ...this.#tails.heldManifests(), ...this.#snapshots.manifests()]
 	}
 
 	/** An object of `gone` is missing: an edit may have replaced it; the newest state may not miss any. */

@@ -43,6 +43,12 @@ export interface ManifestFollowerOptions {
 	onLoaded?(loaded: LoadedCommit): void
 }
 
+/** A moment by both clocks of a host. */
+export interface CaughtUp {
+	readonly monotonicMs: number
+	readonly wallMs: number
+}
+
 export type ManifestListener = (manifest: Manifest) => void
 
 export class ManifestFollower {
@@ -59,11 +65,12 @@ export class ManifestFollower {
 	#confirmedMs: number
 	/** When the maintenance log was read last. */
 	#maintenanceMs: number
+	#caughtUp: CaughtUp
 	#expectsEdits = false
 	#running: Promise<void> | undefined
 	#next: Promise<void> | undefined
 
-	private constructor(logs: DatabaseLogs, options: ManifestFollowerOptions, manifest: Manifest, confirmedMs: number) {
+	private constructor(logs: DatabaseLogs, options: ManifestFollowerOptions, manifest: Manifest, opened: CaughtUp) {
 		this.#logs = logs
 		this.#host = options.host
 		this.#gracePeriodMs = options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS
@@ -71,21 +78,27 @@ export class ManifestFollower {
 		this.#onLoaded = loaded => options.onLoaded?.(loaded)
 		this.#manifest = manifest
 		this.#owners = { writer: undefined, maintenance: undefined }
-		this.#confirmedMs = confirmedMs
-		this.#maintenanceMs = confirmedMs
+		this.#confirmedMs = opened.monotonicMs
+		this.#maintenanceMs = opened.monotonicMs
+		this.#caughtUp = opened
 	}
 
 	/** Opens the newest checkpoint and reads the logs behind it. A prefix without a database is an empty manifest. */
 	static async open(options: ManifestFollowerOptions, request: RequestOptions = {}): Promise<ManifestFollower> {
 		const logs = new DatabaseLogs(options.store)
-		const beganMs = options.host.clock.monotonicMs()
+		const began = momentOf(options.host)
 		const manifest = await loadManifest(logs, loaded => options.onLoaded?.(loaded), request)
 		if (comparePositions(manifest.writerPosition, LOG_START) === 0) await assertPrefixIsFree(options.store, request)
-		return new ManifestFollower(logs, options, manifest, beganMs)
+		return new ManifestFollower(logs, options, manifest, began)
 	}
 
 	get manifest(): Manifest {
 		return this.#manifest
+	}
+
+	/** When the last read of the log that succeeded began: all that was acknowledged before then is in `manifest`. */
+	get caughtUp(): CaughtUp {
+		return this.#caughtUp
 	}
 
 	/** The writer log. */
@@ -137,7 +150,8 @@ export class ManifestFollower {
 	async #advance(isStrong: boolean): Promise<void> {
 		const before = this.#manifest
 		const reading = new LogsReading(this.#logs, before, this.#owners, this.#onLoaded)
-		const beganMs = this.#host.clock.monotonicMs()
+		const began = momentOf(this.#host)
+		const beganMs = began.monotonicMs
 		const isDue = beganMs - this.#maintenanceMs >= this.#maintenancePollMs
 		await reading.read(isStrong || isDue || this.#expectsEdits || this.#isStale(beganMs))
 		const nowMs = this.#host.clock.monotonicMs()
@@ -147,6 +161,7 @@ export class ManifestFollower {
 			if (!(await this.#confirm(reading))) return
 		}
 		this.#owners = reading.owners
+		this.#caughtUp = began
 		if (reading.hasMaintenance) {
 			this.#maintenanceMs = beganMs
 			this.#expectsEdits = false
@@ -179,10 +194,11 @@ export class ManifestFollower {
 
 	/** What was read is older than a checkpoint: start from that one. */
 	async #reopen(): Promise<void> {
-		const beganMs = this.#host.clock.monotonicMs()
+		const began = momentOf(this.#host)
 		const manifest = await loadManifest(this.#logs, this.#onLoaded)
-		this.#confirmedMs = beganMs
-		this.#maintenanceMs = beganMs
+		this.#confirmedMs = began.monotonicMs
+		this.#maintenanceMs = began.monotonicMs
+		this.#caughtUp = began
 		this.#owners = { writer: undefined, maintenance: undefined }
 		this.#publish(manifest)
 	}
@@ -191,4 +207,8 @@ export class ManifestFollower {
 		this.#manifest = manifest
 		for (const listener of this.#listeners) listener(manifest)
 	}
+}
+
+function momentOf({ clock }: Host): CaughtUp {
+	return { monotonicMs: clock.monotonicMs(), wallMs: clock.nowMs() }
 }

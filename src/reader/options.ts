@@ -3,6 +3,7 @@ import { describe, integerOption } from '../arguments.ts'
 import { type Encoding, type Transcoder, transcoderOf } from '../bytes/encoding.ts'
 import { DEFAULT_CACHE_DIR_MAX_BYTES, MIN_CACHE_DIR_MAX_BYTES } from '../cache/disk-cache.ts'
 import { DEFAULT_BLOCK_CACHE_BYTES, DEFAULT_TABLE_CACHE_BYTES } from '../cache/table-source.ts'
+import { stalenessOption } from './freshness.ts'
 
 export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'> {
 	/** Type and form of keys. Default 'utf8': strings. */
@@ -14,6 +15,11 @@ export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncod
 	 * 0: only by `refresh` and `atLeast`. The timer does not keep the process alive.
 	 */
 	readonly refreshIntervalMs?: number | undefined
+	/**
+	 * No read sees a view that is older than so many milliseconds: it polls first where it is. Default Infinity: any view will
+	 * do. @see FreshReadOptions for a bound of one read.
+	 */
+	readonly maxStalenessMs?: number | undefined
 	/** Memory for decoded blocks. Default 64 MiB; 0 to 1 TiB. */
 	readonly blockCacheBytes?: number | undefined
 	/** Memory for the filters and indexes of open tables. Default 64 MiB; 0 to 1 TiB. */
@@ -34,6 +40,7 @@ export interface ReaderSettings {
 	readonly keys: Transcoder<unknown>
 	readonly values: Transcoder<unknown>
 	readonly refreshIntervalMs: number
+	readonly maxStalenessMs: number
 	readonly blockCacheBytes: number
 	readonly tableCacheBytes: number
 	readonly cacheDir: string | undefined
@@ -55,6 +62,7 @@ export function readerSettings(options: ReaderOptions<Encoding, Encoding>): Read
 		keys: transcoderOf(options.keyEncoding ?? 'utf8', 'keyEncoding'),
 		values: transcoderOf(options.valueEncoding ?? 'utf8', 'valueEncoding'),
 		refreshIntervalMs: integerOption('refreshIntervalMs', options.refreshIntervalMs, 1000, 0, INTERVAL_MAX_MS),
+		maxStalenessMs: stalenessOption(options.maxStalenessMs, Number.POSITIVE_INFINITY),
 		blockCacheBytes: integerOption(
 			'blockCacheBytes',
 			options.blockCacheBytes,

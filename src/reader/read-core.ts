@@ -9,6 +9,7 @@
 import type { Encodable, Transcoder } from '../bytes/encoding.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import { IsleError, isIsleError } from '../errors.ts'
+import { abortable } from '../host/abortable.ts'
 import type { Host } from '../host/host.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
@@ -186,16 +187,17 @@ export class ReadCore<Key, Value> {
 		})
 	}
 
-	entries(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<[Key, Value]> {
-		return this.#scan(views, range, 'entries')
+	/** Of this and the two below: where `ready` is given the view is that of the moment when it resolves. */
+	entries(views: ViewProvider, range: RangeOptions<Encodable<Key>>, ready?: Promise<void>): Scan<[Key, Value]> {
+		return this.#scan(views, range, 'entries', ready)
 	}
 
-	keysOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<Key> {
-		return this.#scan(views, range, 'keys')
+	keysOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>, ready?: Promise<void>): Scan<Key> {
+		return this.#scan(views, range, 'keys', ready)
 	}
 
-	valuesOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>): Scan<Value> {
-		return this.#scan(views, range, 'values')
+	valuesOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>, ready?: Promise<void>): Scan<Value> {
+		return this.#scan(views, range, 'values', ready)
 	}
 
 	/**
@@ -288,9 +290,17 @@ export class ReadCore<Key, Value> {
 		})
 	}
 
-	#scan<Row>(views: ViewProvider, range: RangeOptions<Encodable<Key>>, shape: RowShape): Scan<Row> {
+	#scan<Row>(
+		views: ViewProvider,
+		range: RangeOptions<Encodable<Key>>,
+		shape: RowShape,
+		ready: Promise<void> | undefined,
+	): Scan<Row> {
 		const parsed = parseRange(range, this.#keyEncoder)
-		const view = views.view()
+		// Filled in when it is ready, before anything of it is read.
+		const view = ready === undefined ? views.view() : { ...views.view() }
+		let waiting = ready
+		ready?.catch(() => undefined)
 		const nowMs = views.nowMs()
 		const { clock } = this.#options.host
 		const host: ScanHost = {
@@ -304,7 +314,14 @@ export class ReadCore<Key, Value> {
 			onRelease: scan => {
 				if (this.#scans.delete(scan)) this.onRelease()
 			},
-			openMerge: (of, part, remaining, signal) => this.openMerge(of, part, nowMs, remaining, signal),
+			openMerge: (of, part, remaining, signal) => {
+				if (waiting === undefined) return this.openMerge(of, part, nowMs, remaining, signal)
+				return abortable(waiting, signal).then(() => {
+					if (waiting !== undefined) Object.assign(view, views.view())
+					waiting = undefined
+					return this.openMerge(view, part, nowMs, remaining, signal)
+				})
+			},
 		}
 		return new Scan<Row>(host, view, parsed, range.signal)
 	}

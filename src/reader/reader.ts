@@ -12,23 +12,19 @@ import type { CacheStats } from '../cache/byte-cache.ts'
 import type { DiskCacheStats } from '../cache/disk-cache.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
-import { sleep } from '../host/clock.ts'
-import { comparePositions } from '../log/log-position.ts'
-import { decodePosition, encodePosition } from '../log/log-position-codec.ts'
+import { encodePosition } from '../log/log-position-codec.ts'
 import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { BlobReader } from './blob-reader.ts'
+import { Freshness, type FreshRangeOptions, type FreshReadOptions } from './freshness.ts'
+import { OpenSnapshots } from './open-snapshots.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './read-core.ts'
 import { ReadMethods } from './read-methods.ts'
 import { type ReadView, viewOf } from './read-view.ts'
 import { type OpenReaderOptions, openReaderParts, type ReaderParts } from './reader-parts.ts'
 import { Refresher } from './refresher.ts'
-import { Snapshot } from './snapshot.ts'
-
-export interface FreshReadOptions extends ReadOptions {
-	/** The read sees at least what stood before this position, which `flush` returned: the view is refreshed until it does. */
-	readonly atLeast?: string | undefined
-}
+import type { Scan } from './scan.ts'
+import type { Snapshot } from './snapshot.ts'
 
 export interface ReaderStats {
 	/** Where the view stands, as a position for `atLeast`. */
@@ -52,11 +48,6 @@ export interface ReaderStats {
 	readonly refreshFailures: number
 	readonly refreshError: unknown
 }
-
-/** `atLeast` asks this often for a commit that is not there yet, in milliseconds. */
-const AT_LEAST_PAUSE_MS = 20
-/** And gives up after this long: the position is then taken for one of another database. */
-const AT_LEAST_BUDGET_MS = 30_000
 
 /**
  * Opens a database for reading. Where none is yet, the reader is empty and sees it once a writer has come.
@@ -82,7 +73,9 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	readonly #parts: ReaderParts
 	readonly #refresher: Refresher | undefined
 	readonly #closing = new AbortController()
-	readonly #snapshots = new Set<Snapshot<Key, Value>>()
+	/** @internal */
+	protected readonly snapshots: OpenSnapshots<Key, Value>
+	readonly #freshness: Freshness
 	#view: ReadView
 	#closed: Promise<void> | undefined
 
@@ -94,6 +87,8 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		this.#view = viewOf(follower.manifest)
 		const blobs = new BlobReader({ store })
 		this.core = new ReadCore({ source, blobs, pool, host, keys: settings.keys, values: settings.values })
+		this.snapshots = new OpenSnapshots(this.core)
+		this.#freshness = new Freshness(follower, host, settings.maxStalenessMs)
 		follower.onChange(manifest => {
 			this.#view = viewOf(manifest)
 		})
@@ -112,18 +107,31 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	}
 
 	override get(key: Encodable<Key>, options?: FreshReadOptions): Promise<Value | undefined> {
-		if (options?.atLeast === undefined) return super.get(key, options)
-		return this.#reach(options).then(() => super.get(key, options))
+		return this.#read(options, () => super.get(key, options))
 	}
 
 	override getMany(keys: readonly Encodable<Key>[], options?: FreshReadOptions): Promise<(Value | undefined)[]> {
-		if (options?.atLeast === undefined) return super.getMany(keys, options)
-		return this.#reach(options).then(() => super.getMany(keys, options))
+		return this.#read(options, () => super.getMany(keys, options))
 	}
 
 	override has(key: Encodable<Key>, options?: FreshReadOptions): Promise<boolean> {
-		if (options?.atLeast === undefined) return super.has(key, options)
-		return this.#reach(options).then(() => super.has(key, options))
+		return this.#read(options, () => super.has(key, options))
+	}
+
+	override getStream(key: Encodable<Key>, options?: FreshReadOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
+		return this.#read(options, () => super.getStream(key, options))
+	}
+
+	override entries(range: FreshRangeOptions<Encodable<Key>> = {}): Scan<[Key, Value]> {
+		return this.core.entries(this.views, range, this.#ready(range))
+	}
+
+	override keys(range: FreshRangeOptions<Encodable<Key>> = {}): Scan<Key> {
+		return this.core.keysOf(this.views, range, this.#ready(range))
+	}
+
+	override values(range: FreshRangeOptions<Encodable<Key>> = {}): Scan<Value> {
+		return this.core.valuesOf(this.views, range, this.#ready(range))
 	}
 
 	/** Brings the view up to every commit that was acknowledged before this call. @throws ISLE_UNAVAILABLE, ISLE_CLOSED. */
@@ -135,10 +143,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 
 	/** The present view, pinned: close it when done. */
 	snapshot(): Snapshot<Key, Value> {
-		const view = this.views.view()
-		const snapshot = new Snapshot(this.core, view, this.views.nowMs(), this.views, gone => this.#snapshots.delete(gone))
-		this.#snapshots.add(snapshot)
-		return snapshot
+		return this.snapshots.open(this.views.view(), this.views.nowMs(), this.views)
 	}
 
 	stats(): ReaderStats {
@@ -158,7 +163,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 			diskCache: disk,
 			offeredBytes,
 			openIterators: this.core.openScans,
-			openSnapshots: this.#snapshots.size,
+			openSnapshots: this.snapshots.size,
 			refreshFailures: this.#refresher?.failures ?? 0,
 			refreshError: this.#refresher?.lastError,
 		}
@@ -183,27 +188,26 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		this.#closing.abort(closedError())
 		await this.#refresher?.close()
 		await this.core.close()
-		for (const snapshot of this.#snapshots) await snapshot.close()
+		await this.snapshots.closeAll()
 		await this.#parts.disk?.close()
 		await this.#parts.pool.close()
 		await this.#parts.store.close()
 	}
 
-	/** Refreshes until the view stands at or beyond `atLeast`. */
-	async #reach({ atLeast, signal }: FreshReadOptions): Promise<void> {
-		const { follower, host } = this.#parts
-		const position = decodePosition(atLeast, 'atLeast')
-		const startedMs = host.clock.monotonicMs()
-		while (comparePositions(this.#view.manifest.writerPosition, position) < 0) {
-			if (this.#closed !== undefined) throw closedError()
-			const before = this.#view
-			await follower.refresh({ signal })
-			if (this.#view !== before) continue
-			if (host.clock.monotonicMs() - startedMs > AT_LEAST_BUDGET_MS) {
-				throw new IsleError('ISLE_UNAVAILABLE', `the log does not reach the position: atLeast=\`${atLeast}\``)
-			}
-			await sleep(host.clock, AT_LEAST_PAUSE_MS, signal)
+	#read<Result>(options: FreshReadOptions | undefined, read: () => Promise<Result>): Promise<Result> {
+		try {
+			const ready = this.#ready(options)
+			return ready === undefined ? read() : ready.then(read)
+		} catch (error) {
+			return Promise.reject(error)
 		}
+	}
+
+	/** Undefined: the view is new enough for `options`. */
+	#ready(options: FreshReadOptions | undefined): Promise<void> | undefined {
+		if (this.#closed !== undefined) throw closedError()
+		const ready = this.#freshness.wait(options)
+		return ready === undefined ? undefined : abortable(ready, this.#closing.signal)
 	}
 
 	/** Objects of `gone` are missing: a newer view, or the news that the newest one is damaged. */

@@ -24,7 +24,7 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 		core: ReadCore<Key, Value>,
 		view: ReadView,
 		nowMs: number,
-		live: ViewProvider,
+		live: Pick<ViewProvider, 'renew'>,
 		onClose: (snapshot: Snapshot<Key, Value>) => void,
 	) {
 		super()
@@ -67,7 +67,12 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 	}
 
 	/** The same state in a newer manifest, where that still holds it. */
-	async #renew(live: ViewProvider, gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView> {
+	async #renew(
+		live: Pick<ViewProvider, 'renew'>,
+		gone: ReadView,
+		cause: unknown,
+		signal: AbortSignal | undefined,
+	): Promise<ReadView> {
 		if (this.#view.manifest !== gone.manifest) return this.#view
 		const { manifest } = await live.renew(gone, cause, signal)
 		if (!holdsStateAt(manifest, gone.maxSeq)) {

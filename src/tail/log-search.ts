@@ -55,12 +55,13 @@ export async function firstCommitBehind(
 
 export interface TimeSearch {
 	readonly log: FencedLog
-	readonly host: Host
+	/** Where it is given, what the store does not answer is asked again, for ever. */
+	readonly host?: Host | undefined
 	/** Everything before it is committed. */
 	readonly end: LogPosition
 	/** Commits before it may have been collected. Undefined: none was, on purpose. */
 	readonly floor: CommitMark | undefined
-	readonly signal: AbortSignal
+	readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -185,16 +186,20 @@ async function listBehind(
 	epoch: number,
 	slot: number,
 ): Promise<{ readonly keys: readonly string[]; readonly isTruncated: boolean }> {
-	const { log, host, signal } = search
+	const { log, signal } = search
 	const prefix = folderOf(log.key({ epoch, slot: 0 }))
 	const startAfter = slot < 0 ? undefined : log.key({ epoch, slot })
-	const page = await retryEndlessly(host, signal, () => log.store.list({ signal, prefix, startAfter }))
+	const page = await retry(search, () => log.store.list({ signal, prefix, startAfter }))
 	return { keys: page.objects.map(object => object.key), isTruncated: page.isTruncated }
 }
 
 function read(search: TimeSearch, position: LogPosition): Promise<Found> {
-	const { log, host, signal } = search
-	return retryEndlessly(host, signal, () => readRecord(log, position, { signal }))
+	const { log, signal } = search
+	return retry(search, () => readRecord(log, position, { signal }))
+}
+
+function retry<Value>({ host, signal }: TimeSearch, attempt: () => Promise<Value>): Promise<Value> {
+	return host === undefined ? attempt() : retryEndlessly(host, signal, attempt)
 }
 
 async function readRecord(log: FencedLog, position: LogPosition, request: RequestOptions): Promise<Found> {
