@@ -35,7 +35,7 @@ export function neededWriterPosition(records: readonly EditRecord[]): LogPositio
 }
 
 /** Whether `record` is the one that follows the state at `maintenancePosition`: none between them is missing. */
-export function isNextRecord(maintenancePosition: LogPosition, { position }: EditRecord): boolean {
+function isNextRecord(maintenancePosition: LogPosition, { position }: EditRecord): boolean {
 	if (position.epoch === maintenancePosition.epoch) return position.slot === maintenancePosition.slot
 	return position.epoch > maintenancePosition.epoch && position.slot === 0
 }

@@ -167,3 +167,8 @@ function scheduledStore(
 function joined(body: Body): Uint8Array {
 	return body instanceof Uint8Array ? body.slice() : new Uint8Array(Buffer.concat(body))
 }
+
+/** An object that is uploaded before a record names it: the same bytes again until it stands there. */
+export async function createUntilThere(store: ObjectStore, key: string): Promise<void> {
+	while ((await store.createIfAbsent(key, new Uint8Array(1))).kind === 'unknown');
+}
