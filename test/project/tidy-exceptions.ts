@@ -13,6 +13,8 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
 		'every mutation and what follows it, around one state; what has a name of its own is in the files beside it',
 	'test/log/fenced-log-histories.test.ts':
 		'one history: its roles, its faults and its planted bugs are understood together or not at all',
+	'test/maintenance/history.ts':
+		'one history: what may happen in which order, on one store and clock; writers, maintainers and what is kept open are beside it',
 }
 
 /** Test files that ask the machine for time, timers or randomness, each with the reason why no injected one will do. */
