@@ -37,6 +37,13 @@ export interface L0Depth {
 	readonly l0Weight: number
 }
 
+export interface L0Listener {
+	/** Writers begin to wait in another way, or no more. */
+	onChange(stall: L0Stall, l0: L0Depth): void
+	/** Something waits until L0 has shrunk. */
+	onAwaited(): void
+}
+
 export type L0Stall = 'none' | 'slow' | 'stopped'
 
 /** 128 tiny tables weigh as one large table: 6,144 of them before writers slow down by default. */
@@ -52,7 +59,7 @@ const TIMER_CEILING = 1.25
 export class L0Pressure {
 	readonly #clock: Clock
 	readonly #limits: L0Limits
-	readonly #onChange: (stall: L0Stall, l0: L0Depth) => void
+	readonly #listener: L0Listener
 	#failure: unknown
 	#l0: readonly TableRef[]
 	#weight: number
@@ -69,16 +76,10 @@ export class L0Pressure {
 	#turn: Promise<void> = Promise.resolve()
 	#held = 0
 
-	/** `onChange` is called when writers begin to wait in another way, or no more. */
-	constructor(
-		clock: Clock,
-		limits: L0Limits,
-		l0: readonly TableRef[],
-		onChange: (stall: L0Stall, l0: L0Depth) => void,
-	) {
+	constructor(clock: Clock, limits: L0Limits, l0: readonly TableRef[], listener: L0Listener) {
 		this.#clock = clock
 		this.#limits = limits
-		this.#onChange = onChange
+		this.#listener = listener
 		this.#weight = this.#weigh(l0)
 		this.#l0 = l0
 		this.#judge()
@@ -122,6 +123,7 @@ export class L0Pressure {
 	wait(): Promise<void> | undefined {
 		if (this.#stall === 'stopped') {
 			this.#stopped ??= newRoom()
+			this.#listener.onAwaited()
 			return this.#stopped.promise
 		}
 		if (this.#stall === 'none') return undefined
@@ -135,7 +137,10 @@ export class L0Pressure {
 		if (this.#stall === 'slow') this.#debt += SMALLEST_WEIGHT
 		const isHeld = reason !== 'demanded' && this.#isOverLimit(reason)
 		if (!isHeld && this.#held === 0) return begin()
-		if (isHeld) this.#gate ??= newRoom()
+		if (isHeld) {
+			this.#gate ??= newRoom()
+			this.#listener.onAwaited()
+		}
 		const gate = isHeld ? this.#gate?.promise : undefined
 		this.#held++
 		const turn = this.#turn.then(() => gate)
@@ -208,7 +213,7 @@ export class L0Pressure {
 			this.#lastEntryBytes = undefined
 			this.#endPause()
 		}
-		this.#onChange(stall, this.depth)
+		this.#listener.onChange(stall, this.depth)
 	}
 
 	#openGate(): void {

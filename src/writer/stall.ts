@@ -1,10 +1,11 @@
 /**
- * Telling that writes wait: on the diagnostics channel `isledb:stall`, and, when nothing has shrunk L0 for a while, as a
+ * What happens beside it when writes wait: they look for the end of it, and it is told: on the diagnostics channel `isledb:stall`, and, when nothing has shrunk L0 for a while, as a
  * warning of the process. A program that stands still because nobody maintains its database must not do so in silence.
  */
 import { channel } from 'node:diagnostics_channel'
 import type { Clock, Timer } from '../host/clock.ts'
-import type { L0Depth, L0Stall } from './l0-pressure.ts'
+import type { L0Depth, L0Listener, L0Stall } from './l0-pressure.ts'
+import { StallWatch } from './stall-watch.ts'
 
 /** Why writes wait. */
 export type WriterStall =
@@ -30,8 +31,20 @@ const WARN_AFTER_MS = 30_000
 
 const stalls = channel('isledb:stall')
 
-/** What to call when writers begin to wait in another way, or no more. */
-export function reportStall(clock: Clock): (stall: L0Stall, l0: L0Depth) => void {
+/** Tells of stalls, and looks for their end: `look` asks whether somebody elsewhere has shrunk L0. */
+export function stallListener(clock: Clock, look: () => Promise<void>): L0Listener {
+	const watch = new StallWatch(clock, look)
+	const report = reportStall(clock)
+	return {
+		onChange(stall, l0) {
+			watch.set(stall !== 'none')
+			report(stall, l0)
+		},
+		onAwaited: () => watch.awaited(),
+	}
+}
+
+function reportStall(clock: Clock): (stall: L0Stall, l0: L0Depth) => void {
 	let warning: Timer | undefined
 	let hasWarned = false
 	return (stall, l0) => {

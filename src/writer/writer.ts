@@ -33,7 +33,7 @@ import { GroupCommit } from './group-commit.ts'
 import { type CommitReason, L0Pressure } from './l0-pressure.ts'
 import { Liveness } from './liveness.ts'
 import { checkWriteOptions, type WriteOptions, type WriterSettings } from './options.ts'
-import { reportStall } from './stall.ts'
+import { stallListener } from './stall.ts'
 import { TurnYield } from './turn-yield.ts'
 import { checkKey, checkValue, ttlOption, WriteBatch } from './write-batch.ts'
 import { WriteBuffer } from './write-buffer.ts'
@@ -100,7 +100,12 @@ export class Writer {
 			if (this.#buffer.active.entryCount > 0) this.#freeze('timer')
 		})
 		this.#turnYield = new TurnYield(host.clock)
-		this.#l0 = new L0Pressure(host.clock, settings, manifest.l0, reportStall(host.clock))
+		this.#l0 = new L0Pressure(
+			host.clock,
+			settings,
+			manifest.l0,
+			stallListener(host.clock, () => this.followEdits()),
+		)
 	}
 
 	/**

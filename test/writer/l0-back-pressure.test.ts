@@ -1,6 +1,7 @@
 /** A writer whose L0 is deep: who waits, what is committed all the same, and that nothing is lost. */
 import { describe, expect, test } from 'vitest'
 import type { EditRecord } from '../../src/manifest/edit.ts'
+import { MaintenanceOwner } from '../../src/manifest/maintenance-owner.ts'
 import { type WriterOptions, writerSettings } from '../../src/writer/options.ts'
 import type { Writer } from '../../src/writer/writer.ts'
 import { failBefore } from '../support/faulty-store.ts'
@@ -90,6 +91,20 @@ describe('stopped', () => {
 		expect(writer.stats().stall).toBeUndefined()
 		await rig.drive(writer.flush())
 		expect(await committedHistory(rig.memory)).toHaveLength(256 + 4)
+		await rig.drive(writer.close())
+	})
+
+	test('what a maintainer in another process merges ends the wait, though nothing is committed here', async () => {
+		const { rig, writer } = await stopped()
+		const put = writer.put('late', '1')
+		expect(await rig.stateOf(put)).toBe('pending')
+		const { store } = rig.layers()
+		const note = { policies: ['merge'], writerEpoch: 0 }
+		const owner = await rig.drive(MaintenanceOwner.claim({ store, host: rig.host, note }))
+		const remove = owner.manifest.l0.map(table => table.id)
+		await rig.drive(owner.append([{ kind: 'replace', remove, add: [], addPacks: [] }]))
+		await rig.drive(put)
+		expect(writer.stats()).toMatchObject({ l0Tables: 0, stall: undefined })
 		await rig.drive(writer.close())
 	})
 
