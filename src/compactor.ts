@@ -4,6 +4,7 @@
  * Any number may be opened on one database. One of them owns the maintenance log; the others are standbys (`Compactor.status`).
  */
 import { choiceOption, describe, integerOption, refuseUnknownOptions } from './arguments.ts'
+import { invariant } from './errors.ts'
 import { type Host, systemHost } from './host/host.ts'
 import type { Maintainer } from './maintenance/maintainer.ts'
 import type { MaintainerStatus, MaintainerTiming } from './maintenance/maintainer-status.ts'
@@ -115,7 +116,7 @@ export async function openRetentionCompactor(
 async function openWith(location: string | URL | ObjectStore, options: CompactorOptions): Promise<Compactor> {
 	const { compaction, retention, changeRetentionMs, gracePeriodMs, prefix, host = systemHost, signal } = options
 	const settings = maintenanceSettings({ compaction, retention, changeRetentionMs, gracePeriodMs })
-	if (settings === undefined) throw new Error('broken invariant: maintenance is on unless it is turned off')
+	invariant(settings !== undefined, 'maintenance is on unless it is turned off')
 	const timing = timingOf(options)
 	signal?.throwIfAborted()
 	const counts = countingStore(await openStore(location, { prefix, host }))

@@ -9,6 +9,7 @@
  * - What was removed while it is still read here is protected: the maintainer is told the oldest state that is held.
  */
 import type { TableSource } from './cache/table-source.ts'
+import { invariant } from './errors.ts'
 import { abortable } from './host/abortable.ts'
 import type { Host } from './host/host.ts'
 import { comparePositions, type LogPosition } from './log/log-position.ts'
@@ -63,7 +64,7 @@ export class DatabaseMaintenance {
 	#rewrittenBytes = 0
 	#looking: Promise<void> | undefined
 	#lookedMs = Number.NEGATIVE_INFINITY
-	#isClosed = false
+	#closed: Promise<void> | undefined
 
 	constructor(options: DatabaseMaintenanceOptions) {
 		const { ground, settings, writer } = options
@@ -72,6 +73,8 @@ export class DatabaseMaintenance {
 		this.#writer = writer
 		this.#seen = writer.manifest
 		this.#resident = settings === undefined ? undefined : this.#makeResident(settings)
+		// Whoever took the log of the writer over maintains, too.
+		writer.onFailure(() => void this.close())
 	}
 
 	/** The writer has committed. */
@@ -103,19 +106,22 @@ export class DatabaseMaintenance {
 	stats(): MaintenanceStats {
 		const { manifest } = this.#writer
 		const settings = this.#options.settings ?? DEFAULT_SETTINGS
-		const shape = settings === undefined ? undefined : shapeOf(manifest, this.#host.clock.nowMs(), settings)
-		if (shape === undefined) throw new Error('broken invariant: the default settings maintain nothing')
+		invariant(settings !== undefined, 'the default settings maintain something')
 		const flushedBytes = this.#flushedBytes
 		return {
-			...shape,
+			...shapeOf(manifest, this.#host.clock.nowMs(), settings),
 			writeAmplification: flushedBytes === 0 ? 1 : (flushedBytes + this.#rewrittenBytes) / flushedBytes,
 			maintenance: this.#resident?.status(),
 		}
 	}
 
 	/** Ends the maintainer in good order. To be called before the writer closes. Idempotent; never rejects. */
-	async close(): Promise<void> {
-		this.#isClosed = true
+	close(): Promise<void> {
+		this.#closed ??= this.#close()
+		return this.#closed
+	}
+
+	async #close(): Promise<void> {
 		await this.#resident?.close()
 		await this.#looking
 	}
@@ -146,7 +152,7 @@ export class DatabaseMaintenance {
 	}
 
 	#take(record: EditRecord): void {
-		if (this.#isClosed) return
+		if (this.#closed !== undefined) return
 		if (this.#writer.applyEdits([record])) this.#see()
 		else this.#look()
 	}
@@ -171,7 +177,7 @@ export class DatabaseMaintenance {
 
 	/** Reads the maintenance log, once at a time; a failure is told and leaves everything as it is. */
 	#look(): void {
-		if (this.#isClosed || this.#looking !== undefined) return
+		if (this.#closed !== undefined || this.#looking !== undefined) return
 		this.#lookedMs = this.#host.clock.monotonicMs()
 		this.#looking = this.followEdits()
 			.catch((error: unknown) =>

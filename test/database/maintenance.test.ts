@@ -118,6 +118,23 @@ describe('a database', () => {
 		expect(await rowsOf(db)).toEqual(sorted(model))
 	})
 
+	test('whose writer was fenced maintains no more, and that of the new writer takes over at once', async () => {
+		const [store, host] = await stage(14)
+		const first = await opened(store, host)
+		const model = await ingest(first, host, 8)
+		expect(first.stats().maintenance).toMatchObject({ state: 'active', epoch: 1 })
+		await using second = await opened(store, host)
+		await ingest(second, host, 8, model)
+		expect(second.stats().maintenance).toMatchObject({ state: 'active', epoch: 2 })
+		await first.put('late', 'value')
+		await expect(first.flush()).rejects.toMatchObject({ code: 'ISLE_FENCED' })
+		await host.clock.advance(60_000)
+		expect(first.stats().maintenance?.state).toBe('closed')
+		expect(second.stats().maintenance).toMatchObject({ state: 'active', epoch: 2, timesFenced: 0 })
+		expect(await rowsOf(second)).toEqual(sorted(model))
+		await expect(first.close()).rejects.toMatchObject({ code: 'ISLE_FENCED' })
+	})
+
 	test('with maintenance: false is left as it was written', async () => {
 		const [store, host] = await stage(10)
 		await using db = await open(store, {
