@@ -80,8 +80,8 @@ export class Executor {
 			return await this.#execute(choice, options)
 		} catch (error) {
 			if (!(error instanceof DamagedInput)) throw error
-			// What this owner knows may be old: it is no damage when the table has gone.
-			await this.#components.state.follow({ signal: options.signal })
+			// Whoever was taken over does not know it: the next owner may have merged the table and deleted it. A record tells.
+			await this.#components.state.append([])
 			if (!areLive(this.#components.state.manifest, [error.table])) return { ...NOTHING, kind: 'void' }
 			throw damage(error)
 		}

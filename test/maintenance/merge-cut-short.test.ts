@@ -142,4 +142,18 @@ describe('an input that cannot be read', () => {
 		const failure: unknown = await crew.executor.execute(everything(crew), executing()).catch((error: unknown) => error)
 		expect(failure).toMatchObject({ code: 'ISLE_NOT_FOUND', details: { table: 'w1-0' } })
 	})
+
+	test('is no damage when it was deleted by the next owner, which only the log can tell', async () => {
+		const rig = new Rig()
+		for (let i = 0; i < 2; i++) await rig.commit(rows(i * 20, 60, `v${i}`), 'object')
+		const first = await rig.hire()
+		const second = await rig.hire()
+		await second.executor.execute(everything(second), executing())
+		await settleStore(second)
+		expect(await rig.keys('sst/w')).toEqual([])
+		const failure: unknown = await first.executor
+			.execute(everything(first), executing())
+			.catch((error: unknown) => error)
+		expect(failure).toMatchObject({ code: 'ISLE_FENCED' })
+	})
 })
