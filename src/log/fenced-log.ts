@@ -14,7 +14,7 @@ import { decodeRecord, isSameOwner, type LogRecord } from './record.ts'
 /** Decimal digits of an epoch or a slot in a key: 2^53 has 16, so that byte order is numeric order. */
 const DIGITS = 16
 /** Slots behind a free one that are asked whether it was used: twice the commits that are in flight by default. */
-const LOOK_BEHIND_SLOTS = 8
+const LOOK_BEHIND_SLOTS = 16
 /** Slots that are asked for at once when reading forward grow up to this many. */
 const WINDOW_MAX_SLOTS = 256
 
@@ -141,7 +141,7 @@ export class FencedLog {
 
 	/**
 	 * True when the slot at `position` is free although what stands behind it vouches for it: a later record of its epoch
-	 * that counts it as settled, or a commit of the next epoch. Below no checkpoint, its record is lost. 9 GETs at once.
+	 * that counts it as settled, or a commit of the next epoch. Below no checkpoint, its record is lost. 17 GETs at once.
 	 */
 	async isMissing(position: LogPosition, options: RequestOptions = {}): Promise<boolean> {
 		const { epoch, slot } = position

@@ -211,8 +211,8 @@ describe('opening', () => {
 			expect(replay.texts).toEqual(['folded', ...texts])
 			expect(store.count('list')).toBe(2)
 			expect(store.count('get', 'checkpoint/')).toBe(1)
-			// Of each epoch its commits and its seal, and the slots of one window that stand behind them; nine behind the end.
-			expect(store.count('get', 'log/')).toBeLessThanOrEqual((takeovers + 1) * (commits + 8) + 9)
+			// Of each epoch its commits and its seal, and the slots of one window that stand behind them; seventeen behind the end.
+			expect(store.count('get', 'log/')).toBeLessThanOrEqual((takeovers + 1) * (commits + 8) + 17)
 			expect(store.calls.length).toBe(3 + store.count('get', 'log/'))
 		},
 	)

@@ -37,9 +37,9 @@ describe('opening', () => {
 		expect(follower.manifest.l0).toHaveLength(8)
 		expect(store.count('list')).toBe(2)
 		expect(store.count('get', 'checkpoints/')).toBe(1)
-		expect(store.count('get', 'log/')).toBe(8 + 9)
-		expect(store.count('get', 'maintenance/')).toBe(8 + 9)
-		expect(store.calls).toHaveLength(3 + 2 * (8 + 9))
+		expect(store.count('get', 'log/')).toBe(8 + 17)
+		expect(store.count('get', 'maintenance/')).toBe(8 + 17)
+		expect(store.calls).toHaveLength(3 + 2 * (8 + 17))
 	})
 
 	test('goes on with the next newest when a checkpoint was deleted after it was listed', async () => {
