@@ -87,11 +87,12 @@ export class Freshness {
 		}
 	}
 
-	/** Refreshes until the view stands at or beyond `atLeast`. */
+	/** Reads on until the view stands at or beyond `atLeast`: what is committed a poll finds, which is cheaper than a refresh. */
 	async #reach(atLeast: string, signal: AbortSignal | undefined): Promise<void> {
 		const { clock } = this.#host
 		const position = decodePosition(atLeast, 'atLeast')
 		const startedMs = clock.monotonicMs()
+		await this.#follower.poll({ signal })
 		while (comparePositions(this.#follower.manifest.writerPosition, position) < 0) {
 			const before = this.#follower.manifest
 			await this.#follower.refresh({ signal })
