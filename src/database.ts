@@ -9,6 +9,8 @@ import type { ReadableStream } from 'node:stream/web'
 import { refuseUnknownOptions } from './arguments.ts'
 import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
 import type { CacheStats } from './cache/byte-cache.ts'
+import type { DiskCache, DiskCacheStats } from './cache/disk-cache.ts'
+import { DiskTables } from './cache/disk-tables.ts'
 import { TableSource } from './cache/table-source.ts'
 import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceStats } from './database-maintenance.ts'
 import { corrupt, IsleError, invariant } from './errors.ts'
@@ -27,6 +29,7 @@ import { type PinInfo, Pins } from './reader/pins.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './reader/read-core.ts'
 import { ReadMethods } from './reader/read-methods.ts'
 import type { ReadView } from './reader/read-view.ts'
+import { openDisk } from './reader/reader-parts.ts'
 import type { Snapshot } from './reader/snapshot.ts'
 import type { JobPoolStats } from './runtime/job-pool.ts'
 import type { Change } from './tail/change.ts'
@@ -50,7 +53,7 @@ import type { WriteOptions, WriterStats } from './writer/writer.ts'
 
 export interface OpenOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'>
 	extends OpenWriterOptions<KeyEncoding, ValueEncoding>,
-		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes'>,
+		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes' | 'cacheDir' | 'cacheDirMaxBytes'>,
 		MaintenanceOptions {}
 
 export interface DatabaseStats extends WriterStats, MaintenanceStats {
@@ -58,6 +61,8 @@ export interface DatabaseStats extends WriterStats, MaintenanceStats {
 	readonly storedBytes: number
 	readonly blockCache: CacheStats
 	readonly tableCache: CacheStats
+	/** Undefined without `cacheDir`. */
+	readonly diskCache: DiskCacheStats | undefined
 	readonly openIterators: number
 	readonly openSnapshots: number
 	readonly pool: JobPoolStats
@@ -77,16 +82,22 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 	refuseUnknownOptions('options of open', options, OPEN_OPTION_NAMES)
 	const maintenance = maintenanceSettings(options)
 	const settings = readerSettings(options)
-	let source: TableSource | undefined
-	const parts = await openWriterParts(location, options, ({ store, pool }) => {
+	let caches: Caches | undefined
+	const parts = await openWriterParts(location, options, async ({ store, pool, host }) => {
 		const { blockCacheBytes, tableCacheBytes } = settings
-		const opened = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes })
-		source = opened
-		return loaded => offerTables(opened, loaded)
+		const disk = await openDisk(settings, pool, host)
+		const tables = disk === undefined ? undefined : new DiskTables(disk, store, host.clock)
+		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: tables })
+		caches = { source, disk }
+		return {
+			onLoaded: loaded => offerTables(source, loaded),
+			onClaimed: async () => await tables?.identify({ signal: options.signal }),
+			close: async () => await disk?.close(),
+		}
 	})
-	invariant(source !== undefined, 'a writer was opened without its components')
+	invariant(caches !== undefined, 'a writer was opened without its components')
 	const isOwnMachine = options.host === undefined && options.pool === undefined
-	return new Database(parts, source, { location, prefix: options.prefix, isOwnMachine, settings: maintenance })
+	return new Database(parts, caches, { location, prefix: options.prefix, isOwnMachine, settings: maintenance })
 }
 
 /** What `open` was given, of what decides where maintenance lives. */
@@ -97,7 +108,14 @@ const OPEN_OPTION_NAMES: readonly string[] = [
 	...MAINTENANCE_OPTION_NAMES,
 	'blockCacheBytes',
 	'tableCacheBytes',
+	'cacheDir',
+	'cacheDirMaxBytes',
 ]
+
+interface Caches {
+	readonly source: TableSource
+	readonly disk: DiskCache | undefined
+}
 
 export class Database<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
 	/** @internal */
@@ -105,7 +123,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** @internal */
 	protected readonly views: ViewProvider
 	readonly #parts: WriterParts
-	readonly #source: TableSource
+	readonly #caches: Caches
 	readonly #writer: DatabaseWriter<Key, Value>
 	readonly #tails: Tails<Key, Value>
 	readonly #maintenance: DatabaseMaintenance
@@ -114,12 +132,13 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	readonly #past: TimeTravel<Key, Value>
 	#closed: Promise<void> | undefined
 
-	/** Takes over `parts`: it closes them. Use `open`. @internal */
-	constructor(parts: WriterParts, source: TableSource, home: MaintenanceHome) {
+	/** Takes over `parts` and `caches`: it closes them. Use `open`. @internal */
+	constructor(parts: WriterParts, caches: Caches, home: MaintenanceHome) {
 		super()
+		const { source } = caches
 		const { store, pool, host, writer, keys, values } = parts
 		this.#parts = parts
-		this.#source = source
+		this.#caches = caches
 		this.#writer = new DatabaseWriter(parts)
 		const blobs = new BlobReader({ store, objectKeyOf: blobPackKey, pending: ref => writer.pendingBlob(ref) })
 		this.core = new ReadCore({ source, blobs, pool, host, keys, values })
@@ -296,13 +315,14 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 
 	stats(): DatabaseStats {
 		const { manifest } = this.#parts.writer
-		const { blocks, tables } = this.#source.stats()
+		const { blocks, tables, disk } = this.#caches.source.stats()
 		return {
 			...this.#writer.stats(),
 			...this.#maintenance.stats(),
 			storedBytes: storedBytesOf(manifest),
 			blockCache: blocks,
 			tableCache: tables,
+			diskCache: disk,
 			openIterators: this.core.openScans,
 			openSnapshots: this.#snapshots.size,
 			pool: this.#parts.pool.stats(),
@@ -329,7 +349,11 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		await this.core.close()
 		await this.#snapshots.closeAll()
 		await this.#maintenance.close()
-		await this.#writer.close()
+		try {
+			await this.#caches.disk?.close()
+		} finally {
+			await this.#writer.close()
+		}
 	}
 
 	#heldManifests(): Manifest[] {

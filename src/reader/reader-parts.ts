@@ -85,8 +85,12 @@ export async function openReaderParts(
 	}
 }
 
-/** @throws ISLE_FOREIGN_PREFIX when `cacheDir` holds something else. */
-async function openDisk(settings: ReaderSettings, pool: JobPool, host: Host): Promise<DiskCache | undefined> {
+/** The cache of `cacheDir`, if there is one. @throws ISLE_FOREIGN_PREFIX when it holds something else. */
+export async function openDisk(
+	settings: Pick<ReaderSettings, 'cacheDir' | 'cacheDirMaxBytes'>,
+	pool: JobPool,
+	host: Host,
+): Promise<DiskCache | undefined> {
 	const { cacheDir, cacheDirMaxBytes } = settings
 	if (cacheDir === undefined) return undefined
 	return await openDiskCache({ directory: cacheDir, maxBytes: cacheDirMaxBytes, pool, host })

@@ -113,11 +113,21 @@ export async function openWriter<
 	return new DatabaseWriter(await openWriterParts(location, options))
 }
 
-/** `begin` sees what the writer will stand on; what it returns sees each commit that is read while opening. */
+/** What is opened with a writer, by the layers above it. */
+export interface WriterCompanion {
+	/** Sees each commit that is read while opening. */
+	onLoaded(loaded: LoadedCommit): void
+	/** Called once the prefix is claimed. */
+	onClaimed?(): Promise<void>
+	/** Frees it again when opening fails. */
+	close?(): Promise<void>
+}
+
+/** `begin` sees what the writer will stand on. */
 export async function openWriterParts(
 	location: string | URL | ObjectStore,
 	options: OpenWriterOptions<Encoding, Encoding>,
-	begin: (components: WriterComponents) => (loaded: LoadedCommit) => void = () => () => undefined,
+	begin?: (components: WriterComponents) => Promise<WriterCompanion>,
 ): Promise<WriterParts> {
 	const settings = writerSettings(options)
 	const keys = transcoderOf(options.keyEncoding ?? 'utf8', 'keyEncoding')
@@ -127,12 +137,16 @@ export async function openWriterParts(
 	const counts = countingStore(await openStore(location, { prefix, host }))
 	const store = retryingStore(counts, { host })
 	let pool: JobPool | undefined
+	let companion: WriterCompanion | undefined
 	try {
 		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
-		const onLoaded = begin({ store, pool, host })
+		companion = await begin?.({ store, pool, host })
+		const onLoaded = (loaded: LoadedCommit): void => companion?.onLoaded(loaded)
 		const writer = await Writer.open({ store, pool, host }, settings, { signal, onLoaded })
+		await companion?.onClaimed?.()
 		return { store, counts, pool, host, writer, keys, values }
 	} catch (error) {
+		await companion?.close?.()
 		await pool?.close()
 		await store.close()
 		throw error
