@@ -10,15 +10,19 @@ import type { TableSlot } from '../cache/table-slot.ts'
 import { invariant } from '../errors.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 import { type ScanBounds, ScanSource } from './scan-source.ts'
+import { firstTableBeyond, firstTableFrom, type TableChain } from './search-plan.ts'
 import { type ScanContext, TableReader } from './table-reader.ts'
 
 /** The next table is prepared when this many blocks of the current one are left. */
 const PREPARE_BLOCKS = 16
 
 export class ChainSource extends ScanSource {
-	readonly #slots: readonly TableSlot[]
+	readonly #chain: TableChain
 	readonly #context: ScanContext
 	readonly maxSeq: number
+	/** The tables within the bounds: from `#first` up to `#end`, which is not one. */
+	readonly #first: number
+	readonly #end: number
 	/** Tables that are left are those from here on, in the direction of the scan. */
 	#at: number
 	#reader: TableReader | undefined
@@ -26,17 +30,15 @@ export class ChainSource extends ScanSource {
 	/** The next block of `#reader`; undefined before its first. */
 	#block: number | undefined
 
-	/** `slots` are in ascending key order. */
-	constructor(slots: readonly TableSlot[], bounds: ScanBounds, context: ScanContext) {
+	constructor(chain: TableChain, bounds: ScanBounds, context: ScanContext) {
 		super(bounds)
+		const { lower, upper, reverse } = bounds
+		this.#chain = chain
 		this.#context = context
-		this.#slots = slots.filter(({ ref }) => {
-			const isAbove = bounds.upper !== undefined && compareBytes(ref.meta.smallestKey, bounds.upper) >= 0
-			const isBelow = bounds.lower !== undefined && compareBytes(ref.meta.largestKey, bounds.lower) < 0
-			return !isAbove && !isBelow
-		})
-		this.maxSeq = this.#slots.reduce((newest, { ref }) => Math.max(newest, ref.meta.maxSeq), 0)
-		this.#at = bounds.reverse ? this.#slots.length - 1 : 0
+		this.#first = lower === undefined ? 0 : firstTableFrom(chain, lower)
+		this.#end = upper === undefined ? chain.tables.length : firstTableBeyond(chain, upper)
+		this.maxSeq = chain.maxSeq
+		this.#at = reverse ? this.#end - 1 : this.#first
 		this.#waitForTable()
 	}
 
@@ -81,7 +83,7 @@ export class ChainSource extends ScanSource {
 	}
 
 	#takeReader(): TableReader {
-		const slot = this.#slots[this.#at]
+		const slot = this.#slotAt(this.#at)
 		invariant(slot !== undefined, 'a source that is not done has a table')
 		this.#reader ??= this.#upcoming ?? new TableReader(slot, this.#context)
 		if (this.#reader === this.#upcoming) this.#upcoming = undefined
@@ -100,20 +102,28 @@ export class ChainSource extends ScanSource {
 	}
 
 	#prepareNext(): void {
-		const slot = this.#slots[this.#at + (this.bounds.reverse ? -1 : 1)]
+		const slot = this.#slotAt(this.#at + (this.bounds.reverse ? -1 : 1))
 		if (slot === undefined || this.#upcoming !== undefined) return
 		this.#upcoming = new TableReader(slot, this.#context)
 		prepare(this.#upcoming, this.bounds)
 	}
 
+	#slotAt(index: number): TableSlot | undefined {
+		return this.#isWithin(index) ? this.#chain.slotAt(index) : undefined
+	}
+
+	#isWithin(index: number): boolean {
+		return index >= this.#first && index < this.#end
+	}
+
 	#waitForTable(): void {
-		const slot = this.#slots[this.#at]
-		if (slot === undefined) {
+		const table = this.#isWithin(this.#at) ? this.#chain.tables[this.#at] : undefined
+		if (table === undefined) {
 			this.finish()
 			return
 		}
 		const { lower, upper, reverse } = this.bounds
-		const { smallestKey, largestKey } = slot.ref.meta
+		const { smallestKey, largestKey } = table.meta
 		if (reverse) this.waitAt(upper !== undefined && compareBytes(upper, largestKey) < 0 ? upper : largestKey)
 		else this.waitAt(lower !== undefined && compareBytes(lower, smallestKey) > 0 ? lower : smallestKey)
 	}

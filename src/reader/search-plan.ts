@@ -12,9 +12,16 @@ import type { TableSource } from '../cache/table-source.ts'
 import type { Manifest, SortedRun, TableRef } from '../manifest/manifest.ts'
 import { commonPrefixBytes, keyNumber } from './key-number.ts'
 
-/** Tables that do not overlap, in ascending key order. */
-interface Level {
-	readonly slots: readonly TableSlot[]
+/** Tables that do not overlap, in ascending key order; in memory only those that were asked for have a slot. */
+export interface TableChain {
+	readonly tables: readonly TableRef[]
+	/** Newest sequence number of all of them. */
+	readonly maxSeq: number
+	slotAt(index: number): TableSlot
+}
+
+/** A chain that lookups search: a table of L0, or a run. */
+interface Level extends TableChain {
 	/** `keyNumber` of the largest key of each table. */
 	readonly largest: Float64Array
 }
@@ -32,32 +39,47 @@ export interface SearchPlan {
 	/** `keyNumber`s between which the keys of each level lie, both inclusive. */
 	readonly lowest: Float64Array
 	readonly highest: Float64Array
-	/** All tables in groups that do not overlap, each in ascending key order: what a scan merges. Made at the first call. */
-	chains(): readonly (readonly TableSlot[])[]
+	/** All tables in groups that do not overlap: what a scan merges. Made at the first call. */
+	chains(): readonly TableChain[]
 }
+
+/** What is known of a run for as long as it is part of some manifest: a plan for a new commit looks at L0 alone. */
+interface KnownRun {
+	readonly slots: (TableSlot | undefined)[]
+	readonly maxSeq: number
+	/** For keys behind so many bytes. */
+	skip: number
+	largest: Float64Array
+}
+
+const knownRuns = new WeakMap<TableSource, WeakMap<SortedRun, KnownRun>>()
 
 interface LevelDraft {
 	readonly tables: readonly TableRef[]
 	readonly maxSeq: number
+	readonly run: SortedRun | undefined
 }
 
 export function planSearch(manifest: Manifest, source: TableSource): SearchPlan {
-	const drafts: LevelDraft[] = manifest.l0.map(table => ({ tables: [table], maxSeq: table.meta.maxSeq }))
-	for (const run of manifest.runs) if (run.tables.length > 0) drafts.push(draftOfRun(run))
+	const drafts: LevelDraft[] = manifest.l0.map(table => ({
+		tables: [table],
+		maxSeq: table.meta.maxSeq,
+		run: undefined,
+	}))
+	for (const run of manifest.runs) {
+		if (run.tables.length > 0) drafts.push({ tables: run.tables, maxSeq: knownRun(run, source).maxSeq, run })
+	}
 	drafts.sort((a, b) => b.maxSeq - a.maxSeq)
 	const prefix = commonPrefix(drafts)
 	const skip = prefix.length
-	const levels = drafts.map(draft => ({
-		slots: draft.tables.map(table => source.slot(table)),
-		largest: Float64Array.from(draft.tables, table => keyNumber(table.meta.largestKey, skip)),
-	}))
+	const levels = drafts.map(draft => levelOf(draft, skip, source))
 	const smallestOf = (draft: LevelDraft): number => keyNumber((draft.tables[0] as TableRef).meta.smallestKey, skip)
-	let chains: readonly (readonly TableSlot[])[] | undefined
+	let chains: readonly TableChain[] | undefined
 	return {
 		prefix,
 		count: drafts.length,
 		levels,
-		singles: levels.map(({ slots }) => (slots.length === 1 ? slots[0] : undefined)),
+		singles: levels.map(level => (level.tables.length === 1 ? level.slotAt(0) : undefined)),
 		maxSeqs: Float64Array.from(drafts, draft => draft.maxSeq),
 		lowest: Float64Array.from(drafts, smallestOf),
 		highest: Float64Array.from(levels, level => level.largest[level.largest.length - 1] as number),
@@ -68,16 +90,75 @@ export function planSearch(manifest: Manifest, source: TableSource): SearchPlan 
 	}
 }
 
-function chainLevels(levels: readonly Level[]): readonly (readonly TableSlot[])[] {
-	const runs = levels.filter(level => level.slots.length > 1).map(level => level.slots)
-	const singles = levels.filter(level => level.slots.length === 1).map(level => level.slots[0] as TableSlot)
-	return [...runs, ...chainTables(singles)]
+/** The first table of `chain` that may reach `key`, or beyond it; their count when none does. By binary search. */
+export function firstTableFrom({ tables }: TableChain, key: Uint8Array): number {
+	return firstWhere(tables.length, index => compareBytes((tables[index] as TableRef).meta.largestKey, key) >= 0)
 }
 
-function draftOfRun(run: SortedRun): LevelDraft {
-	let maxSeq = 0
-	for (const table of run.tables) maxSeq = Math.max(maxSeq, table.meta.maxSeq)
-	return { tables: run.tables, maxSeq }
+/** The first table of `chain` that begins at `key` or beyond it; their count when none does. */
+export function firstTableBeyond({ tables }: TableChain, key: Uint8Array): number {
+	return firstWhere(tables.length, index => compareBytes((tables[index] as TableRef).meta.smallestKey, key) >= 0)
+}
+
+/** `isTrue` holds from some index on. */
+function firstWhere(count: number, isTrue: (index: number) => boolean): number {
+	let low = 0
+	let high = count
+	while (low < high) {
+		const middle = (low + high) >>> 1
+		if (isTrue(middle)) high = middle
+		else low = middle + 1
+	}
+	return low
+}
+
+function levelOf({ tables, maxSeq, run }: LevelDraft, skip: number, source: TableSource): Level {
+	if (run !== undefined) {
+		const known = knownRun(run, source)
+		if (known.skip !== skip) {
+			known.skip = skip
+			known.largest = numbersOf(tables, skip)
+		}
+		const { slots, largest } = known
+		return { tables, maxSeq, largest, slotAt: index => (slots[index] ??= source.slot(tables[index] as TableRef)) }
+	}
+	const slot = source.slot(tables[0] as TableRef)
+	return { tables, maxSeq, largest: numbersOf(tables, skip), slotAt: () => slot }
+}
+
+function knownRun(run: SortedRun, source: TableSource): KnownRun {
+	let runs = knownRuns.get(source)
+	if (runs === undefined) {
+		runs = new WeakMap()
+		knownRuns.set(source, runs)
+	}
+	let known = runs.get(run)
+	if (known === undefined) {
+		const { tables } = run
+		let maxSeq = 0
+		for (const { meta } of tables) maxSeq = Math.max(maxSeq, meta.maxSeq)
+		const slots: (TableSlot | undefined)[] = []
+		// Filled, so that V8 keeps it an array however few are ever asked for.
+		for (let index = 0; index < tables.length; index++) slots.push(undefined)
+		known = { slots, maxSeq, skip: -1, largest: new Float64Array(0) }
+		runs.set(run, known)
+	}
+	return known
+}
+
+function numbersOf(tables: readonly TableRef[], skip: number): Float64Array {
+	return Float64Array.from(tables, table => keyNumber(table.meta.largestKey, skip))
+}
+
+function chainLevels(levels: readonly Level[]): readonly TableChain[] {
+	const runs = levels.filter(level => level.tables.length > 1)
+	const singles = levels.filter(level => level.tables.length === 1).map(level => level.slotAt(0))
+	return [...runs, ...chainTables(singles).map(chainOf)]
+}
+
+function chainOf(slots: readonly TableSlot[]): TableChain {
+	const maxSeq = slots.reduce((newest, { ref }) => Math.max(newest, ref.meta.maxSeq), 0)
+	return { tables: slots.map(slot => slot.ref), maxSeq, slotAt: index => slots[index] as TableSlot }
 }
 
 function commonPrefix(drafts: readonly LevelDraft[]): Uint8Array {
@@ -108,19 +189,20 @@ export function numberInPlan(plan: SearchPlan, key: Uint8Array): number {
  */
 export function slotForKey(plan: SearchPlan, index: number, key: Uint8Array, number: number): TableSlot | undefined {
 	if (number < (plan.lowest[index] as number) || number > (plan.highest[index] as number)) return undefined
-	const { slots, largest } = plan.levels[index] as Level
-	if (slots.length === 1) return slots[0]
+	const level = plan.levels[index] as Level
+	const { tables, largest } = level
+	if (tables.length === 1) return level.slotAt(0)
 	let low = 0
-	let high = slots.length
+	let high = tables.length
 	while (low < high) {
 		const middle = (low + high) >>> 1
 		const end = largest[middle] as number
 		const isBelow =
-			end < number || (end === number && compareBytes((slots[middle] as TableSlot).ref.meta.largestKey, key) < 0)
+			end < number || (end === number && compareBytes((tables[middle] as TableRef).meta.largestKey, key) < 0)
 		if (isBelow) low = middle + 1
 		else high = middle
 	}
-	return slots[low]
+	return low < tables.length ? level.slotAt(low) : undefined
 }
 
 /**
