@@ -27,7 +27,7 @@ import { loadManifest } from './manifest-replay.ts'
 import { assertPrefixIsFree } from './prefix-check.ts'
 
 /** Removed objects are kept at least this long: 15 minutes. */
-export const DEFAULT_GRACE_PERIOD_MS = 900_000
+const DEFAULT_GRACE_PERIOD_MS = 900_000
 /** A view that lags behind maintenance is right, and only slower to read: 10 seconds. */
 const DEFAULT_MAINTENANCE_POLL_MS = 10_000
 

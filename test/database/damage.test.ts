@@ -13,8 +13,8 @@ import {
 	openReader,
 	openStore,
 } from '../../src/index.ts'
-import { ManifestFollower } from '../../src/manifest/manifest-follower.ts'
 import { openWriterLog } from '../../src/manifest/database-logs.ts'
+import { ManifestFollower } from '../../src/manifest/manifest-follower.ts'
 import { writeCheckpoint } from '../support/commit-writer.ts'
 import { FaultyStore, flipBit } from '../support/faulty-store.ts'
 import { manualHost } from '../support/manual-clock.ts'
