@@ -151,7 +151,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			renew: (gone, cause, signal) => this.#renew(gone, cause, signal),
 		}
 		this.#snapshots = new OpenSnapshots(this.core, () => this.#maintenance.noteRelease())
-		const logs = new DatabaseLogs(store)
+		const logs = new DatabaseLogs(store, host.clock)
 		this.#pins = new Pins(
 			{ store, host },
 			{

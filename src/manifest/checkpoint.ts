@@ -21,9 +21,10 @@ import { ByteReader } from '../bytes/byte-reader.ts'
 import { ByteWriter } from '../bytes/byte-writer.ts'
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt, IsleError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
-import type { CheckpointPositions, Manifest } from './manifest.ts'
+import type { CheckpointPositions, Manifest, SortedRun, TableRef } from './manifest.ts'
 import {
 	readCheckpointPositions,
 	readMaintainerNote,
@@ -42,8 +43,10 @@ import {
 } from './state-codec.ts'
 import {
 	readBlobPackRef,
+	readCount,
 	readId,
 	readList,
+	readListInSteps,
 	readTableRef,
 	writeBlobPackRef,
 	writeList,
@@ -99,15 +102,19 @@ export async function listCheckpoints(store: ObjectStore, options: RequestOption
 	}
 }
 
-/** Reads the checkpoint that `name` names; `undefined` when it was deleted, because a newer one exists. One GET. */
+/**
+ * Reads the checkpoint that `name` names; `undefined` when it was deleted, because a newer one exists. One GET. With a `clock` a
+ * large one is decoded in slices.
+ */
 export async function readCheckpoint(
 	store: ObjectStore,
 	name: CheckpointName,
-	options: RequestOptions = {},
+	options: RequestOptions & Pick<SliceOptions, 'clock'> = {},
 ): Promise<Manifest | undefined> {
-	const bytes = await store.get(name.key, options)
+	const { clock, ...request } = options
+	const bytes = await store.get(name.key, request)
 	if (bytes === undefined) return undefined
-	const manifest = decodeCheckpoint(bytes, name.key)
+	const manifest = await decodeInSlices(bytes, name.key, { clock, signal: options.signal })
 	const isNamed =
 		comparePositions(manifest.writerPosition, name.writerPosition) === 0 &&
 		comparePositions(manifest.maintenancePosition, name.maintenancePosition) === 0
@@ -147,6 +154,66 @@ export function encodeCheckpoint(manifest: Manifest): Uint8Array {
 
 /** An empty or truncated checkpoint is damage, never an empty database. */
 export function decodeCheckpoint(bytes: Uint8Array, where: string): Manifest {
+	const steps = decodeSteps(bytes, where)
+	for (;;) {
+		const step = steps.next()
+		if (step.done === true) return step.value
+	}
+}
+
+interface SliceOptions {
+	/** Other events happen between slices. Default: one slice. */
+	readonly clock?: Clock | undefined
+	readonly signal?: AbortSignal | undefined
+}
+
+/** The same, a millisecond or two at a time: a checkpoint of 100,000 tables takes a third of a second. */
+async function decodeInSlices(bytes: Uint8Array, where: string, { clock, signal }: SliceOptions): Promise<Manifest> {
+	if (clock === undefined) return decodeCheckpoint(bytes, where)
+	const steps = decodeSteps(bytes, where)
+	for (;;) {
+		const step = steps.next()
+		if (step.done === true) return step.value
+		await clock.yieldToIo()
+		signal?.throwIfAborted()
+	}
+}
+
+function* decodeSteps(bytes: Uint8Array, where: string): Generator<void, Manifest, void> {
+	const reader = new ByteReader(checkedBody(bytes, where), where)
+	const tables = (): Generator<void, TableRef[], void> =>
+		readListInSteps(reader, where, () => readTableRef(reader, where))
+	const writerPosition = readPosition(reader)
+	const maintenancePosition = readPosition(reader)
+	const lastSeq = reader.varint()
+	const lastCommitMs = reader.varint()
+	const l0 = yield* tables()
+	const runs: SortedRun[] = []
+	for (const count = readCount(reader, where); runs.length < count; ) {
+		runs.push({ id: readId(reader), tables: yield* tables() })
+	}
+	const manifest: Manifest = {
+		writerPosition,
+		maintenancePosition,
+		lastSeq,
+		lastCommitMs,
+		l0,
+		runs,
+		blobPacks: yield* readListInSteps(reader, where, () => readBlobPackRef(reader)),
+		changeFloor: readPosition(reader),
+		marks: yield* readListInSteps(reader, where, () => readMark(reader)),
+		pendingMerges: readList(reader, where, () => readPendingMerge(reader, where)),
+		removed: yield* readListInSteps(reader, where, () => readRemovedObject(reader)),
+		announced: readOptional(reader, where, () => readCheckpointPositions(reader)),
+		sweptWriterEpoch: reader.varint(),
+		sweptMaintenanceEpoch: reader.varint(),
+		maintainer: readOptional(reader, where, () => readMaintainerNote(reader, where)),
+	}
+	reader.expectEnd()
+	return manifest
+}
+
+function checkedBody(bytes: Uint8Array, where: string): Uint8Array {
 	const preamble = new ByteReader(bytes, where)
 	if (preamble.u32() !== MAGIC) throw corrupt(where, 'not a checkpoint: wrong magic')
 	const version = preamble.u16()
@@ -161,29 +228,7 @@ export function decodeCheckpoint(bytes: Uint8Array, where: string): Manifest {
 	const storedCrc = preamble.u32()
 	const body = bytes.subarray(PREAMBLE_BYTES)
 	if (crc32(body, crc32(bytes.subarray(0, 8))) !== storedCrc) throw corrupt(where, 'checkpoint checksum mismatch')
-	const reader = new ByteReader(body, where)
-	const manifest: Manifest = {
-		writerPosition: readPosition(reader),
-		maintenancePosition: readPosition(reader),
-		lastSeq: reader.varint(),
-		lastCommitMs: reader.varint(),
-		l0: readList(reader, where, () => readTableRef(reader, where)),
-		runs: readList(reader, where, () => ({
-			id: readId(reader),
-			tables: readList(reader, where, () => readTableRef(reader, where)),
-		})),
-		blobPacks: readList(reader, where, () => readBlobPackRef(reader)),
-		changeFloor: readPosition(reader),
-		marks: readList(reader, where, () => readMark(reader)),
-		pendingMerges: readList(reader, where, () => readPendingMerge(reader, where)),
-		removed: readList(reader, where, () => readRemovedObject(reader)),
-		announced: readOptional(reader, where, () => readCheckpointPositions(reader)),
-		sweptWriterEpoch: reader.varint(),
-		sweptMaintenanceEpoch: reader.varint(),
-		maintainer: readOptional(reader, where, () => readMaintainerNote(reader, where)),
-	}
-	reader.expectEnd()
-	return manifest
+	return body
 }
 
 function positionName(position: LogPosition): string {

@@ -1,4 +1,5 @@
 /** The two logs of one database, and the look at the checkpoints that confirms reads of both: one LIST tells both positions. */
+import type { Clock } from '../host/clock.ts'
 import { FencedLog } from '../log/fenced-log.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { type CheckpointName, newestCheckpoint } from './checkpoint.ts'
@@ -8,14 +9,17 @@ const MAINTENANCE_LOG_FOLDER = 'maintenance'
 
 export class DatabaseLogs {
 	readonly store: ObjectStore
+	/** Where there is one, large checkpoints are decoded a little at a time. */
+	readonly clock: Clock | undefined
 	readonly writer: FencedLog
 	readonly maintenance: FencedLog
 	#looks = 0
 	#newest: CheckpointName | undefined
 
 	/** `store` is the database's (its prefix taken off), with retries for what is idempotent. */
-	constructor(store: ObjectStore) {
+	constructor(store: ObjectStore, clock?: Clock) {
 		this.store = store
+		this.clock = clock
 		this.writer = new FencedLog({
 			store,
 			folder: WRITER_LOG_FOLDER,

@@ -85,7 +85,7 @@ export class ManifestFollower {
 
 	/** Opens the newest checkpoint and reads the logs behind it. A prefix without a database is an empty manifest. */
 	static async open(options: ManifestFollowerOptions, request: RequestOptions = {}): Promise<ManifestFollower> {
-		const logs = new DatabaseLogs(options.store)
+		const logs = new DatabaseLogs(options.store, options.host.clock)
 		const began = momentOf(options.host)
 		const manifest = await loadManifest(logs, loaded => options.onLoaded?.(loaded), request)
 		if (comparePositions(manifest.writerPosition, LOG_START) === 0) await assertPrefixIsFree(options.store, request)

@@ -10,7 +10,7 @@ import { type LogReplay, replayLog } from '../log/claim.ts'
 import type { FencedLog, ReadForwardResult } from '../log/fenced-log.ts'
 import { comparePositions, LOG_START, type LogPosition } from '../log/log-position.ts'
 import type { LogRecord } from '../log/record.ts'
-import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import type { RequestOptions } from '../object-store/object-store.ts'
 import { newestCheckpoint, readCheckpoint } from './checkpoint.ts'
 import { type Commit, decodeCommit, type LoadedCommit } from './commit.ts'
 import type { DatabaseLogs } from './database-logs.ts'
@@ -58,7 +58,7 @@ export class ManifestReplay implements LogReplay {
 		await this.#reading?.catch(() => undefined)
 		this.#commits = []
 		this.#edits = []
-		this.#base = await loadNewestCheckpoint(this.#logs.store, options)
+		this.#base = await loadNewestCheckpoint(this.#logs, options)
 		const { writerPosition, maintenancePosition } = this.#base
 		const isWriter = this.#role === 'writer'
 		this.#along = { position: isWriter ? maintenancePosition : writerPosition, firstSeal: undefined }
@@ -154,11 +154,11 @@ export async function loadManifest(
 }
 
 /** One LIST and one GET; `EMPTY_MANIFEST` where there is no checkpoint yet. */
-async function loadNewestCheckpoint(store: ObjectStore, options: RequestOptions): Promise<Manifest> {
+async function loadNewestCheckpoint({ store, clock }: DatabaseLogs, options: RequestOptions): Promise<Manifest> {
 	for (let attempt = 0; attempt < CHECKPOINT_MAX_ATTEMPTS; attempt++) {
 		const name = await newestCheckpoint(store, options)
 		if (name === undefined) return EMPTY_MANIFEST
-		const manifest = await readCheckpoint(store, name, options)
+		const manifest = await readCheckpoint(store, name, { ...options, clock })
 		if (manifest !== undefined) return manifest
 	}
 	throw new IsleError(

@@ -13,6 +13,7 @@ import type { BlobPackRef, TableRef } from './manifest.ts'
 /** `w`, a 16-digit epoch, `-` and a 16-digit number are 34 bytes; keys are short too. Bounds for hostile input. */
 const ID_MAX_BYTES = 64
 const OBJECT_KEY_MAX_BYTES = 1024
+const ITEMS_PER_STEP = 512
 
 export function writeTableRef(writer: ByteWriter, table: TableRef): void {
 	writer.string(table.id)
@@ -56,11 +57,32 @@ export function readId(reader: ByteReader): string {
 
 /** Reads a count, then that many items; a count that cannot be there is refused before anything is allocated. */
 export function readList<Item>(reader: ByteReader, where: string, readItem: () => Item): Item[] {
-	const count = reader.varint()
-	if (count > reader.remaining) throw corrupt(where, `a list claims ${count} items`)
+	const count = readCount(reader, where)
 	const items: Item[] = []
 	for (let index = 0; index < count; index++) items.push(readItem())
 	return items
+}
+
+/** The same, stopping after every 512th item: about 2 ms of table references. */
+export function* readListInSteps<Item>(
+	reader: ByteReader,
+	where: string,
+	readItem: () => Item,
+): Generator<void, Item[], void> {
+	const count = readCount(reader, where)
+	const items: Item[] = []
+	for (let index = 0; index < count; index++) {
+		items.push(readItem())
+		if (items.length % ITEMS_PER_STEP === 0) yield
+	}
+	return items
+}
+
+/** How many items follow. */
+export function readCount(reader: ByteReader, where: string): number {
+	const count = reader.varint()
+	if (count > reader.remaining) throw corrupt(where, `a list claims ${count} items`)
+	return count
 }
 
 export function writeList<Item>(writer: ByteWriter, items: readonly Item[], writeItem: (item: Item) => void): void {

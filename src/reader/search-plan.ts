@@ -22,7 +22,7 @@ export interface TableChain {
 
 /** A chain that lookups search: a table of L0, or a run. */
 interface Level extends TableChain {
-	/** `keyNumber` of the largest key of each table. */
+	/** `keyNumber` of the largest key of each table; NaN where it was not needed yet. */
 	readonly largest: Float64Array
 }
 
@@ -52,6 +52,7 @@ interface KnownRun {
 	largest: Float64Array
 }
 
+const NO_NUMBERS = new Float64Array(0)
 const knownRuns = new WeakMap<TableSource, WeakMap<SortedRun, KnownRun>>()
 
 interface LevelDraft {
@@ -74,6 +75,8 @@ export function planSearch(manifest: Manifest, source: TableSource): SearchPlan 
 	const skip = prefix.length
 	const levels = drafts.map(draft => levelOf(draft, skip, source))
 	const smallestOf = (draft: LevelDraft): number => keyNumber((draft.tables[0] as TableRef).meta.smallestKey, skip)
+	const largestOf = ({ tables }: LevelDraft): number =>
+		keyNumber((tables[tables.length - 1] as TableRef).meta.largestKey, skip)
 	let chains: readonly TableChain[] | undefined
 	return {
 		prefix,
@@ -82,7 +85,7 @@ export function planSearch(manifest: Manifest, source: TableSource): SearchPlan 
 		singles: levels.map(level => (level.tables.length === 1 ? level.slotAt(0) : undefined)),
 		maxSeqs: Float64Array.from(drafts, draft => draft.maxSeq),
 		lowest: Float64Array.from(drafts, smallestOf),
-		highest: Float64Array.from(levels, level => level.largest[level.largest.length - 1] as number),
+		highest: Float64Array.from(drafts, largestOf),
 		chains: () => {
 			chains ??= chainLevels(levels)
 			return chains
@@ -117,13 +120,21 @@ function levelOf({ tables, maxSeq, run }: LevelDraft, skip: number, source: Tabl
 		const known = knownRun(run, source)
 		if (known.skip !== skip) {
 			known.skip = skip
-			known.largest = numbersOf(tables, skip)
+			known.largest = new Float64Array(tables.length).fill(Number.NaN)
 		}
 		const { slots, largest } = known
-		return { tables, maxSeq, largest, slotAt: index => (slots[index] ??= source.slot(tables[index] as TableRef)) }
+		const slotAt = (index: number): TableSlot => {
+			let slot = slots[index]
+			if (slot === undefined) {
+				slot = source.slot(tables[index] as TableRef)
+				slots[index] = slot
+			}
+			return slot
+		}
+		return { tables, maxSeq, largest, slotAt }
 	}
 	const slot = source.slot(tables[0] as TableRef)
-	return { tables, maxSeq, largest: numbersOf(tables, skip), slotAt: () => slot }
+	return { tables, maxSeq, largest: NO_NUMBERS, slotAt: () => slot }
 }
 
 function knownRun(run: SortedRun, source: TableSource): KnownRun {
@@ -140,14 +151,10 @@ function knownRun(run: SortedRun, source: TableSource): KnownRun {
 		const slots: (TableSlot | undefined)[] = []
 		// Filled, so that V8 keeps it an array however few are ever asked for.
 		for (let index = 0; index < tables.length; index++) slots.push(undefined)
-		known = { slots, maxSeq, skip: -1, largest: new Float64Array(0) }
+		known = { slots, maxSeq, skip: -1, largest: NO_NUMBERS }
 		runs.set(run, known)
 	}
 	return known
-}
-
-function numbersOf(tables: readonly TableRef[], skip: number): Float64Array {
-	return Float64Array.from(tables, table => keyNumber(table.meta.largestKey, skip))
 }
 
 function chainLevels(levels: readonly Level[]): readonly TableChain[] {
@@ -196,7 +203,11 @@ export function slotForKey(plan: SearchPlan, index: number, key: Uint8Array, num
 	let high = tables.length
 	while (low < high) {
 		const middle = (low + high) >>> 1
-		const end = largest[middle] as number
+		let end = largest[middle] as number
+		if (Number.isNaN(end)) {
+			end = keyNumber((tables[middle] as TableRef).meta.largestKey, plan.prefix.length)
+			largest[middle] = end
+		}
 		const isBelow =
 			end < number || (end === number && compareBytes((tables[middle] as TableRef).meta.largestKey, key) < 0)
 		if (isBelow) low = middle + 1
