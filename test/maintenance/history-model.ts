@@ -50,12 +50,16 @@ export class HistoryModel {
 		return undefined
 	}
 
-	/** What is wrong with `found`, read from `range` of the state at `cut`, at `nowMs`; `undefined`: nothing. */
+	/**
+	 * What is wrong with `found`, read from `range` of the state at `cut`, as it was at `nowMs`; `undefined`: nothing.
+	 * `readMs` is when it was read: retention goes on, also in what a snapshot keeps of a state whose objects are gone.
+	 */
 	judgeRows(
 		found: readonly ModelRow[],
 		range: RangeOptions<string>,
 		nowMs: number,
 		cut: number = this.lastSeq,
+		readMs: number = nowMs,
 	): string | undefined {
 		const live = new Map(this.#live(nowMs, cut))
 		const rows = [...live].map(([key, { value }]): ModelRow => [key, value ?? ''])
@@ -72,17 +76,23 @@ export class HistoryModel {
 			next = at + 1
 		}
 		if (found.length < limit) lost.push(...expected.slice(next, range.limit === undefined ? undefined : next + limit))
-		const unexcused = lost.filter(([key]) => !this.#mayBeGone(live.get(key), nowMs))
+		const unexcused = lost.filter(([key]) => !this.#mayBeGone(live.get(key), readMs))
 		if (found.length > limit) return `${found.length} rows, limit ${limit}`
 		return unexcused.length === 0 ? undefined : `lost: ${shown(unexcused)}, found ${shown(found)}`
 	}
 
 	/** What is wrong with the answer to a get. */
-	judgeValue(key: string, found: string | undefined, nowMs: number, cut: number = this.lastSeq): string | undefined {
+	judgeValue(
+		key: string,
+		found: string | undefined,
+		nowMs: number,
+		cut: number = this.lastSeq,
+		readMs: number = nowMs,
+	): string | undefined {
 		const mutation = this.#newest(key, cut)
 		const isLive = mutation?.value !== undefined && isVisible(mutation, nowMs)
 		if (found === (isLive ? mutation.value : undefined)) return undefined
-		if (isLive && found === undefined && this.#mayBeGone(mutation, nowMs)) return undefined
+		if (isLive && found === undefined && this.#mayBeGone(mutation, readMs)) return undefined
 		return `${key}: ${brief(found)} instead of ${isLive ? brief(mutation.value) : 'nothing'}`
 	}
 

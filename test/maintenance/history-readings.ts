@@ -90,15 +90,15 @@ export class Readings {
 	}
 
 	async readSnapshots(range: RangeOptions<string>, keys: readonly string[]): Promise<void> {
-		const { model, settle } = this.#context
+		const { model, settle, nowMs } = this.#context
 		for (const kept of this.#snapshots) {
 			const { snapshot, cut, takenMs } = kept
 			await this.#unlessExpired('a snapshot', kept, async () => {
 				const rows = await settle(collect(snapshot.entries(range)))
-				this.#judge('a snapshot', model.judgeRows(rows, range, takenMs, cut), rows)
+				this.#judge('a snapshot', model.judgeRows(rows, range, takenMs, cut, nowMs()), rows)
 				const values = await settle(snapshot.getMany(keys))
 				for (const [i, key] of keys.entries()) {
-					this.#judge('a snapshot', model.judgeValue(key, values[i], takenMs, cut), values[i])
+					this.#judge('a snapshot', model.judgeValue(key, values[i], takenMs, cut, nowMs()), values[i])
 				}
 			})
 		}
@@ -125,7 +125,7 @@ export class Readings {
 	}
 
 	async endScans(): Promise<void> {
-		const { model, settle } = this.#context
+		const { model, settle, nowMs } = this.#context
 		for (const kept of this.#scans.splice(0)) {
 			const { rows, given, range, takenMs, cut, newerCut } = kept
 			await this.#unlessExpired('a scan', kept, async () => {
@@ -133,8 +133,8 @@ export class Readings {
 				for (let next = await settle(rows.next()); next.done !== true; next = await settle(rows.next())) {
 					all.push(next.value)
 				}
-				const wrong = model.judgeRows(all, range, takenMs, cut)
-				this.#judge('a scan', wrong && model.judgeRows(all, range, takenMs, newerCut), all)
+				const wrong = model.judgeRows(all, range, takenMs, cut, nowMs())
+				this.#judge('a scan', wrong && model.judgeRows(all, range, takenMs, newerCut, nowMs()), all)
 			})
 		}
 	}

@@ -120,7 +120,8 @@ class History {
 		this.#readings = new Readings({
 			model: this.#model,
 			gracePeriodMs,
-			changeRetentionMs,
+			// A maintainer whose clock is ahead thinks that commits are older.
+			changeRetentionMs: changeRetentionMs - trustedSkewMs(this.#settings),
 			nowMs: () => this.#clock.nowMs(),
 			fault,
 			note: what => void this.#hash.update(what),
@@ -344,4 +345,9 @@ class History {
 		if (!isOver) throw new Error('a call never answers')
 		return await work
 	}
+}
+
+/** The most that a wall clock of maintainers is ahead, of those that are trusted. */
+function trustedSkewMs({ skewsMs }: HistorySettings): number {
+	return Math.max(0, ...skewsMs.filter(skewMs => skewMs <= TRUSTED_SKEW_MS))
 }
