@@ -24,6 +24,8 @@ export interface BenchArguments {
 	readonly batch: number
 	/** How many clients at once, one case each. Default: the scenario's. */
 	readonly clients: readonly number[] | undefined
+	/** Input in MiB, one case each. Default: the scenario's. */
+	readonly sizes: readonly number[] | undefined
 	readonly seed: number
 	readonly repeat: number | undefined
 	/** Where to write all figures as JSON. */
@@ -47,6 +49,7 @@ export const USAGE = `npm run bench -- <scenario> [options]
   --value-bytes N    bytes of a value, 32 to 65536 (default: 100)
   --batch N          records of a batch (default: 1000)
   --clients a,b      numbers of clients, for durable (default: 1,10,64,256,1000,4000)
+  --sizes a,b        MiB of input, for compaction (default: 256,1024)
   --codec a,b        none, lz4; the others use what they have (default: none,lz4)
   --seed N           of keys and values (default: 1)
   --repeat N         runs of each measurement; the table shows medians (each scenario has its default)
@@ -95,6 +98,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
 		valueBytes: integer('--value-bytes', take('--value-bytes'), 32, 65_536) ?? 100,
 		batch: integer('--batch', take('--batch'), 1, 100_000) ?? 1000,
 		clients: list('--clients', take('--clients'))?.map(text => integer('--clients', text, 1, 100_000) ?? 1),
+		sizes: list('--sizes', take('--sizes'))?.map(text => integer('--sizes', text, 1, 1_048_576) ?? 1),
 		seed: integer('--seed', take('--seed'), 0, INTEGER_MAX) ?? 1,
 		repeat: integer('--repeat', take('--repeat'), 1, 100),
 		json: take('--json'),

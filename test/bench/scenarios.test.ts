@@ -42,7 +42,15 @@ const casesOf = (report: Report): string[] => report.results.map(({ engine, labe
 
 describe('the benchmark', () => {
 	test('knows these scenarios; each is run below', () => {
-		expect(namesIn('scenarios')).toEqual(['durable', 'ingest', 'reads', 'scan', 'tail'])
+		expect(namesIn('scenarios')).toEqual([
+			'compaction',
+			'compaction-simulation',
+			'durable',
+			'ingest',
+			'reads',
+			'scan',
+			'tail',
+		])
 	})
 
 	test('ingest measures puts, batches and durable puts of both engines', async () => {
@@ -71,6 +79,21 @@ describe('the benchmark', () => {
 		expect(durable?.medians['objectBytes']).toBeGreaterThan(116)
 		expect(report.targets.every(({ actual }) => Number.isFinite(actual))).toBe(true)
 		for (const { label } of report.results) expect(output).toContain(label)
+	})
+
+	test('compaction merges to rest what a process of its own has loaded, and measures ingest with and without it', async () => {
+		const { report } = await bench('compaction', '--sizes', '20', '--records', '1000', '--codec', 'none')
+		expect(casesOf(report)).toEqual([
+			'isledb: none, 20 MiB',
+			'isledb: none, without maintenance',
+			'isledb: none, while compacting',
+		])
+		const [merge, alone] = report.results
+		expect(merge?.medians['works']).toBeGreaterThan(0)
+		expect(merge?.medians['recordsPerCpuSecond']).toBeGreaterThan(0)
+		// Every byte is written twice at least: as it came, and merged.
+		expect(merge?.medians['writeAmplification']).toBeGreaterThanOrEqual(1.9)
+		expect(alone?.medians['mergedBytes']).toBe(0)
 	})
 
 	test('repetitions are kept, and medians are taken of them', async () => {
@@ -119,7 +142,10 @@ describe('the benchmark', () => {
 	})
 
 	test.each([
-		['nothing', 'there is no nothing among the scenarios: durable, ingest, reads, scan, tail'],
+		[
+			'nothing',
+			'there is no nothing among the scenarios: compaction, compaction-simulation, durable, ingest, reads, scan, tail',
+		],
 		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb'],
 		['tail --engine classic-level', 'classic-level cannot do what tail asks'],
 		['scan --store s3', 'there is no s3 among the stores: ceph, file, memory'],
