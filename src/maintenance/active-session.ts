@@ -6,16 +6,16 @@
  * Invariants:
  * - Works that run at once touch disjoint tables.
  * - Small work never waits behind large: the last place is kept for small ones.
- * - A work that fails sets its tables aside for a while, longer each time; everything else goes on. A table that is damaged
- *   or gone is set aside for as long as this owner lives.
+ * - A work that fails sets its tables aside for a while, longer each time; everything else goes on. A table or pack that is
+ *   damaged or gone is set aside for an hour, and longer if it still is then.
  * - A store that does not answer pauses everything, longer each time.
  * - After `stop` nothing runs any more.
  */
 import type { Host } from '../host/host.ts'
 import type { LogPosition } from '../log/log-position.ts'
-import type { OwnedLog, PlannedWork, WorkDesk, WorkOutcome } from './maintainer-parts.ts'
+import type { OwnedLog, PlannedWork, UnreadablePin, WorkDesk, WorkOutcome } from './maintainer-parts.ts'
 import { Backoff, isTransientTrouble } from './maintenance-backoff.ts'
-import { type MaintenanceEvent, reportedError, type WorkEvent } from './maintenance-event.ts'
+import { type MaintenanceEvent, type QuarantineEvent, reportedError, type WorkEvent } from './maintenance-event.ts'
 import { type Running, type RunningWork, shownRunning, workEvent } from './running-work.ts'
 import { SetAside } from './set-aside.ts'
 import { addTotals, NO_TOTALS, type WorkTotals } from './work-totals.ts'
@@ -40,6 +40,8 @@ export interface SessionStep {
 	readonly lookAgainInMs: number | undefined
 }
 
+type WithoutChannel<Event> = Event extends unknown ? Omit<Event, 'channel'> : never
+
 /** A policy that chose for ever would keep the thread. */
 const PLANS_MAX_PER_STEP = 1000
 /** Progress is told when this much more is done, in parts of the whole. */
@@ -51,6 +53,8 @@ export class ActiveSession {
 	readonly #stopping = new AbortController()
 	readonly #storeTrouble = new Backoff()
 	readonly #setAside: SetAside
+	/** As the last housekeeping found them. */
+	#unreadablePins: readonly string[] = []
 	#pausedUntilMs = Number.NEGATIVE_INFINITY
 	#nextId = 1
 	#totals: WorkTotals = NO_TOTALS
@@ -73,8 +77,9 @@ export class ActiveSession {
 		return this.#totals
 	}
 
-	get quarantined(): ReadonlySet<string> {
-		return this.#setAside.quarantined
+	/** What is damaged or gone: tables by id, packs and pins by object key. */
+	get quarantined(): readonly string[] {
+		return [...this.#setAside.damaged, ...this.#unreadablePins]
 	}
 
 	get running(): readonly RunningWork[] {
@@ -137,7 +142,7 @@ export class ActiveSession {
 		const { desk, places, largeBytes } = this.#options
 		const busy = new Set([...this.#running.values()].flatMap(({ work }) => [...work.tables]))
 		for (const table of this.#setAside.restingAt(nowMs)) busy.add(table)
-		const { quarantined } = this.#setAside
+		const quarantined = this.#setAside.quarantinedAt(nowMs)
 		for (let plans = 0; plans < PLANS_MAX_PER_STEP; plans++) {
 			const largeRunning = [...this.#running.values()].filter(running => running.work.bytes >= largeBytes).length
 			const isLargeAllowed = largeRunning < places - 1
@@ -179,7 +184,7 @@ export class ActiveSession {
 
 	#ended(running: Running, outcome: WorkOutcome): void {
 		const { bytesRead, bytesWritten, tablesDropped } = outcome
-		const { tables, bytes } = running.work
+		const { kind, tables, bytes, reads } = running.work
 		this.#storeTrouble.reset()
 		const isDone = outcome.kind === 'done'
 		this.#totals = addTotals(this.#totals, { works: isDone ? 1 : 0, bytesRead, bytesWritten, tablesDropped })
@@ -188,6 +193,10 @@ export class ActiveSession {
 		if (outcome.kind === 'void') this.#setAside.put(tables, undefined, this.#options.host.clock.monotonicMs())
 		else this.#setAside.forget(tables)
 		this.#tell(running, isDone ? 'finished' : 'stopped', bytesWritten)
+		if (!isDone) return
+		for (const { table, key } of this.#setAside.release(reads)) this.#tellQuarantine({ kind: 'released', table, key })
+		// What is dropped is nobody's any more.
+		if (kind === 'drop') this.#setAside.release(tables)
 	}
 
 	#failed(running: Running, error: unknown): void {
@@ -203,10 +212,27 @@ export class ActiveSession {
 			this.#pause(error, nowMs)
 			return
 		}
-		const table = this.#setAside.put(running.work.tables, error, nowMs)
-		if (table === undefined) return
-		const event = { channel: 'isledb:quarantine', kind: 'quarantined', table } as const
-		this.#options.onEvent({ ...event, error: reportedError(error) })
+		const damaged = this.#setAside.put(running.work.tables, error, nowMs)
+		if (damaged === undefined) return
+		const { table, key } = damaged
+		this.#tellQuarantine({ kind: 'quarantined', table, key, error: reportedError(error) })
+	}
+
+	#tellQuarantine(event: WithoutChannel<QuarantineEvent>): void {
+		this.#options.onEvent({ channel: 'isledb:quarantine', ...event })
+	}
+
+	/** Tells of those that were readable when it looked last, and of those that are no more there unreadable. */
+	#notePins(unreadable: readonly UnreadablePin[]): void {
+		const before = this.#unreadablePins
+		this.#unreadablePins = unreadable.map(pin => pin.key)
+		for (const { key, error } of unreadable) {
+			if (before.includes(key)) continue
+			this.#tellQuarantine({ kind: 'quarantined', table: undefined, key, error: reportedError(error) })
+		}
+		for (const key of before) {
+			if (!this.#unreadablePins.includes(key)) this.#tellQuarantine({ kind: 'released', table: undefined, key })
+		}
 	}
 
 	/** Never rejects. */
@@ -230,7 +256,8 @@ export class ActiveSession {
 	}
 
 	#count(outcome: Awaited<ReturnType<WorkDesk['tend']>>): void {
-		const { checkpoints, objectsDeleted, bytesDeleted, nextDueMs } = outcome
+		const { checkpoints, objectsDeleted, bytesDeleted, unreadablePins, nextDueMs } = outcome
+		this.#notePins(unreadablePins)
 		this.#tendAtMs = nextDueMs
 		this.#totals = addTotals(this.#totals, { checkpoints, objectsDeleted, bytesDeleted })
 		if (checkpoints + objectsDeleted === 0) return

@@ -6,22 +6,24 @@
  * new one, by streams; rewrite the references table by table; one edit puts all in place. The old packs, which no table uses
  * any more, fall out when it is folded.
  *
+ * A pack that is damaged or gone fails as `DamagedInput`, which names it.
+ *
  * Invariants: of a pack, no more than the pieces on their way is in memory; the edit is made only if all tables are still live;
  * an object that was uploaded and is not named in the edit is deleted.
  */
-import type { BlobMoves, MergeOutputOptions, PackRefs } from '../../workers/merge-job.ts'
+import type { MergeOutputOptions, PackRefs } from '../../workers/merge-job.ts'
 import type { BlobRef } from '../blob/blob-ref.ts'
-import { FrameDecoder } from '../blob/frame-decoder.ts'
-import { blobRange, encodePackHeader, framedBytes, PACK_HEADER_BYTES } from '../blob/pack-format.ts'
+import { framedBytes, PACK_HEADER_BYTES } from '../blob/pack-format.ts'
 import { corrupt, IsleError, invariant, isIsleError } from '../errors.ts'
 import type { AddedTable } from '../manifest/edit.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../manifest/manifest.ts'
 import type { RewritePacksChoice } from './choice.ts'
-import { MergeInputs } from './merge-inputs.ts'
+import { DamagedInput, MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
 import { areLive, isRefused } from './merge-scope.ts'
 import type { MergeComponents } from './merge-task.ts'
+import { type PackCopy, packBody } from './pack-body.ts'
 
 /** Tables of a run may become this many times as large as others: splitting off a small rest would help nobody. */
 const TABLE_GROWTH = 2
@@ -33,13 +35,6 @@ export interface RewriteSummary {
 	readonly bytesRead: number
 	readonly bytesWritten: number
 	readonly tablesWritten: number
-}
-
-/** Where the values of one old pack lie in the new one. */
-interface PackCopy {
-	readonly pack: BlobPackRef
-	readonly refs: readonly BlobRef[]
-	readonly moves: BlobMoves
 }
 
 export async function rewritePacks(
@@ -156,17 +151,27 @@ class PackRewrite {
 		this.#unnamed.add(objectKey)
 		let bytes = 0
 		let isWhole = false
+		/** A store may wrap what its source threw. */
+		let damage: DamagedInput | undefined
 		const { store } = this.#components
 		const signal = this.#signal
 		async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
-			for await (const piece of packBody(id, copies, range => store.getStream(range.key, range, { signal }))) {
-				bytes += piece.length
-				yield piece
+			try {
+				for await (const piece of packBody(id, copies, range => store.getStream(range.key, range, { signal }))) {
+					bytes += piece.length
+					yield piece
+				}
+			} catch (error) {
+				if (error instanceof DamagedInput) damage = error
+				throw error
 			}
 			isWhole = true
 		}
-		const outcome = await store.createFromStream(objectKey, body(), { signal })
+		const outcome = await store.createFromStream(objectKey, body(), { signal }).catch((error: unknown) => {
+			throw damage ?? error
+		})
 		signal.throwIfAborted()
+		if (damage !== undefined) throw damage
 		if (outcome.kind === 'exists')
 			throw corrupt(objectKey, 'a blob pack of another owner where only this one may write,')
 		if (outcome.kind === 'unknown' && !(isWhole && (await this.#isStored(objectKey, bytes)))) {
@@ -249,39 +254,6 @@ function addRefs(found: Map<number, BlobRef> | undefined, { packId, offsets, byt
 		const ref = { packId, offset, bytes: bytes[i] as number, crc: crcs[i] as number }
 		// An empty value takes no room: the one behind it begins at the same offset.
 		if (ref.bytes >= (found?.get(offset)?.bytes ?? 0)) found?.set(offset, ref)
-	}
-}
-
-interface PackPiece {
-	readonly key: string
-	readonly offset: number
-	readonly bytes: number
-}
-
-/** The header, then the frames of each value as they are stored, checked on the way. */
-async function* packBody(
-	id: string,
-	copies: readonly PackCopy[],
-	open: (piece: PackPiece) => Promise<AsyncIterable<Uint8Array> | undefined>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-	yield encodePackHeader(id)
-	for (const { pack, refs } of copies) {
-		for (const ref of refs) {
-			const { offset, bytes } = blobRange(ref)
-			if (bytes === 0) continue
-			const frames = await open({ key: pack.objectKey, offset, bytes })
-			if (frames === undefined) {
-				throw new IsleError('ISLE_NOT_FOUND', `a blob pack is gone: key=\`${pack.objectKey}\``, {
-					details: { key: pack.objectKey, pack: pack.id },
-				})
-			}
-			const decoder = new FrameDecoder(ref, pack.objectKey)
-			for await (const piece of frames) {
-				decoder.push(piece)
-				yield piece
-			}
-			decoder.end()
-		}
 	}
 }
 

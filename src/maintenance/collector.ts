@@ -21,6 +21,7 @@ import type { CheckpointPositions, RemovedObject } from '../manifest/manifest.ts
 import type { ObjectInfo, ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { checkpointAt, deletableObjects, knownObjects, nextFloor, obsoleteCheckpoints } from './garbage.ts'
 import { LogSweep } from './log-sweep.ts'
+import type { UnreadablePin } from './maintainer-parts.ts'
 import { dueEpochs, findOrphans, listAll } from './orphans.ts'
 import type { OwnedState } from './owned-state.ts'
 import { PinBoard } from './pin-board.ts'
@@ -54,6 +55,8 @@ export interface Collection {
 	readonly bytesDeleted: number
 	/** True when there is more to do at once. */
 	readonly hasMore: boolean
+	/** Pins that could not be read when they were looked at last. */
+	readonly unreadablePins: readonly UnreadablePin[]
 	/** When time alone makes work, from now; `undefined`: never. */
 	readonly nextInMs: number | undefined
 	/** False: this host's clock and the store's differ, and nothing was dropped because of the time. */
@@ -109,6 +112,7 @@ export class Collector {
 			objectsDeleted: this.#deleted.objects,
 			bytesDeleted: this.#deleted.bytes,
 			hasMore: this.#hasMore,
+			unreadablePins: this.#pins.unreadable,
 			nextInMs: this.#nextInMs(),
 			isClockTrusted,
 		}

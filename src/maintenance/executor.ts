@@ -3,7 +3,7 @@
  * up. Several at once; which of them touch the same tables is for the caller to know.
  *
  * Invariants: merges share one memory budget; a failed choice leaves the state as it was and no upload behind; an input that
- * cannot be read is named, as an IsleError with the id of the table in its details, and only if it is still live.
+ * cannot be read is named, as an IsleError with the id of the table or pack in its details, and only if it is still live.
  */
 
 import type { MergeOutputOptions } from '../../workers/merge-job.ts'
@@ -15,7 +15,7 @@ import type { JobPool } from '../runtime/job-pool.ts'
 import { rewritePacks } from './blob-rewrite.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { type Choice, type MergeChoice, tablesOfChoice } from './choice.ts'
-import { DamagedInput } from './merge-inputs.ts'
+import { DamagedInput, type MaintainedInput } from './merge-inputs.ts'
 import type { Chain } from './merge-ranges.ts'
 import { MergeRun } from './merge-run.ts'
 import { areLive } from './merge-scope.ts'
@@ -71,8 +71,8 @@ export class Executor {
 	}
 
 	/**
-	 * @throws ISLE_CORRUPT or ISLE_NOT_FOUND with `details.table` and `details.key` for a live table that cannot be read; the
-	 * signal's reason; what store and pool throw; ISLE_FENCED and its like, which end the owner.
+	 * @throws ISLE_CORRUPT or ISLE_NOT_FOUND with `details.table` or `details.pack`, and `details.key`, for a live one that
+	 * cannot be read; the signal's reason; what store and pool throw; ISLE_FENCED and its like, which end the owner.
 	 */
 	async execute(choice: Choice, options: ExecuteOptions): Promise<Execution> {
 		options.signal.throwIfAborted()
@@ -82,7 +82,7 @@ export class Executor {
 			if (!(error instanceof DamagedInput)) throw error
 			// Whoever was taken over does not know it: the next owner may have merged the table and deleted it. A record tells.
 			await this.#components.state.append([])
-			if (!areLive(this.#components.state.manifest, [error.table])) return { ...NOTHING, kind: 'void' }
+			if (!isLive(this.#components.state.manifest, error.input)) return { ...NOTHING, kind: 'void' }
 			throw damage(error)
 		}
 	}
@@ -152,9 +152,18 @@ function chainsOf({ l0, runs }: Manifest, inputs: readonly TableRef[]): Chain[] 
 	return chains.map(chain => chain.filter(table => wanted.has(table.id))).filter(chain => chain.length > 0)
 }
 
-function damage({ table, cause, message }: DamagedInput): IsleError {
+function isLive(manifest: Manifest, input: MaintainedInput): boolean {
+	if ('table' in input) return areLive(manifest, [input.table])
+	return manifest.blobPacks.some(pack => pack.id === input.pack.id)
+}
+
+function damage({ input, cause, message }: DamagedInput): IsleError {
 	const code = isIsleError(cause, 'ISLE_NOT_FOUND') ? 'ISLE_NOT_FOUND' : 'ISLE_CORRUPT'
-	return new IsleError(code, message, { cause, details: { table: table.id, key: table.objectKey } })
+	const details =
+		'table' in input
+			? { table: input.table.id, key: input.table.objectKey }
+			: { pack: input.pack.id, key: input.pack.objectKey }
+	return new IsleError(code, message, { cause, details })
 }
 
 function idsOf(tables: readonly TableRef[]): string[] {

@@ -25,6 +25,8 @@ export interface PlannedWork {
 	readonly why: string
 	/** Ids of what nothing else may touch meanwhile. */
 	readonly tables: readonly string[]
+	/** What it reads: ids of tables, object keys of packs. */
+	readonly reads: readonly string[]
 	/** Of its inputs, as stored. */
 	readonly bytes: number
 	/** @throws the signal's reason, what cannot be read (with `details.table`), what the store and the log throw. */
@@ -49,11 +51,18 @@ export interface WorkOutcome {
 	readonly tablesDropped: number
 }
 
+export interface UnreadablePin {
+	readonly key: string
+	readonly error: unknown
+}
+
 /** What the housekeeping did: checkpoints, the floor of changes, the deletion of garbage. */
 export interface TendOutcome {
 	readonly checkpoints: number
 	readonly objectsDeleted: number
 	readonly bytesDeleted: number
+	/** Pins that cannot be read: nothing is deleted while they are there. */
+	readonly unreadablePins: readonly UnreadablePin[]
 	/** When there may be more to do, by the wall clock; undefined: only after an edit or a commit. */
 	readonly nextDueMs: number | undefined
 }

@@ -56,7 +56,10 @@ export interface MaintainerStatus {
 	readonly unserved: readonly string[]
 	readonly running: readonly RunningWork[]
 	readonly totals: WorkTotals
-	/** Tables that are damaged or gone, and set aside. */
+	/**
+	 * What is damaged or gone, as far as it was read: ids of tables, and object keys of blob packs (they are set aside) and of pins
+	 * (nothing is deleted meanwhile).
+	 */
 	readonly quarantined: readonly string[]
 	/** How often somebody else took over. */
 	readonly timesFenced: number

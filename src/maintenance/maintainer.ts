@@ -46,6 +46,8 @@ export class Maintainer {
 	#claimsAtOnce: boolean
 	#polledMs = Number.NEGATIVE_INFINITY
 	#past: WorkTotals = NO_TOTALS
+	/** Of the session before this one. */
+	#pastQuarantined: readonly string[] = []
 	#lastOwnedEpoch = 0
 	#timesFenced = 0
 	#lastError: ReportedError | undefined
@@ -105,7 +107,7 @@ export class Maintainer {
 			unserved: unservedPolicies(policies, owner),
 			running: this.#session?.running ?? [],
 			totals: this.#totals(),
-			quarantined: [...(this.#session?.quarantined.keys() ?? [])],
+			quarantined: this.#quarantined,
 			timesFenced: this.#timesFenced,
 			lastError: this.#lastError,
 		}
@@ -188,7 +190,7 @@ export class Maintainer {
 	}
 
 	async #claim(why: string): Promise<number> {
-		const { trade, host, places, largeBytes, onEvent } = this.#options
+		const { trade, host, places, largeBytes } = this.#options
 		this.#claimsAtOnce = false
 		const { owner, desk } = await trade.claim({ signal: this.#closing.signal })
 		this.#follower = undefined
@@ -200,7 +202,10 @@ export class Maintainer {
 			host,
 			places,
 			largeBytes,
-			onEvent,
+			onEvent: event => {
+				if ('error' in event && event.error !== undefined) this.#lastError = event.error
+				this.#options.onEvent(event)
+			},
 			onWake: () => this.#wake.call(),
 		})
 		this.#session = session
@@ -255,6 +260,7 @@ export class Maintainer {
 
 	#drop(session: ActiveSession): void {
 		this.#past = this.#totals()
+		this.#pastQuarantined = session.quarantined
 		if (this.#session === session) this.#session = undefined
 	}
 
@@ -296,7 +302,7 @@ export class Maintainer {
 	}
 
 	#endDemand(outcome: RunReport['outcome']): void {
-		this.#demand?.end(outcome, this.#totals())
+		this.#demand?.end(outcome, this.#totals(), this.#quarantined)
 		this.#demand = undefined
 	}
 
@@ -309,6 +315,10 @@ export class Maintainer {
 	/** What it knows of both logs; undefined before it has looked. */
 	get manifest(): Manifest | undefined {
 		return this.#session?.owner.manifest ?? this.#follower?.manifest
+	}
+
+	get #quarantined(): readonly string[] {
+		return this.#session?.quarantined ?? this.#pastQuarantined
 	}
 
 	#totals(): WorkTotals {

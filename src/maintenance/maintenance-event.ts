@@ -66,13 +66,17 @@ export interface CollectionEvent {
 	readonly bytesDeleted: number
 }
 
-/** Channel `isledb:quarantine`: a table that cannot be read is set aside; everything else goes on. */
-export interface QuarantineEvent {
+/**
+ * Channel `isledb:quarantine`: a table or a blob pack that cannot be read is set aside, and everything else goes on; a pin that
+ * cannot be read keeps everything that was removed. `released`: it was read again, or (a pin) is gone.
+ */
+export type QuarantineEvent = {
 	readonly channel: 'isledb:quarantine'
-	readonly kind: 'quarantined'
-	readonly table: string
-	readonly error: ReportedError
-}
+	/** Undefined for a pack and a pin. */
+	readonly table: string | undefined
+	/** Of the object that holds it. */
+	readonly key: string
+} & ({ readonly kind: 'quarantined'; readonly error: ReportedError } | { readonly kind: 'released' })
 
 export type MaintenanceEvent = StateEvent | WorkEvent | CollectionEvent | QuarantineEvent
 

@@ -10,7 +10,7 @@
 
 import type { MergeSource } from '../../workers/merge-job.ts'
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
-import type { TableRef } from '../manifest/manifest.ts'
+import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
 import type { RangePart } from './merge-ranges.ts'
@@ -23,14 +23,19 @@ const PIECE_BYTES = 4_194_304
 /** GETs of one merge at a time. */
 const PARALLEL_GETS = 8
 
+/** What a merge or a rewrite reads. */
+export type MaintainedInput = { readonly table: TableRef } | { readonly pack: BlobPackRef }
+
 /** An input that cannot be read, now or ever. */
 export class DamagedInput extends Error {
 	override readonly name = 'DamagedInput'
-	readonly table: TableRef
+	readonly input: MaintainedInput
 
-	constructor(table: TableRef, cause: unknown) {
-		super(`table ${table.id} in \`${table.objectKey}\` cannot be merged`, { cause })
-		this.table = table
+	constructor(input: MaintainedInput, cause: unknown) {
+		const [what, { id, objectKey }] =
+			'table' in input ? (['table', input.table] as const) : (['blob pack', input.pack] as const)
+		super(`${what} ${id} in \`${objectKey}\` cannot be read`, { cause })
+		this.input = input
 	}
 }
 
@@ -155,11 +160,11 @@ export function asDamagedInput(error: unknown, tables: readonly TableRef[]): unk
 	if (!isIsleError(error, 'ISLE_CORRUPT')) return error
 	const { where } = error.details
 	const table = tables.find(candidate => whereOf(candidate) === where)
-	return table === undefined ? error : new DamagedInput(table, error)
+	return table === undefined ? error : new DamagedInput({ table }, error)
 }
 
 /** What reading `table` threw, as the error that names it. */
 function named(error: unknown, table: TableRef): unknown {
 	const isDamage = isIsleError(error, 'ISLE_CORRUPT') || isIsleError(error, 'ISLE_NOT_FOUND')
-	return isDamage ? new DamagedInput(table, error) : error
+	return isDamage ? new DamagedInput({ table }, error) : error
 }

@@ -12,7 +12,7 @@ import type { CodecName } from '../sst/sst-meta.ts'
 import { CheckpointKeeper } from './checkpoint-keeper.ts'
 import { type Choice, tablesOfChoice } from './choice.ts'
 import { Collector } from './collector.ts'
-import { Executor } from './executor.ts'
+import { Executor, type ExecutorOptions } from './executor.ts'
 import type {
 	PlanContext,
 	PlannedWork,
@@ -28,7 +28,7 @@ import { EXPIRY_MARGIN_MS } from './policy-scene.ts'
 import { StoreClock } from './store-clock.ts'
 import { Uploads } from './uploads.ts'
 
-export interface OwnerDeskOptions {
+export interface OwnerDeskOptions extends Pick<ExecutorOptions, 'offered' | 'onTable'> {
 	readonly store: ObjectStore
 	readonly pool: JobPool
 	readonly host: Host
@@ -66,6 +66,8 @@ export class OwnerDesk implements WorkDesk {
 			pool,
 			state: owner,
 			uploads,
+			offered: ref => options.offered?.(ref),
+			onTable: (ref, bytes) => options.onTable?.(ref, bytes),
 			mergeMemoryBytes: compaction?.mergeMemoryBytes ?? DEFAULT_MERGE_MEMORY_BYTES,
 			output: {
 				codec: newestCodec(owner.manifest),
@@ -94,6 +96,7 @@ export class OwnerDesk implements WorkDesk {
 			kind: choice.kind,
 			why: choice.why,
 			tables: choice.kind === 'abandon' ? choice.merge.inputs : tables.map(table => table.id),
+			reads: readsOf(choice),
 			bytes: tables.reduce((sum, table) => sum + table.meta.storedBytes, 0),
 			run: run => this.#run(choice, run),
 		}
@@ -108,6 +111,7 @@ export class OwnerDesk implements WorkDesk {
 		const { host } = this.#options
 		const checkpoint = await this.#checkpoints.keep(isLast)
 		let [objectsDeleted, bytesDeleted, nextInMs, hasMore] = [0, 0, Number.POSITIVE_INFINITY, true]
+		let unreadablePins: TendOutcome['unreadablePins'] = []
 		// Whoever leaves collects what a checkpoint of this moment lets go, if any.
 		if (isLast && checkpoint === undefined) hasMore = false
 		for (let round = 0; round < ROUNDS_MAX && hasMore; round++) {
@@ -116,6 +120,7 @@ export class OwnerDesk implements WorkDesk {
 			bytesDeleted += collection.bytesDeleted
 			nextInMs = collection.nextInMs ?? Number.POSITIVE_INFINITY
 			hasMore = collection.hasMore
+			unreadablePins = collection.unreadablePins
 			this.#isClockTrusted = collection.isClockTrusted
 		}
 		const nowMs = host.clock.nowMs()
@@ -123,7 +128,8 @@ export class OwnerDesk implements WorkDesk {
 		const isIdle = checkpoint === undefined && objectsDeleted === 0
 		this.#pauseMs = isIdle ? Math.min(LOOK_AGAIN_MAX_MS, this.#pauseMs * 2) : LOOK_AGAIN_MIN_MS
 		const nextDue = dueMs === Number.POSITIVE_INFINITY ? undefined : Math.max(nowMs + this.#pauseMs, dueMs)
-		return { checkpoints: checkpoint === undefined ? 0 : 1, objectsDeleted, bytesDeleted, nextDueMs: nextDue }
+		const checkpoints = checkpoint === undefined ? 0 : 1
+		return { checkpoints, objectsDeleted, bytesDeleted, unreadablePins, nextDueMs: nextDue }
 	}
 
 	async #run(choice: Choice, { signal, isOver, onProgress }: WorkRun): Promise<WorkOutcome> {
@@ -143,6 +149,18 @@ export class OwnerDesk implements WorkDesk {
 			onProgress: ({ doneBytes }) => onProgress(doneBytes),
 		})
 		return { kind, bytesRead, bytesWritten, tablesDropped }
+	}
+}
+
+/** Moves and drops read nothing. */
+function readsOf(choice: Choice): string[] {
+	switch (choice.kind) {
+		case 'merge':
+			return choice.inputs.map(table => table.id)
+		case 'rewrite-packs':
+			return [...choice.tables.map(table => table.id), ...choice.packs.map(pack => pack.objectKey)]
+		default:
+			return []
 	}
 }
 

@@ -1,5 +1,5 @@
 /**
- * The pins as the collector sees them: listed anew whenever something is about to be deleted, each read once.
+ * The pins as the collector sees them: listed anew whenever something is about to be deleted, each read once if it can be.
  *
  * A pin that cannot be read (damaged, or of a newer release) keeps everything: what it holds is unknown. One that expired
  * longer ago than clocks may differ is deleted.
@@ -7,6 +7,7 @@
 import { isIsleError } from '../errors.ts'
 import { listPinKeys, objectsOf, readPin } from '../manifest/pin.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
+import type { UnreadablePin } from './maintainer-parts.ts'
 import { CLOCK_SKEW_MAX_MS } from './store-clock.ts'
 
 interface KnownPin {
@@ -16,14 +17,20 @@ interface KnownPin {
 
 export class PinBoard {
 	readonly #store: ObjectStore
-	readonly #known = new Map<string, KnownPin | 'unreadable'>()
+	readonly #known = new Map<string, KnownPin>()
+	readonly #unreadable = new Map<string, UnreadablePin>()
 
 	constructor(store: ObjectStore) {
 		this.#store = store
 	}
 
+	/** As of the last look. */
+	get unreadable(): UnreadablePin[] {
+		return [...this.#unreadable.values()]
+	}
+
 	/**
-	 * Whether an object is kept by a pin. One LIST, one GET for each pin not seen before, one DELETE for those that have
+	 * Whether an object is kept by a pin. One LIST, one GET for each pin not read before, one DELETE for those that have
 	 * expired: whose objects are kept this time yet, because one may just have been renewed unseen. `askTime` is called if
 	 * any may have expired, and answers `undefined` when clocks are in doubt: then none has.
 	 */
@@ -32,23 +39,25 @@ export class PinBoard {
 		options: RequestOptions,
 	): Promise<{ readonly hasExpired: boolean; isKept(objectKey: string): boolean }> {
 		const keys = new Set(await listPinKeys(this.#store, options))
+		// Read again each time: it may have been put back.
+		this.#unreadable.clear()
 		for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key)
 		const mortal: [string, number][] = []
 		for (const key of keys) {
 			const pin = this.#known.get(key) ?? (await this.#read(key, options))
-			if (pin !== undefined && pin !== 'unreadable' && pin.expiresMs !== 0) mortal.push([key, pin.expiresMs])
+			if (pin !== undefined && pin.expiresMs !== 0) mortal.push([key, pin.expiresMs])
 		}
 		const nowMs = mortal.length === 0 ? undefined : await askTime()
 		const isOver = (expiresMs: number): boolean => nowMs !== undefined && expiresMs + CLOCK_SKEW_MAX_MS <= nowMs
 		const expired = mortal.flatMap(([key, expiresMs]) => (isOver(expiresMs) ? [key] : []))
 		const pins = [...this.#known.values()]
 		if (expired.length > 0) await this.#store.deleteMany(expired, options)
-		const isKept = (objectKey: string): boolean =>
-			pins.some(pin => pin === 'unreadable' || pin.objectKeys.has(objectKey))
+		const isAllKept = this.#unreadable.size > 0
+		const isKept = (objectKey: string): boolean => isAllKept || pins.some(pin => pin.objectKeys.has(objectKey))
 		return { hasExpired: expired.length > 0, isKept }
 	}
 
-	async #read(key: string, options: RequestOptions): Promise<KnownPin | 'unreadable' | undefined> {
+	async #read(key: string, options: RequestOptions): Promise<KnownPin | undefined> {
 		try {
 			const pin = await readPin(this.#store, key, options)
 			if (pin === undefined) return undefined
@@ -57,8 +66,8 @@ export class PinBoard {
 			return known
 		} catch (error) {
 			if (!isIsleError(error, 'ISLE_CORRUPT') && !isIsleError(error, 'ISLE_UNSUPPORTED')) throw error
-			this.#known.set(key, 'unreadable')
-			return 'unreadable'
+			this.#unreadable.set(key, { key, error })
+			return undefined
 		}
 	}
 }

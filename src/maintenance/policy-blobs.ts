@@ -63,6 +63,7 @@ function sparsePacks(scene: Scene): SparsePack[] {
 	for (const pack of blobPacks) {
 		const use = uses.get(pack.id)
 		if (use === undefined || use.bytes >= SPARSE_FRACTION * pack.bytes) continue
+		if (scene.quarantined.has(pack.objectKey)) continue
 		if (use.tables.every(table => isUsable(scene, table))) {
 			sparse.push({ pack, liveBytes: use.bytes, tables: use.tables })
 		}

@@ -8,7 +8,9 @@ import { factsOf } from './run-facts.ts'
 export interface PolicyContext {
 	/** Ids of tables that something under way is working on. */
 	readonly busy: ReadonlySet<string>
-	/** Ids of tables that cannot be read. They may be moved and dropped, and everything around them goes on. */
+	/**
+	 * What cannot be read: ids of tables, object keys of packs. They may be moved and dropped, and everything around them goes on.
+	 */
 	readonly quarantined: ReadonlySet<string>
 	/** False while as many large merges run as may: only small work is chosen. Default true. */
 	readonly isLargeAllowed?: boolean | undefined

@@ -20,6 +20,8 @@ export interface RunReport extends WorkTotals {
 	/** 'done': nothing is due any more. 'deadline': work is left, and kept as far as it came. */
 	readonly outcome: 'done' | 'deadline' | 'standby' | 'no-database'
 	readonly durationMs: number
+	/** What is damaged or gone, as `MaintainerStatus.quarantined`: everything else was done without it. */
+	readonly quarantined: readonly string[]
 }
 
 /** Of the time, what is kept for saving and the checkpoint: a fifth, 2 s at most. */
@@ -80,14 +82,14 @@ export class RunDemand {
 		return Math.max(0, this.#beganMs + workMs - this.#clock.monotonicMs())
 	}
 
-	end(outcome: RunReport['outcome'], totals: WorkTotals): void {
+	end(outcome: RunReport['outcome'], totals: WorkTotals, quarantined: readonly string[]): void {
 		this.#settle()
 		if (this.#signal?.aborted) {
 			this.#reject(this.#signal.reason)
 			return
 		}
 		const durationMs = this.#clock.monotonicMs() - this.#beganMs
-		this.#resolve({ ...subtractTotals(totals, this.#before), outcome, durationMs })
+		this.#resolve({ ...subtractTotals(totals, this.#before), outcome, durationMs, quarantined })
 	}
 
 	fail(error: unknown): void {

@@ -164,7 +164,7 @@ describe('what was removed', () => {
 	})
 
 	test('twice deleted is no harm: a crash between deletion and its record is repaired by the next owner', async () => {
-		for (let at = 0; at < 60; at++) {
+		for (let at = 0; at < 100; at++) {
 			const { rig, crew: before } = await merged()
 			await before.owner.checkpoint()
 			const faulty = new FaultyStore(rig.store)
@@ -180,7 +180,7 @@ describe('what was removed', () => {
 			expect(await auditStore(rig.store)).toMatchObject({ missing: [], orphans: [], waiting: [] })
 			if (!faulty.isCrashed) return
 		}
-		throw new Error('a collection of more than 60 requests')
+		throw new Error('a collection of more than 100 requests')
 	})
 })
 
@@ -236,6 +236,8 @@ describe('pins', () => {
 		await rig.store.put('pins/00', new Uint8Array(40))
 		await settleStore(crew)
 		expect(await rig.keys('sst/w')).toHaveLength(2)
+		const { unreadablePins } = await crew.collector.collect()
+		expect(unreadablePins).toMatchObject([{ key: 'pins/00', error: { code: 'ISLE_CORRUPT' } }])
 		await rig.store.delete('pins/00')
 		await settleStore(crew)
 		expect(await rig.keys('sst/w')).toEqual([])

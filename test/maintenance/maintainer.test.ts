@@ -122,21 +122,29 @@ describe('work', () => {
 		expect(maintainer.status()).toMatchObject({ state: 'active', quarantined: [] })
 	})
 
-	test('on a table that is damaged is quarantined, named once, and the rest goes on', async () => {
+	test('on a table that is damaged is quarantined for an hour, named, and the rest goes on', async () => {
 		const [world, host] = [new ToyWorld(), manualHost()]
-		const error = new IsleError('ISLE_CORRUPT', 'a block is damaged', { details: { table: 'bad' } })
+		const details = { table: 'bad', key: 'sst/bad' }
+		const error = new IsleError('ISLE_CORRUPT', 'a block is damaged', { details })
 		world.works.push({ ...work('bad'), error }, work('good'))
 		const { maintainer, events } = stage(world, host)
-		await host.clock.advance(HOUR_MS)
+		const told = () => events.filter(event => event.channel === 'isledb:quarantine')
+		const channel = 'isledb:quarantine'
+		const reason = { code: 'ISLE_CORRUPT', message: 'a block is damaged' }
+		const named = { channel, kind: 'quarantined', table: 'bad', key: 'sst/bad', error: reason }
+		await host.clock.advance(HOUR_MS - 1)
 		expect(maintainer.status()).toMatchObject({ quarantined: ['bad'], totals: { works: 1, failures: 1 } })
-		expect(events.filter(event => event.channel === 'isledb:quarantine')).toEqual([
-			{
-				channel: 'isledb:quarantine',
-				kind: 'quarantined',
-				table: 'bad',
-				error: { code: 'ISLE_CORRUPT', message: 'a block is damaged' },
-			},
-		])
+		expect(maintainer.status().lastError).toEqual(named.error)
+		expect(told()).toEqual([named])
+		// It is tried again then, and after twice as long when it still is damaged.
+		await host.clock.advance(10_000)
+		expect(told()).toEqual([named, named])
+		await host.clock.advance(2 * HOUR_MS - 20_000)
+		expect(maintainer.status()).toMatchObject({ quarantined: ['bad'], totals: { failures: 2 } })
+		world.works.splice(0, 1, work('bad'))
+		await host.clock.advance(20_000)
+		expect(told()).toEqual([named, named, { channel, kind: 'released', table: 'bad', key: 'sst/bad' }])
+		expect(maintainer.status()).toMatchObject({ quarantined: [], totals: { works: 2, failures: 2 } })
 	})
 
 	test('pauses while the store does not answer, and goes on when it does', async () => {

@@ -147,7 +147,13 @@ function toyDesk(world: ToyWorld, policies: readonly string[], owner: OwnedLog):
 			if (isLast || world.garbage > 0) world.request()
 			const objectsDeleted = world.garbage
 			world.garbage = 0
-			return { checkpoints: isLast ? 1 : 0, objectsDeleted, bytesDeleted: objectsDeleted, nextDueMs: undefined }
+			return {
+				checkpoints: isLast ? 1 : 0,
+				objectsDeleted,
+				bytesDeleted: objectsDeleted,
+				unreadablePins: [],
+				nextDueMs: undefined,
+			}
 		},
 	}
 }
@@ -157,6 +163,7 @@ function planned(world: ToyWorld, owner: OwnedLog, work: ToyWork): PlannedWork {
 		kind: 'merge',
 		why: `${work.name} is due`,
 		tables: [work.name],
+		reads: [work.name],
 		bytes: work.bytes,
 		async run({ signal, isOver, onProgress }): Promise<WorkOutcome> {
 			world.events.push(`begin ${work.name}`)
