@@ -187,7 +187,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		})
 		this.#maintenance = new DatabaseMaintenance({
 			...home,
-			ground: { store, pool, host },
+			ground: { store, pool, host, onTable: (ref, bytes) => source.offerTable(ref, bytes) },
 			writer,
 			source,
 			heldManifests: () => this.#heldManifests(),

@@ -6,6 +6,7 @@
  */
 import { type Host, systemHost } from '../host/host.ts'
 import type { EditRecord } from '../manifest/edit.ts'
+import type { TableRef } from '../manifest/manifest.ts'
 import { countingStore } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { openStore } from '../object-store/open-store.ts'
@@ -39,6 +40,8 @@ export interface MaintenanceGround {
 	readonly store: ObjectStore
 	readonly pool: JobPool
 	readonly host: Host
+	/** See `TradeOptions`. Not told of what is made in another thread: its bytes would pass through this one's event loop. */
+	readonly onTable?: ((ref: TableRef, bytes: Uint8Array) => void) | undefined
 }
 
 /** Places when nothing is merged: for drops. */

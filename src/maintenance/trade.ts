@@ -7,7 +7,7 @@
 import type { Host } from '../host/host.ts'
 import type { EditRecord } from '../manifest/edit.ts'
 import { MaintenanceOwner } from '../manifest/maintenance-owner.ts'
-import type { Manifest } from '../manifest/manifest.ts'
+import type { Manifest, TableRef } from '../manifest/manifest.ts'
 import { ManifestFollower } from '../manifest/manifest-follower.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
@@ -17,6 +17,7 @@ import type { MaintenanceSettings } from './options.ts'
 import { OwnerDesk } from './owner-desk.ts'
 import { choose, nextDueMs } from './policy.ts'
 import { chooseCheckpoint, nextCheckpointMs, type SinceCheckpoint } from './policy-checkpoint.ts'
+import { RecentTables } from './recent-tables.ts'
 
 export interface TradeOptions {
 	/** The store of the database, with retries for what is idempotent. */
@@ -26,6 +27,11 @@ export interface TradeOptions {
 	readonly settings: MaintenanceSettings
 	/** Of the writer that it lives with; 0: it is alone. */
 	readonly writerEpoch: number
+	/**
+	 * Told of each small table that it has made, whole and as stored, before the edit that makes it live: what reads on the same
+	 * thread may keep the bytes, and not change them.
+	 */
+	readonly onTable?: ((ref: TableRef, bytes: Uint8Array) => void) | undefined
 	/** Told each record that it commits, in order. */
 	readonly onEdited: (record: EditRecord) => void
 }
@@ -34,14 +40,37 @@ export interface TradeOptions {
 const WATCH_MAINTENANCE_MS = 60_000
 
 export function createTrade(options: TradeOptions): MaintenanceTrade {
-	const { store, pool, host, settings, writerEpoch, onEdited } = options
+	const { store, pool, host, settings, writerEpoch, onEdited, onTable } = options
 	const judge = createDueJudge(settings)
 	return {
 		...judge,
 		async claim({ signal }: RequestOptions): Promise<ClaimedWork> {
 			const note = { policies: judge.policies, writerEpoch }
-			const owner = await MaintenanceOwner.claim({ store, host, note, signal, onRecord: onEdited })
-			return { owner, desk: new OwnerDesk({ store, pool, host, settings, owner }) }
+			const recent = new RecentTables()
+			const owner = await MaintenanceOwner.claim({
+				store,
+				host,
+				note,
+				signal,
+				onLoaded: loaded => recent.addCommit(loaded),
+				onRecord(record) {
+					for (const edit of record.edits) if (edit.kind === 'replace') recent.forget(edit.remove)
+					onEdited(record)
+				},
+			})
+			const desk = new OwnerDesk({
+				store,
+				pool,
+				host,
+				settings,
+				owner,
+				offered: ref => recent.get(ref),
+				onTable(ref, bytes) {
+					const kept = recent.addMade(ref, bytes)
+					if (kept !== undefined) onTable?.(ref, kept)
+				},
+			})
+			return { owner, desk }
 		},
 		async openFollower({ signal }: RequestOptions): Promise<FollowedLogs> {
 			const { gracePeriodMs } = settings
