@@ -37,6 +37,7 @@ const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
 	'cacheDir',
 	'cacheDirMaxBytes',
 	'gracePeriodMs',
+	'warmUp',
 	'signal',
 	'host',
 	'pool',
@@ -64,7 +65,14 @@ export async function openReader<
 			options.onLoaded?.(loaded)
 		},
 	})
-	return new DatabaseReader(parts, recent)
+	const reader = new DatabaseReader<Decoded<KeyEncoding>, Decoded<ValueEncoding>>(parts, recent)
+	try {
+		await reader.warmUp(options.signal)
+	} catch (error) {
+		await reader.close()
+		throw error
+	}
+	return reader
 }
 
 export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Value> {

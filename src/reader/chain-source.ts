@@ -29,6 +29,8 @@ export class ChainSource extends ScanSource {
 	#upcoming: TableReader | undefined
 	/** The next block of `#reader`; undefined before its first. */
 	#block: number | undefined
+	/** The blocks of `#reader` that may hold entries within the bounds. */
+	#reach: { readonly first: number; readonly end: number } | undefined
 
 	constructor(chain: TableChain, bounds: ScanBounds, context: ScanContext) {
 		super(bounds)
@@ -50,7 +52,8 @@ export class ChainSource extends ScanSource {
 			const table = reader.table as SstTable
 			this.#block ??= this.#firstBlock(table)
 			const index = this.#block
-			if (index < 0 || index >= table.blockCount) {
+			this.#reach ??= reachOf(table, this.bounds)
+			if (index < this.#reach.first || index >= this.#reach.end) {
 				this.#nextTable()
 				// The merge need not come to the next table yet: it stands at that table's head.
 				return undefined
@@ -97,6 +100,7 @@ export class ChainSource extends ScanSource {
 	#nextTable(): void {
 		this.#reader = undefined
 		this.#block = undefined
+		this.#reach = undefined
 		this.#at += this.bounds.reverse ? -1 : 1
 		this.#waitForTable()
 	}
@@ -147,4 +151,14 @@ function firstBlockOf(table: SstTable, { lower, upper, reverse }: ScanBounds): n
 	if (reverse)
 		return upper === undefined ? table.blockCount - 1 : Math.min(table.seekBlock(upper), table.blockCount - 1)
 	return lower === undefined ? 0 : table.seekBlock(lower)
+}
+
+/** Also the blocks in which older versions of the last key before `upper` go on: a snapshot may need one of them. */
+function reachOf(table: SstTable, { lower, upper }: ScanBounds): { readonly first: number; readonly end: number } {
+	const { first, end } = table.blocksBetween(lower ?? null, upper ?? null)
+	if (upper === undefined || upper.at(-1) !== 0) return { first, end }
+	const lastKey = upper.subarray(0, -1)
+	let last = end
+	while (last > 0 && table.mayContinue(last - 1, lastKey)) last++
+	return { first, end: last }
 }

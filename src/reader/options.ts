@@ -1,5 +1,5 @@
 /** Settings of a reader: their defaults and bounds. */
-import { describe, integerOption } from '../arguments.ts'
+import { choiceOption, describe, integerOption } from '../arguments.ts'
 import { type Encoding, type Transcoder, transcoderOf } from '../bytes/encoding.ts'
 import { DEFAULT_CACHE_DIR_MAX_BYTES, MIN_CACHE_DIR_MAX_BYTES } from '../cache/disk-cache.ts'
 import { DEFAULT_BLOCK_CACHE_BYTES, DEFAULT_TABLE_CACHE_BYTES } from '../cache/table-source.ts'
@@ -32,6 +32,11 @@ export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncod
 	readonly cacheDir?: string | undefined
 	/** Bound of all that is in `cacheDir`. Default 1 GiB; 1 MiB to 1 TiB. */
 	readonly cacheDirMaxBytes?: number | undefined
+	/**
+	 * 'metadata': opening also reads the filters and indexes of tables, the newest first and at the most `tableCacheBytes` of
+	 * them, so that the first reads of keys take one round trip. What fails of that does not fail opening. Default false.
+	 */
+	readonly warmUp?: 'metadata' | false | undefined
 	/** How long the collector of this database keeps what was removed, in milliseconds. Default 900,000. */
 	readonly gracePeriodMs?: number | undefined
 }
@@ -46,6 +51,7 @@ export interface ReaderSettings {
 	readonly cacheDir: string | undefined
 	readonly cacheDirMaxBytes: number
 	readonly gracePeriodMs: number | undefined
+	readonly warmUp: 'metadata' | false
 }
 
 /** 2^40: more is a mistake. */
@@ -87,7 +93,13 @@ export function readerSettings(options: ReaderOptions<Encoding, Encoding>): Read
 		),
 		gracePeriodMs:
 			gracePeriodMs === undefined ? undefined : integerOption('gracePeriodMs', gracePeriodMs, 0, 0, GRACE_MAX_MS),
+		warmUp: warmUpOption(options.warmUp),
 	}
+}
+
+function warmUpOption(value: unknown): 'metadata' | false {
+	if (value === undefined || value === false) return false
+	return choiceOption<'metadata'>('warmUp', value, 'metadata', ['metadata'])
 }
 
 /** `value`, or undefined. @throws TypeError, RangeError for what is no path. */

@@ -20,6 +20,7 @@ import { getMany } from './get-many.ts'
 import { KeyEncoder } from './key-encoder.ts'
 import { type KeyRange, parseRange, type RangeOptions } from './key-range.ts'
 import { Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached } from './lookup.ts'
+import { type PrefetchResult, type PrefetchSettings, type PrefetchTotals, prefetch } from './prefetch.ts'
 import type { ReadView } from './read-view.ts'
 import { RowBatch, type RowShape } from './row-batch.ts'
 import { Scan } from './scan.ts'
@@ -198,6 +199,21 @@ export class ReadCore<Key, Value> {
 
 	valuesOf(views: ViewProvider, range: RangeOptions<Encodable<Key>>, ready?: Promise<void>): Scan<Value> {
 		return this.#scan(views, range, 'values', ready)
+	}
+
+	/** Warms the caches for `range`: of blocks too, or only what opening tables needs. */
+	async prefetch(
+		views: ViewProvider,
+		range: RangeOptions<Encodable<Key>>,
+		settings: PrefetchSettings,
+	): Promise<PrefetchResult> {
+		const { signal } = settings
+		signal?.throwIfAborted()
+		const parsed = parseRange(range, this.#keyEncoder)
+		const totals: PrefetchTotals = { blocks: 0, bytes: 0, spentBytes: 0 }
+		return await this.#withRenewal(views, views.view(), signal, view =>
+			prefetch(this.#source, this.planOf(view.manifest), parsed, settings, totals),
+		)
 	}
 
 	/**

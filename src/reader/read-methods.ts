@@ -1,6 +1,7 @@
 /** The reads of the public API over one provider of views: what readers, snapshots and databases have in common. */
 import type { Encodable } from '../bytes/encoding.ts'
 import type { RangeOptions } from './key-range.ts'
+import { type PrefetchOptions, type PrefetchResult, prefetchSettings } from './prefetch.ts'
 import type { ReadCore, ReadOptions, ViewProvider } from './read-core.ts'
 import type { Scan } from './scan.ts'
 
@@ -55,4 +56,20 @@ export abstract class ReadMethods<Key, Value> {
 	values(range: RangeOptions<Encodable<Key>> = {}): Scan<Value> {
 		return this.core.valuesOf(this.views, range)
 	}
+
+	/**
+	 * Brings what reads of `range` need into the caches (in memory, and on disk where there is one): the filters and indexes of
+	 * its tables first, then its blocks, until `maxBytes` are spent. Large values are not cached, and not read.
+	 * @throws TypeError, RangeError; what reading throws; what `onProgress` throws; the signal's reason.
+	 */
+	prefetch(range: PrefetchRange<Encodable<Key>> = {}, options: PrefetchOptions = {}): Promise<PrefetchResult> {
+		try {
+			return this.core.prefetch(this.views, range, prefetchSettings(range, options))
+		} catch (error) {
+			return Promise.reject(error)
+		}
+	}
 }
+
+/** Keys to prefetch. */
+export type PrefetchRange<Key> = Pick<RangeOptions<Key>, 'gt' | 'gte' | 'lt' | 'lte' | 'prefix'>

@@ -49,6 +49,9 @@ export interface ReaderStats {
 	readonly refreshError: unknown
 }
 
+/** Tables that are opened side by side while a reader opens. */
+const WARM_UP_CONCURRENCY = 16
+
 /**
  * Opens a database for reading. Where none is yet, the reader is empty and sees it once a writer has come.
  *
@@ -139,6 +142,21 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		if (this.#closed !== undefined) throw closedError()
 		options.signal?.throwIfAborted()
 		await abortable(this.#parts.follower.refresh(options), this.#closing.signal)
+	}
+
+	/** Opens tables, as the option `warmUp` says. @throws the signal's reason, and nothing else. @internal */
+	async warmUp(signal: AbortSignal | undefined): Promise<void> {
+		const { warmUp, tableCacheBytes } = this.#parts.settings
+		if (warmUp === false || tableCacheBytes === 0) return
+		const settings = {
+			maxBytes: tableCacheBytes,
+			concurrency: WARM_UP_CONCURRENCY,
+			blocks: false,
+			onProgress: undefined,
+			signal,
+		}
+		await this.core.prefetch(this.views, {}, settings).catch(() => undefined)
+		signal?.throwIfAborted()
 	}
 
 	/** The present view, pinned: close it when done. */
