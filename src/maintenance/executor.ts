@@ -121,9 +121,12 @@ export class Executor {
 		const inputs = idsOf(choice.inputs)
 		if (!areLive(state.manifest, choice.inputs)) return { ...NOTHING, kind: 'void' }
 		const resume = choice.resume ?? state.manifest.pendingMerges.find(pending => hasSameIds(pending.inputs, inputs))
+		const runId = resume?.runId ?? state.nextTableId()
 		const run = new MergeRun(this.#components, {
 			chains: chainsOf(state.manifest, choice.inputs),
-			runId: resume?.runId ?? choice.runId ?? state.nextTableId(),
+			runId,
+			// The choice is of now: a run that it was to join may have changed since it began.
+			targetRunId: choice.runId ?? runId,
 			resume,
 			output: this.#output,
 			expireBeforeMs: options.expireBeforeMs,

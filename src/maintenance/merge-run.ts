@@ -17,7 +17,7 @@ import type { TableRef } from '../manifest/manifest.ts'
 import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
-import { areLive, isRefused, MergeScope } from './merge-scope.ts'
+import { areLive, holdsProgress, isRefused, MergeScope } from './merge-scope.ts'
 import { doneBefore, planSegments } from './merge-segments.ts'
 import {
 	type MergeComponents,
@@ -37,7 +37,6 @@ const RECORD_MIN_TABLES = 8
 const RANGE_GROWTH_MAX = 4
 
 interface Flight {
-	/** Which it reads. */
 	readonly tableIds: readonly string[]
 	readonly upper: Uint8Array | null
 	readonly inputBytes: number
@@ -63,6 +62,7 @@ export class MergeRun {
 	#doneKey: Uint8Array | null
 	#doneBytes = 0
 	#rangeBytes: number
+	#isVoid = false
 	#summary = NOTHING_MERGED
 
 	constructor(components: MergeComponents, task: MergeTask) {
@@ -120,7 +120,7 @@ export class MergeRun {
 			}
 			let { lower } = segment.range
 			do {
-				if (options.isOver?.() === true) return false
+				if (this.#isVoid || options.isOver?.() === true) return false
 				const range = await this.#nextRange(lower, segment.range.upper)
 				if (range.parts.length > 0) await this.#begin(range, options)
 				lower = range.upper
@@ -234,7 +234,7 @@ export class MergeRun {
 		return stored
 	}
 
-	/** Records how far it came. False when the merge has become void. */
+	/** Records how far it came. False, as of `#replace`: the merge has become void. */
 	async #record(): Promise<boolean> {
 		if (this.#made.length === this.#recordedCount || this.#doneKey === null) return this.#isLive()
 		const inputs = this.#tables.map(table => table.id)
@@ -242,9 +242,8 @@ export class MergeRun {
 		return await this.#append({ kind: 'pending', merge })
 	}
 
-	/** False when the merge has become void. */
 	async #replace(): Promise<boolean> {
-		const { runId } = this.#task
+		const { targetRunId: runId } = this.#task
 		const outputs = [...this.#made, ...this.#passed].sort((a, b) =>
 			compareBytes(a.meta.smallestKey, b.meta.smallestKey),
 		)
@@ -267,12 +266,15 @@ export class MergeRun {
 			}
 		}
 		// What was recorded before is removed by the edit that took an input away.
+		this.#isVoid = true
 		await this.#discardFresh()
 		return false
 	}
 
 	#isLive(): boolean {
-		return areLive(this.#components.state.manifest, this.#tables)
+		const { manifest } = this.#components.state
+		if (this.#isVoid || !areLive(manifest, this.#tables)) return false
+		return holdsProgress(manifest, this.#task.runId, this.#recordedCount)
 	}
 
 	async #discardFresh(): Promise<void> {

@@ -58,6 +58,11 @@ export function areLive({ l0, runs }: Manifest, tables: readonly TableRef[]): bo
 	return tables.every(table => live.has(table.id))
 }
 
+/** What a merge has recorded is still there: whoever gives it up lets these tables be deleted. */
+export function holdsProgress({ pendingMerges }: Manifest, runId: string, outputs: number): boolean {
+	return outputs === 0 || pendingMerges.find(merge => merge.runId === runId)?.outputs.length === outputs
+}
+
 /** Tables outside `inputs` that may hold older versions of their keys, as chains. */
 function olderChains({ l0, runs }: Manifest, inputs: readonly TableRef[]): Chain[] {
 	const ids = new Set(inputs.map(table => table.id))

@@ -24,8 +24,10 @@ export interface MergeComponents {
 export interface MergeTask {
 	/** Runs, and single tables of L0; their order does not matter. */
 	readonly chains: readonly Chain[]
-	/** The run that the outputs join, or become. */
+	/** Of this merge alone: several may join one run. */
 	readonly runId: string
+	/** The run that the outputs join, or `runId`: the one that they become. */
+	readonly targetRunId: string
 	readonly resume: PendingMerge | undefined
 	readonly output: MergeOutputOptions
 	/** Entries that expired at or before this are gone; 0: none are. */

@@ -4,7 +4,7 @@
  * An edit says what becomes of tables; what follows from that is derived here, by everyone alike:
  * - an object that held a live table or an output of a pending merge, and holds none any more, becomes `removed`;
  * - so does a blob pack that lost its last use by a live table;
- * - a pending merge ends when its run is added or one of its inputs is gone.
+ * - a pending merge ends when its run is added, all its inputs are taken out at once, or one of them is gone.
  *
  * Invariants, checked here, `ISLE_CORRUPT` naming the record: L0 ascends in sequence numbers; runs are disjoint in them,
  * newest first, all below L0; tables of a run ascend in keys and do not overlap; ids and live objects are unique, and
@@ -88,8 +88,8 @@ function replace(
 	const addedRuns = new Set(edit.add.map(({ runId }) => runId))
 	const lost = [...taken.removed.values()].filter(table => !added.has(table.id))
 	const lostIds = new Set(lost.map(table => table.id))
-	const isOver = (merge: PendingMerge): boolean =>
-		addedRuns.has(merge.runId) || merge.inputs.some(id => lostIds.has(id))
+	const isOver = ({ runId, inputs }: PendingMerge): boolean =>
+		addedRuns.has(runId) || inputs.some(id => lostIds.has(id)) || inputs.every(id => taken.removed.has(id))
 	const given = before.pendingMerges.filter(isOver).flatMap(merge => merge.outputs)
 	const pendingMerges = before.pendingMerges.filter(merge => !isOver(merge))
 	const gone = [...lost, ...given.filter(table => !added.has(table.id))]

@@ -49,7 +49,7 @@ export interface RemovedObject {
 
 /** A merge that is not finished: its outputs so far are kept, so that whoever goes on need not begin again. */
 export interface PendingMerge {
-	/** Id of the run that it will become. */
+	/** Of this merge alone; also of the run that it becomes, unless its outputs join another one. */
 	readonly runId: string
 	/** Ids of the tables that it merges; once one of them is gone for another reason the merge is void. */
 	readonly inputs: readonly string[]
