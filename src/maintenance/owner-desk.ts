@@ -124,12 +124,13 @@ export class OwnerDesk implements WorkDesk {
 			this.#isClockTrusted = collection.isClockTrusted
 		}
 		const nowMs = host.clock.nowMs()
-		const dueMs = Math.min(this.#checkpoints.nextDueMs() ?? Number.POSITIVE_INFINITY, nowMs + nextInMs)
-		const isIdle = checkpoint === undefined && objectsDeleted === 0
-		this.#pauseMs = isIdle ? Math.min(LOOK_AGAIN_MAX_MS, this.#pauseMs * 2) : LOOK_AGAIN_MIN_MS
-		const nextDue = dueMs === Number.POSITIVE_INFINITY ? undefined : Math.max(nowMs + this.#pauseMs, dueMs)
+		const dueMs = [this.#checkpoints.nextDueMs() ?? Number.POSITIVE_INFINITY, nowMs + nextInMs]
+		const isStuck = checkpoint === undefined && objectsDeleted === 0 && dueMs.some(time => time <= nowMs)
+		this.#pauseMs = isStuck ? Math.min(LOOK_AGAIN_MAX_MS, this.#pauseMs * 2) : LOOK_AGAIN_MIN_MS
+		const nextMs = Math.min(...dueMs.map(time => (time <= nowMs ? nowMs + this.#pauseMs : time)))
+		const nextDueMs = nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs
 		const checkpoints = checkpoint === undefined ? 0 : 1
-		return { checkpoints, objectsDeleted, bytesDeleted, unreadablePins, nextDueMs: nextDue }
+		return { checkpoints, objectsDeleted, bytesDeleted, unreadablePins, nextDueMs }
 	}
 
 	async #run(choice: Choice, { signal, isOver, onProgress }: WorkRun): Promise<WorkOutcome> {

@@ -1,70 +1,8 @@
 /** A database that maintains itself, on a clock that is driven by hand: what is stored, read, deleted and asked. */
 import { describe, expect, test } from 'vitest'
-import {
-	createInlinePool,
-	type Database,
-	type ObjectStore,
-	type OpenOptions,
-	open,
-	openCompactor,
-	openReader,
-	openStore,
-} from '../../src/index.ts'
+import { createInlinePool, open, openCompactor, openReader, openStore } from '../../src/index.ts'
 import { countingStore } from '../../src/object-store/counting-store.ts'
-import { type ManualHost, manualHost } from '../support/manual-clock.ts'
-
-const HOUR_MS = 3_600_000
-const small = {
-	flushIntervalMs: 0,
-	inlineMaxBytes: 1024,
-	compaction: { targetTableBytes: 1_048_576, l0Tables: 4 },
-} as const
-
-/** A store whose clock is that of the host. */
-async function stage(seed: number): Promise<[ObjectStore, ManualHost]> {
-	const host = manualHost(seed)
-	return [await openStore('memory:', { host }), host]
-}
-
-function opened(store: ObjectStore, host: ManualHost, options: OpenOptions = {}): Promise<Database> {
-	return open(store, { ...small, host, pool: createInlinePool(host), ...options })
-}
-
-/** Commits `rounds` tables of random overwrites and deletes, and answers what must be there. */
-async function ingest(db: Database, host: ManualHost, rounds: number, model = new Map<string, string>()) {
-	for (let round = 0; round < rounds; round++) {
-		for (let i = 0; i < 200; i++) {
-			const key = `key ${Math.floor(host.random.next() * 500)}`
-			if (host.random.next() < 0.2) {
-				await db.delete(key)
-				model.delete(key)
-			} else {
-				// Nothing that compresses: a table is large enough to count in L0.
-				const value = Buffer.from(host.random.bytes(200 + Math.floor(host.random.next() * 400))).toString('hex')
-				await db.put(key, value)
-				model.set(key, value)
-			}
-		}
-		await db.flush()
-		await host.clock.advance(300)
-	}
-	return model
-}
-
-async function rowsOf(db: { entries(): AsyncIterable<[string, string]> }): Promise<[string, string][]> {
-	const rows: [string, string][] = []
-	for await (const row of db.entries()) rows.push(row)
-	return rows
-}
-
-function sorted(model: ReadonlyMap<string, string>): [string, string][] {
-	return [...model].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
-}
-
-async function keysOf(store: ObjectStore, prefix = ''): Promise<string[]> {
-	const { objects } = await store.list({ prefix })
-	return objects.map(object => object.key)
-}
+import { HOUR_MS, ingest, keysOf, noCaches, noGrace, opened, rowsOf, small, sorted, stage } from './resident.ts'
 
 describe('a database', () => {
 	test('merges what it flushes by itself, and holds the same rows here and for readers', async () => {
@@ -182,11 +120,9 @@ describe('a database', () => {
 })
 
 describe('what is still read', () => {
-	const noGrace = { gracePeriodMs: 0, changeRetentionMs: 0 } as const
-
 	test('by a snapshot, an iterator or a tail stays on the store at grace 0, and goes when they are closed', async () => {
 		const [store, host] = await stage(12)
-		await using db = await opened(store, host, { ...noGrace, blockCacheBytes: 0, tableCacheBytes: 0 })
+		await using db = await opened(store, host, { ...noGrace, ...noCaches })
 		const model = await ingest(db, host, 3)
 		const expected = sorted(model)
 		const snapshot = db.snapshot()
@@ -216,8 +152,7 @@ describe('what is still read', () => {
 			flushIntervalMs: 0,
 			inlineMaxBytes: 1024,
 			maintenance: false,
-			blockCacheBytes: 0,
-			tableCacheBytes: 0,
+			...noCaches,
 			host,
 			pool,
 		}
