@@ -1,7 +1,7 @@
 /**
  * A writer, a maintainer and a reader, each a process of its own, on one directory; SIGKILL of each in turn.
  *
- *     ISLE_KILLS=2000 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill --testTimeout=3600000
+ *     ISLE_KILL_MINUTES=10 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill --testTimeout=3600000
  *
  * Whatever dies when: nothing that was acknowledged is lost, what a reader sees of a key never goes back, its tail shows every
  * change once and in order over all its deaths, and no process meets an error but `ISLE_EXPIRED`, and `ISLE_FENCED` where it
@@ -10,6 +10,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/host/clock.ts'
 import { type Random, seededRandom, systemRandom } from '../../src/host/random.ts'
 import { openCompactor, openReader, openStore } from '../../src/index.ts'
 import { type Program, startProgram } from '../support/process.ts'
@@ -17,7 +18,9 @@ import { scratchDirectories } from '../support/scratch-directory.ts'
 import { auditStore } from '../support/store-audit.ts'
 import { CommittedOperations, isOlder, operationOf, readWriterLog, type WriterRun } from './three-processes.ts'
 
-const KILLS = Number(process.env['ISLE_KILLS'] ?? 24)
+const KILLS = 24
+/** 0: as many deaths as above. */
+const MINUTES = Number(process.env['ISLE_KILL_MINUTES'] ?? 0)
 const seed = Number(process.env['ISLE_KILL_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
 const fixture = (name: string): string => join(import.meta.dirname, `fixtures/${name}.ts`)
 const scratch = scratchDirectories()
@@ -34,7 +37,7 @@ class Stage {
 	/** Of all readers, one after another. */
 	readonly tail: string[] = []
 	readonly faults: string[] = []
-	readonly counts = { works: 0, deleted: 0, expired: 0, reads: 0, takeovers: 0 }
+	readonly counts = { deaths: 0, works: 0, deleted: 0, expired: 0, reads: 0, takeovers: 0 }
 	readonly #programs: Partial<Record<Role, Program>> = {}
 	#runs = 0
 
@@ -66,6 +69,7 @@ class Stage {
 		])
 		program.kill('SIGKILL')
 		const { stderr, signal } = await program.ended
+		this.counts.deaths++
 		// A writer is fenced by the next one only when that comes too early: here it never does.
 		if (signal !== 'SIGKILL') this.faults.push(`${role} ended by itself: ${stderr.slice(0, 2000)}`)
 		this.#take(role, program.lines)
@@ -122,12 +126,15 @@ function someLines(role: Role, random: Random): number {
 }
 
 describe(`a writer, a maintainer and a reader (ISLE_KILL_SEED=${seed})`, () => {
-	test(`survive ${KILLS} deaths of one of them`, async () => {
+	test(`survive ${MINUTES === 0 ? `${KILLS} deaths` : `${MINUTES} minutes of deaths`} of one of them`, async () => {
 		const random = seededRandom(seed)
+		const beganMs = systemClock.monotonicMs()
+		const isLongEnough = (kills: number): boolean =>
+			MINUTES === 0 ? kills >= KILLS : systemClock.monotonicMs() - beganMs >= 60_000 * MINUTES
 		const stage = new Stage()
 		try {
 			for (const role of ROLES) stage.start(role)
-			for (let kills = 0; kills < KILLS && stage.faults.length === 0; kills++) {
+			for (let kills = 0; !isLongEnough(kills) && stage.faults.length === 0; kills++) {
 				const role = ROLES[kills % ROLES.length] ?? 'writer'
 				await stage.kill(role, someLines(role, random))
 				stage.start(role)
