@@ -22,6 +22,7 @@ import { loadManifest } from './manifest/manifest-replay.ts'
 import type { RequestSnapshot } from './object-store/counting-store.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { BlobReader } from './reader/blob-reader.ts'
+import { type Explanation, explain } from './reader/explain.ts'
 import { OpenSnapshots } from './reader/open-snapshots.ts'
 import { type ReaderOptions, readerSettings } from './reader/options.ts'
 import type { Pin, PinOptions } from './reader/pin.ts'
@@ -83,11 +84,11 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 	const maintenance = maintenanceSettings(options)
 	const settings = readerSettings(options)
 	let caches: Caches | undefined
-	const parts = await openWriterParts(location, options, async ({ store, pool, host }) => {
+	const parts = await openWriterParts(location, options, async ({ store, pool, host, tracer }) => {
 		const { blockCacheBytes, tableCacheBytes } = settings
 		const disk = await openDisk(settings, pool, host)
 		const tables = disk === undefined ? undefined : new DiskTables(disk, store, host.clock)
-		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: tables })
+		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: tables, tracer })
 		caches = { source, disk }
 		return {
 			onLoaded: loaded => offerTables(source, loaded),
@@ -332,6 +333,15 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** Requests, bytes and estimated cost so far, by kind. */
 	requests(): RequestSnapshot {
 		return this.#writer.requests()
+	}
+
+	/**
+	 * Runs `operation`, and says what all reads of this database within it cost: those that are awaited in it, its scans as far
+	 * as they are consumed in it, and those of its snapshots. Other operations may run at the same time: theirs are not counted.
+	 * A commit serves many writes at once, and its requests are counted where it began.
+	 */
+	explain<Result>(operation: () => Result | PromiseLike<Result>): Promise<Explanation<Result>> {
+		return explain(this.#parts.counts, this.#parts.host, operation)
 	}
 
 	/** Flushes, then closes iterators, snapshots and all that was opened. Rejects when accepted writes could not be committed. Idempotent. */

@@ -42,6 +42,7 @@ export type {
 } from './object-store/object-store.ts'
 export { type OpenStoreOptions, openStore } from './object-store/open-store.ts'
 export { probeStore } from './object-store/store-probe.ts'
+export type { Explanation, OriginCounts } from './reader/explain.ts'
 export type { FreshRangeOptions, FreshReadOptions } from './reader/freshness.ts'
 export type { RangeOptions } from './reader/key-range.ts'
 export type { Pin, PinOptions } from './reader/pin.ts'

@@ -10,6 +10,7 @@
  */
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
 import type { ByteRange, ObjectStore } from '../object-store/object-store.ts'
+import type { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
@@ -21,11 +22,13 @@ export class TableFetcher {
 	readonly #store: ObjectStore
 	readonly #pool: JobPool
 	readonly #disk: DiskTables | undefined
+	readonly #tracer: Tracer
 
-	constructor(store: ObjectStore, pool: JobPool, disk: DiskTables | undefined) {
+	constructor(store: ObjectStore, pool: JobPool, disk: DiskTables | undefined, tracer: Tracer) {
 		this.#store = store
 		this.#pool = pool
 		this.#disk = disk
+		this.#tracer = tracer
 	}
 
 	/** At the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
@@ -33,12 +36,16 @@ export class TableFetcher {
 		const kept = this.#disk === undefined ? undefined : await this.#disk.metadata(slot)
 		if (kept !== undefined) {
 			const table = unlessCorrupt(() => openTable(slot.ref.meta, kept, slot.where))
-			if (table !== undefined) return table
+			if (table !== undefined) {
+				this.#tracer.current()?.sawTable(slot.ref.id, 'disk')
+				return table
+			}
 			this.#disk?.discardMetadata(slot)
 		}
 		const bytes = await this.#read(slot, metaRange(slot.ref.meta), signal)
 		const table = openTable(slot.ref.meta, bytes, slot.where)
 		this.#disk?.keepMetadata(slot, bytes)
+		this.#tracer.current()?.sawTable(slot.ref.id, 'store')
 		return table
 	}
 
@@ -52,6 +59,7 @@ export class TableFetcher {
 	): Promise<readonly Block[]> {
 		const disk = this.#disk
 		if (disk === undefined) {
+			this.#sawBlocks(slot, first, count, 'store')
 			return await this.#decode(
 				slot,
 				table,
@@ -65,7 +73,9 @@ export class TableFetcher {
 		let from = kept.indexOf(undefined)
 		if (from < 0) {
 			try {
-				return await this.#decode(slot, table, first, count, joined(kept), signal)
+				const blocks = await this.#decode(slot, table, first, count, joined(kept), signal)
+				this.#sawBlocks(slot, first, count, 'disk')
+				return blocks
 			} catch (error) {
 				if (!isIsleError(error, 'ISLE_CORRUPT')) throw error
 				disk.discardBlocks(slot, table, first, count)
@@ -74,12 +84,20 @@ export class TableFetcher {
 			}
 		}
 		const missing = kept.lastIndexOf(undefined) - from + 1
+		this.#sawBlocks(slot, first + from, missing, 'store')
+		this.#sawBlocks(slot, first, count, 'disk')
 		const fetched = await this.#readBlocks(slot, table, first + from, missing, signal)
 		const stored =
 			missing === count ? fetched : joined([...kept.slice(0, from), fetched, ...kept.slice(from + missing)])
 		const blocks = await this.#decode(slot, table, first, count, stored, signal)
 		disk.keepBlocks(slot, table, first + from, missing, fetched)
 		return blocks
+	}
+
+	#sawBlocks(slot: TableSlot, first: number, count: number, origin: 'disk' | 'store'): void {
+		const trace = this.#tracer.current()
+		if (trace === undefined) return
+		for (let index = first; index < first + count; index++) trace.sawBlock(slot.ref.id, index, origin)
 	}
 
 	#decode(

@@ -12,6 +12,7 @@
 import { corrupt } from '../errors.ts'
 import type { TableRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
+import { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
 import { openTable, type SstTable } from '../sst/sst-table.ts'
@@ -44,6 +45,8 @@ export interface TableSourceOptions {
 	readonly offeredBytes?: number | undefined
 	/** Files beneath the memory. Default: none. Whoever opened its cache closes it. */
 	readonly disk?: DiskTables | undefined
+	/** Is told where tables and blocks came from. Default: nobody. */
+	readonly tracer?: Tracer | undefined
 }
 
 export interface TableSourceStats {
@@ -58,6 +61,7 @@ export interface TableSourceStats {
 export class TableSource {
 	readonly #fetcher: TableFetcher
 	readonly #disk: DiskTables | undefined
+	readonly #tracer: Tracer
 	readonly #blocks: ByteCache<Block>
 	readonly #tables: ByteCache<SstTable>
 	readonly #offeredMaxBytes: number
@@ -68,7 +72,8 @@ export class TableSource {
 	#sweepAt = SWEEP_MIN_SLOTS
 
 	constructor(options: TableSourceOptions) {
-		this.#fetcher = new TableFetcher(options.store, options.pool, options.disk)
+		this.#tracer = options.tracer ?? new Tracer()
+		this.#fetcher = new TableFetcher(options.store, options.pool, options.disk, this.#tracer)
 		this.#disk = options.disk
 		this.#blocks = new ByteCache(options.blockCacheBytes ?? DEFAULT_BLOCK_CACHE_BYTES)
 		this.#tables = new ByteCache(options.tableCacheBytes ?? DEFAULT_TABLE_CACHE_BYTES)
@@ -121,6 +126,9 @@ export class TableSource {
 	/** The table, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
 	cachedTable(slot: TableSlot): SstTable | undefined {
 		const table = this.#tables.get(slot.tables, 0)
+		if (this.#tracer.isActive && (table !== undefined || slot.offered !== undefined)) {
+			this.#tracer.current()?.sawTable(slot.ref.id, 'memory')
+		}
 		if (table !== undefined || slot.offered === undefined) return table
 		const metaBytes = slot.offered.subarray(slot.ref.meta.metaOffset)
 		return this.#keepTable(slot, openTable(slot.ref.meta, metaBytes, slot.where))
@@ -129,6 +137,9 @@ export class TableSource {
 	/** A block, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
 	cachedBlock(slot: TableSlot, table: SstTable, index: number): Block | undefined {
 		const block = this.#blocks.get(slot.blocks, index)
+		if (this.#tracer.isActive && (block !== undefined || slot.offered !== undefined)) {
+			this.#tracer.current()?.sawBlock(slot.ref.id, index, 'memory')
+		}
 		if (block !== undefined || slot.offered === undefined) return block
 		const { offset, bytes } = table.blockRange(index)
 		const decoded = decodeInline(table, index, 1, slot.offered.subarray(offset, offset + bytes), slot.where)
@@ -151,7 +162,7 @@ export class TableSource {
 					slot.opening = undefined
 				},
 			)
-		}
+		} else this.#tracer.current()?.sawTable(slot.ref.id, 'shared')
 		return slot.opening.join(signal)
 	}
 
@@ -179,8 +190,10 @@ export class TableSource {
 				index = end
 			} else {
 				const from = index - shared.first
-				index++
-				while (index < first + count && slot.reading.get(index) === shared) index++
+				const trace = this.#tracer.current()
+				for (; index < first + count && slot.reading.get(index) === shared; index++) {
+					trace?.sawBlock(slot.ref.id, index, 'shared')
+				}
 				const to = index - shared.first
 				reads.push(shared.flight.join(signal).then(blocks => blocks.slice(from, to)))
 			}

@@ -12,6 +12,7 @@ import type {
 	RequestOptions,
 } from './object-store.ts'
 import { type PriceTable, type RequestKind, S3_STANDARD_PRICES } from './prices.ts'
+import { newTallies, type Tally, type Trace, Tracer } from './trace.ts'
 
 /** What one kind of request came to. */
 export interface RequestCount {
@@ -34,6 +35,10 @@ export interface RequestSnapshot {
 }
 
 export interface CountingStore extends ObjectStore {
+	/** Whoever traces an operation with it has the requests of that operation counted in the trace too. */
+	readonly tracer: Tracer
+	/** The counts of one operation. */
+	snapshotOf(trace: Trace): RequestSnapshot
 	/** The counts since the start or the last `reset`; a copy. */
 	snapshot(): RequestSnapshot
 	reset(): void
@@ -52,15 +57,9 @@ export function countingStore(store: ObjectStore, options: CountingStoreOptions 
 	return new Counting(store, options.prices ?? S3_STANDARD_PRICES)
 }
 
-interface Tally {
-	requests: number
-	failures: number
-	sentBytes: number
-	receivedBytes: number
-}
-
 class Counting implements CountingStore {
 	readonly url: string
+	readonly tracer: Tracer = new Tracer()
 	readonly #store: ObjectStore
 	readonly #prices: PriceTable
 	#tallies: Record<RequestKind, Tally> = newTallies()
@@ -72,8 +71,16 @@ class Counting implements CountingStore {
 	}
 
 	snapshot(): RequestSnapshot {
+		return this.#snapshotOf(this.#tallies)
+	}
+
+	snapshotOf(trace: Trace): RequestSnapshot {
+		return this.#snapshotOf(trace.tallies)
+	}
+
+	#snapshotOf(tallies: Readonly<Record<RequestKind, Tally>>): RequestSnapshot {
 		const byKind = fromEachKind(kind => {
-			const tally = this.#tallies[kind]
+			const tally = tallies[kind]
 			return { ...tally, estimatedUsd: tally.requests * this.#prices.usdPerRequest[kind] }
 		})
 		const total = { requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0, estimatedUsd: 0 }
@@ -104,9 +111,9 @@ class Counting implements CountingStore {
 	}
 
 	createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
-		const tally = this.#tallies.createIfAbsent
+		const tallies = this.#talliesNow('createIfAbsent')
 		const answer = this.#store.createIfAbsent(key, body, options)
-		return this.#count('createIfAbsent', lengthOf(body), answer, outcome => countUnknown(tally, outcome))
+		return this.#count('createIfAbsent', lengthOf(body), answer, outcome => countUnknown(tallies, outcome))
 	}
 
 	list(options?: ListOptions): Promise<ListPage> {
@@ -119,7 +126,7 @@ class Counting implements CountingStore {
 
 	deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
 		const extra = Math.ceil(keys.length / KEYS_PER_DELETE_REQUEST) - 1
-		this.#tallies.deleteMany.requests += extra
+		for (const tally of this.#talliesNow('deleteMany')) tally.requests += extra
 		return this.#count('deleteMany', 0, this.#store.deleteMany(keys, options))
 	}
 
@@ -128,43 +135,54 @@ class Counting implements CountingStore {
 		range?: ByteRange,
 		options?: RequestOptions,
 	): Promise<AsyncIterable<Uint8Array> | undefined> {
-		const tally = this.#tallies.getStream
+		const tallies = this.#talliesNow('getStream')
 		const pieces = await this.#count('getStream', 0, this.#store.getStream(key, range, options))
 		if (pieces === undefined) return undefined
 		return countedPieces(pieces, bytes => {
-			tally.receivedBytes += bytes
+			for (const tally of tallies) tally.receivedBytes += bytes
 		})
 	}
 
 	createFromStream(key: string, body: AsyncIterable<Uint8Array>, options?: RequestOptions): Promise<CreateOutcome> {
-		const tally = this.#tallies.createFromStream
+		const tallies = this.#talliesNow('createFromStream')
 		const counted = countedPieces(body, bytes => {
-			tally.sentBytes += bytes
+			for (const tally of tallies) tally.sentBytes += bytes
 		})
 		const answer = this.#store.createFromStream(key, counted, options)
-		return this.#count('createFromStream', 0, answer, outcome => countUnknown(tally, outcome))
+		return this.#count('createFromStream', 0, answer, outcome => countUnknown(tallies, outcome))
 	}
 
 	close(): Promise<void> {
 		return this.#store.close()
 	}
 
-	/** `received` answers the bytes of a result. The tally is the one of the moment when the call began. */
+	/** Of the moment when a call begins: what all calls came to, and the operation that is traced. */
+	#talliesNow(kind: RequestKind): readonly Tally[] {
+		const trace = this.tracer.current()
+		return trace === undefined ? [this.#tallies[kind]] : [this.#tallies[kind], trace.tallies[kind]]
+	}
+
+	/** `received` answers the bytes of a result. */
 	async #count<T>(
 		kind: RequestKind,
 		sentBytes: number,
 		answer: Promise<T>,
 		received?: (value: T) => number,
 	): Promise<T> {
-		const tally = this.#tallies[kind]
-		tally.requests++
-		tally.sentBytes += sentBytes
+		const tallies = this.#talliesNow(kind)
+		for (const tally of tallies) {
+			tally.requests++
+			tally.sentBytes += sentBytes
+		}
 		try {
 			const value = await answer
-			if (received !== undefined) tally.receivedBytes += received(value)
+			if (received !== undefined) {
+				const bytes = received(value)
+				for (const tally of tallies) tally.receivedBytes += bytes
+			}
 			return value
 		} catch (error) {
-			tally.failures++
+			for (const tally of tallies) tally.failures++
 			throw error
 		}
 	}
@@ -175,8 +193,8 @@ function receivedBytes(body: Uint8Array | undefined): number {
 }
 
 /** An `unknown` is a failure; no create receives bytes. */
-function countUnknown(tally: Tally, outcome: CreateOutcome): number {
-	if (outcome.kind === 'unknown') tally.failures++
+function countUnknown(tallies: readonly Tally[], outcome: CreateOutcome): number {
+	if (outcome.kind === 'unknown') for (const tally of tallies) tally.failures++
 	return 0
 }
 
@@ -205,10 +223,6 @@ function countedPieces(pieces: AsyncIterable<Uint8Array>, count: (bytes: number)
 			}
 		},
 	}
-}
-
-function newTallies(): Record<RequestKind, Tally> {
-	return fromEachKind(() => ({ requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0 }))
 }
 
 function fromEachKind<T>(make: (kind: RequestKind) => T): Record<RequestKind, T> {

@@ -66,7 +66,14 @@ export async function openReaderParts(
 		const { blockCacheBytes, tableCacheBytes, gracePeriodMs } = settings
 		disk = await openDisk(settings, pool, host)
 		const diskTables = disk === undefined ? undefined : new DiskTables(disk, store, host.clock)
-		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: diskTables })
+		const source = new TableSource({
+			store,
+			pool,
+			blockCacheBytes,
+			tableCacheBytes,
+			disk: diskTables,
+			tracer: counts.tracer,
+		})
 		const onLoaded = (loaded: LoadedCommit): void => {
 			for (const table of loaded.commit.tables) {
 				const bytes = loaded.inlineTables.get(table.id)

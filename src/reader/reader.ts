@@ -16,6 +16,7 @@ import { encodePosition } from '../log/log-position-codec.ts'
 import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { BlobReader } from './blob-reader.ts'
+import { type Explanation, explain } from './explain.ts'
 import { Freshness, type FreshRangeOptions, type FreshReadOptions } from './freshness.ts'
 import { OpenSnapshots } from './open-snapshots.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './read-core.ts'
@@ -190,6 +191,14 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	/** Requests, bytes and estimated cost so far, by kind. */
 	requests(): RequestSnapshot {
 		return this.#parts.counts.snapshot()
+	}
+
+	/**
+	 * Runs `operation`, and says what all reads of this reader within it cost: those that are awaited in it, its scans as far as
+	 * they are consumed in it, and those of its snapshots. Other operations may run at the same time: theirs are not counted.
+	 */
+	explain<Result>(operation: () => Result | PromiseLike<Result>): Promise<Explanation<Result>> {
+		return explain(this.#parts.counts, this.#parts.host, operation)
 	}
 
 	/** Closes iterators, snapshots, the background refresh and the store that it opened. Idempotent. */

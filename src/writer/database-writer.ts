@@ -127,7 +127,7 @@ export interface WriterCompanion {
 export async function openWriterParts(
 	location: string | URL | ObjectStore,
 	options: OpenWriterOptions<Encoding, Encoding>,
-	begin?: (components: WriterComponents) => Promise<WriterCompanion>,
+	begin?: (components: WriterComponents & Pick<CountingStore, 'tracer'>) => Promise<WriterCompanion>,
 ): Promise<WriterParts> {
 	const settings = writerSettings(options)
 	const keys = transcoderOf(options.keyEncoding ?? 'utf8', 'keyEncoding')
@@ -140,7 +140,7 @@ export async function openWriterParts(
 	let companion: WriterCompanion | undefined
 	try {
 		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
-		companion = await begin?.({ store, pool, host })
+		companion = await begin?.({ store, pool, host, tracer: counts.tracer })
 		const onLoaded = (loaded: LoadedCommit): void => companion?.onLoaded(loaded)
 		const writer = await Writer.open({ store, pool, host }, settings, { signal, onLoaded })
 		await companion?.onClaimed?.()
