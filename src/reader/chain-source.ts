@@ -136,7 +136,9 @@ export class ChainSource extends ScanSource {
 /** Opens the table of `reader` and asks for its first block, without waiting; failures show when the scan comes there. */
 function prepare(reader: TableReader, bounds: ScanBounds): void {
 	const askFirst = (): void => {
-		if (reader.table !== undefined) void reader.block(firstBlockOf(reader.table, bounds))
+		if (reader.table === undefined) return
+		const { first, end } = reachOf(reader.table, bounds)
+		if (first < end) void reader.block(firstBlockOf(reader.table, bounds))
 	}
 	try {
 		const opening = reader.open()
@@ -147,10 +149,10 @@ function prepare(reader: TableReader, bounds: ScanBounds): void {
 	}
 }
 
-function firstBlockOf(table: SstTable, { lower, upper, reverse }: ScanBounds): number {
-	if (reverse)
-		return upper === undefined ? table.blockCount - 1 : Math.min(table.seekBlock(upper), table.blockCount - 1)
-	return lower === undefined ? 0 : table.seekBlock(lower)
+/** Backwards the last block within reach, not the one that `upper` would be in: that begins behind the range when they are equal. */
+function firstBlockOf(table: SstTable, bounds: ScanBounds): number {
+	const { first, end } = reachOf(table, bounds)
+	return bounds.reverse ? end - 1 : first
 }
 
 /** Also the blocks in which older versions of the last key before `upper` go on: a snapshot may need one of them. */

@@ -115,6 +115,14 @@ describe('an iterator', () => {
 		await scan.close()
 	})
 
+	test('gives what lies before its upper bound, wherever blocks begin', async () => {
+		const reads = await readsOfKeys(2000)
+		for (let i = 1; i < 2000; i++) {
+			const [key] = await collect(reads.keys({ lt: keyOf(i), reverse: true, limit: 1 }))
+			expect(key).toBe(keyOf(i - 1))
+		}
+	})
+
 	test('lets other events happen while it gives rows that are all in memory', async () => {
 		const reads = await readsOfKeys(60_000)
 		let events = 0
