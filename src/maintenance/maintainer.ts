@@ -41,6 +41,8 @@ export class Maintainer {
 	#follower: FollowedLogs | undefined
 	#watch: Watch | undefined
 	#demand: RunDemand | undefined
+	/** The last call of `runOnce` that has not ended. */
+	#lastRun: Promise<RunReport> | undefined
 	#protectedPosition: LogPosition | undefined
 	#hasCommits = false
 	#claimsAtOnce: boolean
@@ -81,7 +83,6 @@ export class Maintainer {
 	 */
 	runOnce(options: RunOnceOptions = {}): Promise<RunReport> {
 		const demand = new RunDemand(options, this.#options.host.clock, () => this.#wake.call())
-		const before = this.#demand?.result
 		const begin = (): Promise<RunReport> => {
 			if (this.#failure !== undefined) return Promise.reject(this.#failure)
 			if (this.#closed !== undefined) return Promise.reject(closedError())
@@ -90,7 +91,13 @@ export class Maintainer {
 			this.#wake.call()
 			return demand.result
 		}
-		return before === undefined ? begin() : before.then(begin, begin)
+		const result = this.#lastRun === undefined ? begin() : this.#lastRun.then(begin, begin)
+		const settle = (): void => {
+			if (this.#lastRun === result) this.#lastRun = undefined
+		}
+		this.#lastRun = result
+		result.then(settle, settle)
+		return result
 	}
 
 	status(): MaintainerStatus {
@@ -296,7 +303,10 @@ export class Maintainer {
 		this.#enter('fenced', 'another maintainer has taken over')
 		this.#demand?.fail(error)
 		this.#demand = undefined
-		if (this.#options.onFenced === 'stop') return 0
+		if (this.#options.onFenced === 'stop') {
+			this.#failure = error
+			return 0
+		}
 		this.#enter(this.#options.isContinuous ? 'standby' : 'resting', 'another maintainer has taken over')
 		return 0
 	}

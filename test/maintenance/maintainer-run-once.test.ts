@@ -88,7 +88,42 @@ describe('runOnce', () => {
 		expect(await maintainer.runOnce()).toMatchObject({ outcome: 'no-database' })
 		world.manifest = { ...world.manifest, writerPosition }
 		world.works.push(work('a'))
-		const reports = await Promise.all([maintainer.runOnce(), maintainer.runOnce()])
-		expect(reports.map(({ works }) => works)).toEqual([1, 0])
+		const reports = await Promise.all([maintainer.runOnce(), maintainer.runOnce(), maintainer.runOnce()])
+		expect(reports.map(({ works }) => works)).toEqual([1, 0, 0])
+	})
+
+	test('goes on with the next call when one has failed, and ends them all when it is closed', async () => {
+		const [world, host] = [new ToyWorld(), manualHost()]
+		const { maintainer } = stage(world, host, ['merge'], onDemand)
+		world.trouble = new IsleError('ISLE_UNAVAILABLE', 'no answer')
+		const first = maintainer.runOnce()
+		const second = first.catch(() => {
+			world.trouble = undefined
+			world.works.push({ ...work('slow'), until: gate().promise })
+		})
+		const third = maintainer.runOnce()
+		const fourth = maintainer.runOnce()
+		await expect(first).rejects.toMatchObject({ code: 'ISLE_UNAVAILABLE' })
+		await second
+		await settle()
+		const closing = maintainer.close()
+		await host.clock.advance(HOUR_MS)
+		await closing
+		await expect(third).rejects.toMatchObject({ code: 'ISLE_CLOSED' })
+		await expect(fourth).rejects.toMatchObject({ code: 'ISLE_CLOSED' })
+		expect(host.clock.pendingForegroundTimers).toBe(0)
+	})
+
+	test('rejects where being fenced has ended the maintainer', async () => {
+		const [world, host] = [new ToyWorld(), manualHost()]
+		const { maintainer } = stage(world, host, ['merge'], { onFenced: 'stop' })
+		world.works.push(work('a'))
+		await maintainer.runOnce()
+		world.claim()
+		world.works.push(work('b'))
+		await host.clock.advance(HOUR_MS)
+		expect(maintainer.status().state).toBe('fenced')
+		await expect(maintainer.runOnce()).rejects.toMatchObject({ code: 'ISLE_FENCED' })
+		expect(host.clock.pendingForegroundTimers).toBe(0)
 	})
 })
