@@ -26,7 +26,7 @@ import { dueEpochs, findOrphans, listAll } from './orphans.ts'
 import type { OwnedState } from './owned-state.ts'
 import { PinBoard } from './pin-board.ts'
 import { Ripeness } from './ripeness.ts'
-import { StoreClock } from './store-clock.ts'
+import { CLOCK_CHECK_AGAIN_MS, StoreClock } from './store-clock.ts'
 import type { Uploads } from './uploads.ts'
 
 /** Objects in one DELETE and one `deleted` edit. */
@@ -113,7 +113,7 @@ export class Collector {
 			bytesDeleted: this.#deleted.bytes,
 			hasMore: this.#hasMore,
 			unreadablePins: this.#pins.unreadable,
-			nextInMs: this.#nextInMs(),
+			nextInMs: this.#nextInMs(isClockTrusted),
 			isClockTrusted,
 		}
 	}
@@ -272,7 +272,7 @@ export class Collector {
 		this.#deleted = { objects: this.#deleted.objects + objects.length, bytes }
 	}
 
-	#nextInMs(): number | undefined {
+	#nextInMs(isClockTrusted: boolean): number | undefined {
 		const { changeRetentionMs, host, state } = this.#options
 		const { marks, changeFloor, removed } = state.manifest
 		const nowMs = host.clock.nowMs()
@@ -283,6 +283,7 @@ export class Collector {
 		const waits = dueMs.filter(due => due > nowMs).map(due => due - nowMs)
 		const ripensInMs = this.#ripeness.nextInMs
 		if (ripensInMs !== undefined) waits.push(ripensInMs)
+		if (!isClockTrusted) waits.push(CLOCK_CHECK_AGAIN_MS)
 		return waits.length === 0 ? undefined : Math.min(...waits)
 	}
 }

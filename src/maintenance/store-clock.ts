@@ -13,7 +13,7 @@ import type { OwnedState } from './owned-state.ts'
 
 /** Clocks that differ by more than this decide nothing. 5 minutes. */
 export const CLOCK_SKEW_MAX_MS = 300_000
-const CHECK_AGAIN_MS = 600_000
+export const CLOCK_CHECK_AGAIN_MS = 600_000
 
 interface Note {
 	readonly key: string
@@ -27,6 +27,8 @@ export class StoreClock {
 	readonly #log: FencedLog
 	/** The newest record of ours, and when it was acknowledged at the latest. */
 	#note: Note | undefined
+	/** When they were last found to disagree. */
+	#doubtedMs = Number.NEGATIVE_INFINITY
 	#checked: { readonly note: Note; readonly storeMs: number; readonly atMs: number } | undefined
 
 	/** To be made right after the claim, whose record was just written. */
@@ -48,7 +50,7 @@ export class StoreClock {
 	/** The store's time, to within the time a request takes; `undefined` when nothing of ours shows it. One LIST at the most. */
 	async nowMs(options: RequestOptions = {}): Promise<number | undefined> {
 		const monotonicMs = this.#host.clock.monotonicMs()
-		const isOld = this.#checked === undefined || monotonicMs - this.#checked.atMs >= CHECK_AGAIN_MS
+		const isOld = this.#checked === undefined || monotonicMs - this.#checked.atMs >= CLOCK_CHECK_AGAIN_MS
 		const isDoubtful = Math.abs(this.#skewMs() ?? 0) > CLOCK_SKEW_MAX_MS
 		const note = this.#note
 		if ((isOld || isDoubtful) && note !== undefined && note !== this.#checked?.note) {
@@ -60,15 +62,24 @@ export class StoreClock {
 	}
 
 	/**
-	 * True when the wall clock may decide what is dropped. One LIST at the most; where the record that would show the time is
-	 * deleted by now, an empty one is written, which shows it as well.
+	 * True when the wall clock may decide what is dropped. One LIST at the most, as a rule. Where the record that would show the
+	 * time is deleted by now, or shows that the clocks disagree, an empty one is written, once in ten minutes at most: a host
+	 * that slept, or whose clock was set, finds out that way. It is trusted when both have agreed for ten minutes again.
 	 */
 	async isTrusted(options: RequestOptions = {}): Promise<boolean> {
-		if ((await this.nowMs(options)) === undefined) {
+		const storeMs = await this.nowMs(options)
+		const { clock } = this.#host
+		const isDoubtful = storeMs !== undefined && !this.#isClose()
+		if (storeMs === undefined || (isDoubtful && clock.monotonicMs() - this.#doubtedMs >= CLOCK_CHECK_AGAIN_MS)) {
 			await this.#state.append([])
 			this.noteWrite()
+			if (isDoubtful) this.#doubtedMs = clock.monotonicMs()
 			await this.nowMs(options)
 		}
+		return this.#isClose() && clock.monotonicMs() - this.#doubtedMs >= CLOCK_CHECK_AGAIN_MS
+	}
+
+	#isClose(): boolean {
 		const skewMs = this.#skewMs()
 		return skewMs !== undefined && Math.abs(skewMs) <= CLOCK_SKEW_MAX_MS
 	}

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { createPin, listPinKeys, releasePin } from '../../src/manifest/pin.ts'
+import type { ListOptions, ListPage } from '../../src/object-store/object-store.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
+import { PassThroughStore } from '../support/pass-through-store.ts'
 import { auditStore } from '../support/store-audit.ts'
 import { type Crew, everything, executing, Rig, rowsOf, settleStore } from './rig.ts'
 import { collectAll, commitSome, merged } from './rig-histories.ts'
@@ -8,6 +10,17 @@ import { collectAll, commitSome, merged } from './rig-histories.ts'
 const MINUTE = 60_000
 const GRACE = 15 * MINUTE
 const HOUR = 60 * MINUTE
+
+/** A store whose clock is that far behind the one of this host. */
+class LateClockStore extends PassThroughStore {
+	lateMs = 0
+
+	override async list(options?: ListOptions): Promise<ListPage> {
+		const page = await this.inner.list(options)
+		const objects = page.objects.map(object => ({ ...object, lastModifiedMs: object.lastModifiedMs - this.lateMs }))
+		return { ...page, objects }
+	}
+}
 
 describe('what was removed', () => {
 	test('stays until a checkpoint that covers it is announced, also at grace 0', async () => {
@@ -115,6 +128,30 @@ describe('what was removed', () => {
 		expect(await rig.keys('sst/w1-3')).toEqual([])
 	})
 
+	test('goes as well after the host has slept, when both clocks agree again', async () => {
+		const { rig, crew } = await merged({ changeRetentionMs: HOUR })
+		await crew.owner.checkpoint()
+		await rig.host.clock.advance(HOUR)
+		await collectAll(crew)
+		expect(await rig.keys('sst/w')).toEqual([])
+		await commitSome(rig, 'd')
+		await crew.owner.follow()
+		await crew.executor.execute(everything(crew), executing())
+		await crew.owner.checkpoint()
+		// The clock that counts spans stood still.
+		rig.host.clock.jumpWallClock(2 * HOUR)
+		const doubtful = await collectAll(crew)
+		expect(doubtful).toMatchObject({ isClockTrusted: false, nextInMs: 10 * MINUTE })
+		const { slot } = crew.owner.manifest.maintenancePosition
+		await rig.host.clock.advance(10 * MINUTE - 1)
+		expect((await collectAll(crew)).isClockTrusted).toBe(false)
+		expect(crew.owner.manifest.maintenancePosition.slot).toBe(slot)
+		expect(await rig.keys('sst/w')).toHaveLength(1)
+		await rig.host.clock.advance(1)
+		expect((await collectAll(crew)).isClockTrusted).toBe(true)
+		expect(await rig.keys('sst/w')).toEqual([])
+	})
+
 	test('late stays for change retention from then on, however old its commit is', async () => {
 		const rig = new Rig({ changeRetentionMs: HOUR })
 		await commitSome(rig, 'a')
@@ -152,13 +189,18 @@ describe('what was removed', () => {
 	})
 
 	test('is not told old by a clock that is wrong', async () => {
-		const { rig, crew } = await merged({ changeRetentionMs: HOUR, gracePeriodMs: GRACE })
+		const { rig } = await merged({ changeRetentionMs: HOUR, gracePeriodMs: GRACE })
+		const store = new LateClockStore(rig.store)
+		const crew = await rig.hire(store)
 		await crew.owner.checkpoint()
 		await crew.collector.collect()
 		rig.host.clock.jumpWallClock(10 * HOUR)
+		store.lateMs = 10 * HOUR
 		expect((await crew.collector.collect()).isClockTrusted).toBe(false)
-		await rig.host.clock.advance(GRACE)
-		await collectAll(crew)
+		for (let hours = 0; hours < 5; hours++) {
+			await rig.host.clock.advance(GRACE)
+			await collectAll(crew)
+		}
 		expect(await rig.keys('sst/w')).toHaveLength(2)
 		expect(crew.owner.manifest.changeFloor).toEqual({ epoch: 0, slot: 0 })
 	})
