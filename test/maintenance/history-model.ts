@@ -116,7 +116,7 @@ function isVisible({ expiresAtMs }: HistoryMutation, nowMs: number): boolean {
 	return expiresAtMs === 0 || expiresAtMs > nowMs
 }
 
-export function brief(value: string | undefined): string {
+function brief(value: string | undefined): string {
 	return value === undefined ? 'nothing' : `${value.slice(0, 12)}(${value.length})`
 }
 

@@ -293,6 +293,7 @@ class History {
 		await this.#readings.close()
 		for (const slot of [0, 1]) this.#maintainers.kill(slot)
 		let audit = await auditStore(this.#store)
+		// Whoever leaves writes a last checkpoint: what that lets go is for the next one, after the grace period.
 		await this.#maintainers.while(async () => {
 			for (let minute = 1; minute <= MINUTES_TO_REST_MAX; minute++) {
 				// A job that takes longer than two minutes of this clock is given up.
@@ -306,7 +307,6 @@ class History {
 				if (audit.orphans.length + audit.waiting.length === 0) break
 			}
 		})
-		audit = await auditStore(this.#store)
 		const { missing, orphans, waiting } = audit
 		if (missing.length > 0) this.#faults.push(`missing: ${missing.join(' ')}`)
 		if (orphans.length > 0) this.#faults.push(`nobody needs: ${orphans.join(' ')}`)
