@@ -7,12 +7,13 @@
 
 import { type BlobRef, decodeBlobRef } from '../blob/blob-ref.ts'
 import { decodeBlob, decodeBlobStream } from '../blob/frame-decoder.ts'
-import { blobRange } from '../blob/pack-format.ts'
+import { blobRange, framesRange } from '../blob/pack-format.ts'
 import { SingleFlight } from '../cache/single-flight.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { VALUE_MAX_BYTES } from '../sst/entry.ts'
+import type { ValueRange } from './value-stream.ts'
 
 export interface BlobReaderOptions {
 	readonly store: ObjectStore
@@ -60,20 +61,27 @@ export class BlobReader {
 		return decodeBlob(ref, stored, objectKey)
 	}
 
-	/** The same as a stream of verified pieces that the caller owns. Ending it early ends the request. */
+	/**
+	 * The same as a stream of verified pieces that the caller owns: of the bytes in `range` that there are, or of all. Ending it
+	 * early ends the request.
+	 */
 	async stream(
 		manifest: Manifest,
 		encodedRef: Uint8Array,
 		signal: AbortSignal | undefined,
+		range?: ValueRange,
 	): Promise<AsyncIterable<Uint8Array>> {
 		const ref = decodeBlobRef(encodedRef, 'an entry')
+		const start = Math.min(range?.start ?? 0, ref.bytes)
+		const end = Math.min(range?.end ?? ref.bytes, ref.bytes)
 		const pending = this.#pending?.(ref)
-		if (pending !== undefined) return streamOf(new Uint8Array(pending))
+		if (pending !== undefined) return streamOf(pending.slice(start, end))
 		const objectKey = this.#locate(manifest, ref)
-		if (ref.bytes === 0) return decodeBlobStream(ref, streamOf(), objectKey)
-		const pieces = await this.#store.getStream(objectKey, blobRange(ref), { signal })
+		const slice = { start, end }
+		if (start >= end) return decodeBlobStream(ref, streamOf(), objectKey, { start, end: start })
+		const pieces = await this.#store.getStream(objectKey, framesRange(ref, start, end), { signal })
 		if (pieces === undefined) throw gone(objectKey)
-		return decodeBlobStream(ref, pieces, objectKey)
+		return decodeBlobStream(ref, pieces, objectKey, slice)
 	}
 
 	async #fetch(ref: BlobRef, objectKey: string, signal: AbortSignal | undefined): Promise<Uint8Array> {

@@ -28,6 +28,7 @@ import type { OpenScan, ScanHost } from './scan-feed.ts'
 import type { ScanMerge } from './scan-merge.ts'
 import { openMerge } from './scan-sources.ts'
 import { planSearch, type SearchPlan } from './search-plan.ts'
+import { lastingStream, type OpenPieces, type StreamOptions, valueIsGone, valueRange } from './value-stream.ts'
 
 /** Views that are tried for one read before a missing object is reported. */
 const MAX_RENEWALS = 5
@@ -171,20 +172,38 @@ export class ReadCore<Key, Value> {
 		)
 	}
 
-	/** The value of `key` in pieces that the caller owns: for values too large to hold. Undefined when there is none. */
+	/** The value of `key`, or a part of it, in pieces that the caller owns. Undefined when there is none. */
 	async getStream(
 		views: ViewProvider,
 		key: Encodable<Key>,
-		options?: ReadOptions,
+		options: StreamOptions = {},
 	): Promise<AsyncIterable<Uint8Array> | undefined> {
-		const signal = options?.signal
+		const { signal } = options
+		const range = valueRange(options)
 		signal?.throwIfAborted()
 		const bytes = new Uint8Array(this.#keyEncoder.encode(key))
-		return await this.#withRenewal(views, views.view(), signal, async view => {
-			const hit = await this.#lookup(view, bytes, signal)
+		return await this.#withRenewal(views, views.view(), signal, async first => {
+			const hit = await this.#lookup(first, bytes, signal)
 			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
 			const value = hit.bytes.slice(hit.start, hit.end)
-			return hit.kind === KIND_BLOB ? await this.#blobs.stream(view.manifest, value, signal) : streamOf(value)
+			if (hit.kind !== KIND_BLOB) return streamOf(value.subarray(range.start, range.end))
+			const { seq } = hit
+			let view = first
+			const opener =
+				(ref: Uint8Array, { manifest }: ReadView): OpenPieces =>
+				part =>
+					this.#blobs.stream(manifest, ref, signal, part)
+			const open = opener(value, view)
+			const renew = async (cause: unknown): Promise<OpenPieces> => {
+				const newer = await views.renew(view, cause, signal)
+				return await this.#withRenewal(views, newer, signal, async latest => {
+					view = latest
+					const found = await this.#lookup(latest, bytes, signal)
+					if (found?.seq !== seq) throw valueIsGone(cause)
+					return opener(found.bytes.slice(found.start, found.end), latest)
+				})
+			}
+			return lastingStream({ open, pieces: await open(range) }, range, renew)
 		})
 	}
 

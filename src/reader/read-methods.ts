@@ -4,6 +4,7 @@ import type { RangeOptions } from './key-range.ts'
 import { type PrefetchOptions, type PrefetchResult, prefetchSettings } from './prefetch.ts'
 import type { ReadCore, ReadOptions, ViewProvider } from './read-core.ts'
 import type { Scan } from './scan.ts'
+import type { StreamOptions } from './value-stream.ts'
 
 export abstract class ReadMethods<Key, Value> {
 	/** @internal */
@@ -37,8 +38,12 @@ export abstract class ReadMethods<Key, Value> {
 		return this.core.has(this.views, key, options)
 	}
 
-	/** The value of `key` in pieces that the caller owns, for values too large to hold; undefined when there is none. */
-	getStream(key: Encodable<Key>, options?: ReadOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
+	/**
+	 * The value of `key`, or the part of it that `options` say, in pieces that the caller owns: for values too large to hold;
+	 * undefined when there is none. Nothing of it is asked for beyond the part (in frames of 256 KiB). The stream goes on when its
+	 * object is replaced meanwhile or a connection is cut; it fails with ISLE_EXPIRED when the value was overwritten and collected.
+	 */
+	getStream(key: Encodable<Key>, options?: StreamOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
 		return this.core.getStream(this.views, key, options)
 	}
 

@@ -26,6 +26,7 @@ import { type OpenReaderOptions, openReaderParts, type ReaderParts } from './rea
 import { Refresher } from './refresher.ts'
 import type { Scan } from './scan.ts'
 import type { Snapshot } from './snapshot.ts'
+import type { StreamOptions } from './value-stream.ts'
 
 export interface ReaderStats {
 	/** Where the view stands, as a position for `atLeast`. */
@@ -122,7 +123,10 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		return this.#read(options, () => super.has(key, options))
 	}
 
-	override getStream(key: Encodable<Key>, options?: FreshReadOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
+	override getStream(
+		key: Encodable<Key>,
+		options?: FreshReadOptions & StreamOptions,
+	): Promise<AsyncIterable<Uint8Array> | undefined> {
 		return this.#read(options, () => super.getStream(key, options))
 	}
 
