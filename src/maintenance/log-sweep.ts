@@ -56,8 +56,12 @@ export class LogSweep {
 		if (!this.isDue(end)) return { deleted, bytes, hasMore: false }
 		const folder = this.#log.key(end).slice(0, -'/0000000000000000/0000000000000000'.length + 1)
 		let group: Listed[] = []
-		const flush = async (): Promise<void> => {
-			const doomed = await this.#doomed(group, end, isNeeded, options)
+		/** All but the last `rest`. */
+		const flush = async (rest = 0): Promise<void> => {
+			const [now, later] = [group.slice(0, group.length - rest), group.slice(group.length - rest)]
+			const isAll = now.length === 1 && rest === 0
+			const doomed =
+				isAll && now[0]?.position.epoch !== end.epoch ? [] : await this.#doomed(now, end, isNeeded, options)
 			if (doomed.length > 0)
 				await this.#store.deleteMany(
 					doomed.map(object => object.key),
@@ -65,8 +69,8 @@ export class LogSweep {
 				)
 			deleted += doomed.length
 			bytes += doomed.reduce((sum, object) => sum + object.bytes, 0)
-			this.#cursor = group.at(-1)?.key ?? this.#cursor
-			group = []
+			this.#cursor = now.at(-1)?.key ?? this.#cursor
+			group = later
 		}
 		for (let pages = 0, from = this.#cursor; pages < PAGES_MAX; pages++) {
 			const page = await this.#store.list({ ...options, prefix: folder, startAfter: from })
@@ -81,8 +85,9 @@ export class LogSweep {
 				if (group.length > 0 && group[0]?.position.epoch !== position.epoch) await flush()
 				group.push({ ...object, position })
 			}
-			// All of them are commits: no need to wait for the rest of the epoch.
+			// An epoch may have any number of records. The last one waits: of an epoch that has ended it may be all that is left.
 			if (group[0]?.position.epoch === end.epoch) await flush()
+			else if (group.length > 1) await flush(1)
 			if (!page.isTruncated) {
 				await flush()
 				this.#swept = end
@@ -102,7 +107,6 @@ export class LogSweep {
 	): Promise<readonly Listed[]> {
 		const candidates = group.filter(object => !isNeeded(object.key))
 		if (group[0] === undefined || group[0].position.epoch === end.epoch) return candidates
-		if (group.length === 1) return []
 		const doomed: Listed[] = []
 		for (const object of candidates) {
 			const isSmall = object.bytes <= SEAL_MAX_BYTES
