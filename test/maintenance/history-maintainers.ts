@@ -35,6 +35,7 @@ interface Alive {
 
 /** Requests until one stands still: a claim makes half of them, and a `runOnce` of a small database hardly more than all. */
 const REQUESTS_MAX = 100
+const CLAIM_REQUESTS = 45
 const POLL_INTERVAL_MS = 600_000
 
 export class Maintainers {
@@ -65,9 +66,12 @@ export class Maintainers {
 	}
 
 	/** Number `slot` begins to work, or goes on, and stands still after some requests. */
-	async workAWhile(slot: number): Promise<void> {
+	async workAWhile(slot: number, requestsMin = 0): Promise<void> {
+		const isLate = this.#lastSlot !== slot
 		const one = this.#of(slot)
-		one.process.allow(Math.floor(this.#context.random.next() * REQUESTS_MAX))
+		// What it uploads after its epoch was looked through only it can delete: it is not to die between.
+		if (isLate && one.running !== undefined) return await this.work(slot)
+		one.process.allow(requestsMin + Math.floor(this.#context.random.next() * REQUESTS_MAX))
 		const running = one.running ?? this.#run(one)
 		one.running = (await one.process.untilStill(running)) ? undefined : running
 		if (one.running === undefined) one.process.allow(Number.POSITIVE_INFINITY)
@@ -75,7 +79,7 @@ export class Maintainers {
 
 	/** Number `slot` stands still, another one takes over, and it goes on. */
 	async fence(slot: number): Promise<void> {
-		await this.workAWhile(slot)
+		await this.workAWhile(slot, CLAIM_REQUESTS)
 		await this.work(1 - slot)
 		await this.work(slot)
 	}
