@@ -117,9 +117,10 @@ export class TimeTravel<Key, Value> {
 	}
 
 	async #stateAt(place: Place, current: Manifest, options: ReadOptions): Promise<PastState> {
-		const { log } = this.#ground
+		const { log, host } = this.#ground
 		const { position, seq, timeMs } = place
-		let manifest = await manifestAt(log.store, position, current, options)
+		const request = { signal: options.signal, clock: host.clock }
+		let manifest = await manifestAt(log.store, position, current, request)
 		if (seq !== undefined && seq > manifest.lastSeq) {
 			const commit = await this.#readCommit(position, options)
 			if (commit === undefined) throw gone(position)

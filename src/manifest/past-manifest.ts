@@ -8,6 +8,7 @@
  * in their slots be void: nothing below it is read.
  */
 import { IsleError, isIsleError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
 import { comparePositions, LOG_START, type LogPosition } from '../log/log-position.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { listCheckpoints, readCheckpoint } from './checkpoint.ts'
@@ -21,22 +22,24 @@ const MAX_ATTEMPTS = 5
 const WINDOW_SLOTS = 8
 
 /**
- * The state at `position`, which lies at or before the end of `current`. One LIST, one GET, and the log between.
+ * The state at `position`, which lies at or before the end of `current`. One LIST, one GET, and the log between. With a `clock`
+ * a large checkpoint is decoded in slices.
  * @throws ISLE_EXPIRED when it is not retained any more.
  */
 export async function manifestAt(
 	store: ObjectStore,
 	position: LogPosition,
 	current: Manifest,
-	options: RequestOptions = {},
+	options: RequestOptions & { readonly clock?: Clock | undefined } = {},
 ): Promise<Manifest> {
+	const { clock, ...request } = options
 	if (comparePositions(position, current.writerPosition) === 0) return current
 	if (comparePositions(position, current.changeFloor) < 0) throw expired(position)
 	for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-		const base = await loadBefore(store, position, current.changeFloor, options)
+		const base = await loadBefore(store, position, current.changeFloor, request, clock)
 		if (base === 'gone') continue
 		if (base === undefined) throw expired(position)
-		return await foldUpTo(store, base, position, options)
+		return await foldUpTo(store, base, position, request)
 	}
 	throw expired(position)
 }
@@ -53,12 +56,13 @@ async function loadBefore(
 	position: LogPosition,
 	floor: LogPosition,
 	options: RequestOptions,
+	clock: Clock | undefined,
 ): Promise<Manifest | 'gone' | undefined> {
 	const name = (await listCheckpoints(store, options)).findLast(
 		({ writerPosition }) =>
 			comparePositions(writerPosition, position) <= 0 && comparePositions(writerPosition, floor) >= 0,
 	)
-	if (name !== undefined) return (await readCheckpoint(store, name, options)) ?? 'gone'
+	if (name !== undefined) return (await readCheckpoint(store, name, { ...options, clock })) ?? 'gone'
 	return comparePositions(floor, LOG_START) === 0 ? EMPTY_MANIFEST : undefined
 }
 
