@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { IsleError } from '../../src/errors.ts'
 import { type DatabaseReader, isIsleError } from '../../src/index.ts'
 import { countingStore } from '../../src/object-store/counting-store.ts'
 import type { Body, RequestOptions } from '../../src/object-store/object-store.ts'
@@ -170,6 +171,29 @@ describe('a pin', () => {
 		expect(after.byKind.get.requests - before.byKind.get.requests).toBe(4)
 		const writes = ['put', 'createIfAbsent', 'createFromStream', 'delete', 'deleteMany'] as const
 		expect(writes.map(kind => before.byKind[kind].requests)).toEqual([0, 0, 0, 0, 0])
+	})
+
+	test('is denied to who may not write, and is all that is denied', async () => {
+		const maintained = await filled()
+		{
+			await using writing = await maintained.openReader()
+			await writing.pin('theirs')
+		}
+		class ReadOnly extends PassThroughStore {
+			override put(key: string): Promise<void> {
+				return Promise.reject(new IsleError('ISLE_DENIED', `read only: key=\`${key}\``))
+			}
+			override delete(key: string): Promise<void> {
+				return this.put(key)
+			}
+		}
+		await using reader = await maintained.openReader(new ReadOnly(maintained.rig.store))
+		await expect(reader.pin('mine')).rejects.toMatchObject({ code: 'ISLE_DENIED' })
+		await expect(reader.releasePin('theirs')).rejects.toMatchObject({ code: 'ISLE_DENIED' })
+		await using pin = await reader.openPin('theirs')
+		await expect(pin.renew()).rejects.toMatchObject({ code: 'ISLE_DENIED' })
+		expect(await rowsOf(pin)).toEqual(BEFORE)
+		expect(await reader.pins()).toHaveLength(1)
 	})
 
 	test('refuses what is no name and no time', async () => {
