@@ -34,6 +34,8 @@ export class LogSweep {
 	/** All up to this key have been dealt with. */
 	#cursor: string | undefined
 	#swept: LogPosition | undefined
+	/** The epoch of which the beginning has been dealt with, and the end not. */
+	#partEpoch: number | undefined
 
 	constructor(store: ObjectStore, log: FencedLog) {
 		this.#store = store
@@ -59,9 +61,9 @@ export class LogSweep {
 		/** All but the last `rest`. */
 		const flush = async (rest = 0): Promise<void> => {
 			const [now, later] = [group.slice(0, group.length - rest), group.slice(group.length - rest)]
-			const isAll = now.length === 1 && rest === 0
-			const doomed =
-				isAll && now[0]?.position.epoch !== end.epoch ? [] : await this.#doomed(now, end, isNeeded, options)
+			const epoch = now[0]?.position.epoch
+			const isAllThatIsLeft = now.length === 1 && rest === 0 && epoch !== end.epoch && epoch !== this.#partEpoch
+			const doomed = isAllThatIsLeft ? [] : await this.#doomed(now, end, isNeeded, options)
 			if (doomed.length > 0)
 				await this.#store.deleteMany(
 					doomed.map(object => object.key),
@@ -71,6 +73,7 @@ export class LogSweep {
 			bytes += doomed.reduce((sum, object) => sum + object.bytes, 0)
 			this.#cursor = now.at(-1)?.key ?? this.#cursor
 			group = later
+			if (rest > 0) this.#partEpoch = epoch
 		}
 		for (let pages = 0, from = this.#cursor; pages < PAGES_MAX; pages++) {
 			const page = await this.#store.list({ ...options, prefix: folder, startAfter: from })
@@ -85,14 +88,14 @@ export class LogSweep {
 				if (group.length > 0 && group[0]?.position.epoch !== position.epoch) await flush()
 				group.push({ ...object, position })
 			}
-			// An epoch may have any number of records. The last one waits: of an epoch that has ended it may be all that is left.
-			if (group[0]?.position.epoch === end.epoch) await flush()
-			else if (group.length > 1) await flush(1)
 			if (!page.isTruncated) {
 				await flush()
 				this.#swept = end
 				return { deleted, bytes, hasMore: false }
 			}
+			// An epoch may have any number of records. The last one waits, so that whoever goes on begins with one of this epoch.
+			if (group[0]?.position.epoch === end.epoch) await flush()
+			else if (group.length > 1) await flush(1)
 			from = page.objects.at(-1)?.key
 		}
 		return { deleted, bytes, hasMore: true }
