@@ -52,6 +52,8 @@ interface OpenInput {
 	readonly ref: TableRef
 	readonly table: SstTable
 	readonly whole: Uint8Array | undefined
+	/** Somebody else keeps `whole`, and counts it. */
+	readonly isOffered: boolean
 }
 
 export class MergeInputs {
@@ -70,11 +72,13 @@ export class MergeInputs {
 	/** At most one GET. @throws DamagedInput, ISLE_UNAVAILABLE and the like, the signal's reason. */
 	async open(ref: TableRef, signal: AbortSignal | undefined): Promise<void> {
 		const { metaOffset, storedBytes } = ref.meta
-		const whole = this.#options.offered?.(ref) ?? (await this.#readWhole(ref, signal))
+		const offered = this.#options.offered?.(ref)
+		const isOffered = offered !== undefined
+		const whole = offered ?? (await this.#readWhole(ref, signal))
 		const tail = metaRange(ref.meta)
 		const metaBytes = whole?.subarray(metaOffset, storedBytes) ?? (await this.#read(ref, tail, signal))
 		try {
-			this.#inputs.set(ref.id, { ref, table: openTable(ref.meta, metaBytes, whereOf(ref)), whole })
+			this.#inputs.set(ref.id, { ref, table: openTable(ref.meta, metaBytes, whereOf(ref)), whole, isOffered })
 		} catch (error) {
 			throw named(error, ref)
 		}
@@ -82,10 +86,10 @@ export class MergeInputs {
 
 	/** Lets go of all tables for which `isPast`. */
 	release(isPast: (ref: TableRef) => boolean): void {
-		for (const [id, { ref, whole }] of this.#inputs) {
+		for (const [id, { ref, whole, isOffered }] of this.#inputs) {
 			if (!isPast(ref)) continue
 			this.#inputs.delete(id)
-			if (whole !== undefined) this.#wholeBytes -= whole.length
+			if (whole !== undefined && !isOffered) this.#wholeBytes -= whole.length
 		}
 	}
 
