@@ -138,7 +138,9 @@ export class OwnerDesk implements WorkDesk {
 		const mayExpire = tablesOfChoice(choice).some(({ meta }) => meta.maxExpiresAtMs > 0)
 		const isTimed = choice.kind === 'drop' || mayExpire
 		const isClockTrusted = isTimed && (await this.#clock.isTrusted({ signal }))
-		if (choice.kind === 'drop' && !isClockTrusted) {
+		// What has expired would be written as it was, and chosen again.
+		const isPointless = choice.kind === 'drop' || (choice.kind === 'merge' && choice.trigger === 'expired')
+		if (isPointless && !isClockTrusted) {
 			this.#isClockTrusted = false
 			return { kind: 'void', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
 		}

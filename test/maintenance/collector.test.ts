@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createPin, listPinKeys, releasePin } from '../../src/manifest/pin.ts'
-import type { ListOptions, ListPage } from '../../src/object-store/object-store.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
-import { PassThroughStore } from '../support/pass-through-store.ts'
+import { LateClockStore } from '../support/late-clock-store.ts'
 import { auditStore } from '../support/store-audit.ts'
 import { type Crew, everything, executing, Rig, rowsOf, settleStore } from './rig.ts'
 import { collectAll, commitSome, merged } from './rig-histories.ts'
@@ -10,17 +9,6 @@ import { collectAll, commitSome, merged } from './rig-histories.ts'
 const MINUTE = 60_000
 const GRACE = 15 * MINUTE
 const HOUR = 60 * MINUTE
-
-/** A store whose clock is that far behind the one of this host. */
-class LateClockStore extends PassThroughStore {
-	lateMs = 0
-
-	override async list(options?: ListOptions): Promise<ListPage> {
-		const page = await this.inner.list(options)
-		const objects = page.objects.map(object => ({ ...object, lastModifiedMs: object.lastModifiedMs - this.lateMs }))
-		return { ...page, objects }
-	}
-}
 
 describe('what was removed', () => {
 	test('stays until a checkpoint that covers it is announced, also at grace 0', async () => {
