@@ -103,7 +103,7 @@ export class Executor {
 			}
 			case 'drop': {
 				const edit: Edit = { kind: 'replace', remove: idsOf(choice.tables), add: [], addPacks: [] }
-				return { ...(await this.#edit(choice, edit)), tablesDropped: choice.tables.length }
+				return { ...(await this.#edit(choice, edit, { kind: 'dropped' })), tablesDropped: choice.tables.length }
 			}
 			case 'abandon': {
 				const { runId } = choice.merge
@@ -135,11 +135,11 @@ export class Executor {
 		return { ...NOTHING, ...summary, kind: summary.kind === 'merged' ? 'done' : summary.kind }
 	}
 
-	async #edit(choice: Choice, edit: Edit): Promise<Execution> {
+	async #edit(choice: Choice, ...edits: readonly Edit[]): Promise<Execution> {
 		const { state } = this.#components
 		if (!areLive(state.manifest, tablesOfChoice(choice))) return { ...NOTHING, kind: 'void' }
 		try {
-			await state.append([edit])
+			await state.append(edits)
 		} catch (error) {
 			if (isIsleError(error, 'ISLE_CONFLICT')) return { ...NOTHING, kind: 'void' }
 			throw error

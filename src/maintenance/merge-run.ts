@@ -47,6 +47,7 @@ export class MergeRun {
 	readonly #components: MergeComponents
 	readonly #task: MergeTask
 	readonly #tables: readonly TableRef[]
+	readonly #tableIds: readonly string[]
 	readonly #scope: MergeScope
 	readonly #inputs: MergeInputs
 	readonly #inputBytes: number
@@ -69,6 +70,7 @@ export class MergeRun {
 		this.#components = components
 		this.#task = task
 		this.#tables = task.chains.flat()
+		this.#tableIds = this.#tables.map(table => table.id)
 		this.#scope = new MergeScope(components.state.manifest, task.chains)
 		const { store, memoryBytes } = components
 		const wholeMaxBytes = memoryBytes / 4
@@ -237,28 +239,26 @@ export class MergeRun {
 	/** Records how far it came. False, as of `#replace`: the merge has become void. */
 	async #record(): Promise<boolean> {
 		if (this.#made.length === this.#recordedCount || this.#doneKey === null) return this.#isLive()
-		const inputs = this.#tables.map(table => table.id)
-		const merge = { runId: this.#task.runId, inputs, outputs: [...this.#made], resumeKey: this.#doneKey }
-		return await this.#append({ kind: 'pending', merge })
+		const [inputs, outputs, resumeKey] = [this.#tableIds, [...this.#made], this.#doneKey]
+		return await this.#append({ kind: 'pending', merge: { runId: this.#task.runId, inputs, outputs, resumeKey } })
 	}
 
 	async #replace(): Promise<boolean> {
-		const { targetRunId: runId } = this.#task
-		const outputs = [...this.#made, ...this.#passed].sort((a, b) =>
-			compareBytes(a.meta.smallestKey, b.meta.smallestKey),
-		)
-		const remove = this.#tables.map(table => table.id)
-		return await this.#append({ kind: 'replace', remove, add: outputs.map(table => ({ runId, table })), addPacks: [] })
+		const add = [...this.#made, ...this.#passed].map(table => ({ runId: this.#task.targetRunId, table }))
+		add.sort((a, b) => compareBytes(a.table.meta.smallestKey, b.table.meta.smallestKey))
+		// What those dropped who began it is not known.
+		const note: Edit[] = this.#summary.expiredDropped > 0 || this.#task.resume ? [{ kind: 'dropped' }] : []
+		return await this.#append({ kind: 'replace', remove: this.#tableIds, add, addPacks: [] }, ...note)
 	}
 
 	/** Commits an edit that names all that was made. False when the state does not take it: inputs are gone. */
-	async #append(edit: Edit): Promise<boolean> {
+	async #append(...edits: readonly Edit[]): Promise<boolean> {
 		const before = this.#recordedCount
 		if (this.#isLive()) {
 			// Once it is on its way, what it names is not for this owner to delete, whatever becomes of it.
 			this.#recordedCount = this.#made.length
 			try {
-				await this.#components.state.append([edit])
+				await this.#components.state.append(edits)
 				return true
 			} catch (error) {
 				if (isRefused(error)) this.#recordedCount = before

@@ -141,6 +141,7 @@ export function encodeCheckpoint(manifest: Manifest): Uint8Array {
 	writeOptional(writer, manifest.announced, announced => writeCheckpointPositions(writer, announced))
 	writer.varint(manifest.sweptWriterEpoch)
 	writer.varint(manifest.sweptMaintenanceEpoch)
+	writePosition(writer, manifest.droppedAt)
 	writeOptional(writer, manifest.maintainer, note => writeMaintainerNote(writer, note))
 	const body = writer.finish()
 	const bytes = new Uint8Array(PREAMBLE_BYTES + body.length)
@@ -207,6 +208,7 @@ function* decodeSteps(bytes: Uint8Array, where: string): Generator<void, Manifes
 		announced: readOptional(reader, where, () => readCheckpointPositions(reader)),
 		sweptWriterEpoch: reader.varint(),
 		sweptMaintenanceEpoch: reader.varint(),
+		droppedAt: readPosition(reader),
 		maintainer: readOptional(reader, where, () => readMaintainerNote(reader, where)),
 	}
 	reader.expectEnd()

@@ -12,6 +12,7 @@
  *       6 floor       position
  *       7 deleted     count, object keys (strings)
  *       8 swept       writer epoch, maintenance epoch (varints)
+ *       9 dropped     nothing
  */
 import { ByteReader } from '../bytes/byte-reader.ts'
 import { ByteWriter } from '../bytes/byte-writer.ts'
@@ -52,6 +53,7 @@ const KIND_ANNOUNCE = 5
 const KIND_FLOOR = 6
 const KIND_DELETED = 7
 const KIND_SWEPT = 8
+const KIND_DROPPED = 9
 
 /** All of a record but its position, which its slot tells. */
 export function encodeEdits(record: Omit<EditRecord, 'position'>): Uint8Array {
@@ -84,6 +86,9 @@ function writeEdit(writer: ByteWriter, edit: Edit): void {
 			writeList(writer, edit.remove, id => void writer.string(id))
 			writeList(writer, edit.add, added => writeAddedTable(writer, added))
 			writeList(writer, edit.addPacks, pack => writeBlobPackRef(writer, pack))
+			break
+		case 'dropped':
+			writer.u8(KIND_DROPPED)
 			break
 		case 'pending':
 			writer.u8(KIND_PENDING)
@@ -131,6 +136,8 @@ function readEdit(reader: ByteReader, where: string): Edit {
 			return { kind: 'abandon', runId: readId(reader) }
 		case KIND_ANNOUNCE:
 			return { kind: 'announce', checkpoint: readCheckpointPositions(reader), mark: readMark(reader) }
+		case KIND_DROPPED:
+			return { kind: 'dropped' }
 		case KIND_FLOOR:
 			return { kind: 'floor', position: readPosition(reader) }
 		case KIND_DELETED:

@@ -43,6 +43,8 @@ export type Edit =
 	/** These of `removed` are deleted. */
 	| { readonly kind: 'deleted'; readonly objectKeys: readonly string[] }
 	| { readonly kind: 'swept'; readonly writerEpoch: number; readonly maintenanceEpoch: number }
+	/** Beside a `replace`: it took away entries that nothing hid, for their age or because they had expired. */
+	| { readonly kind: 'dropped' }
 
 export interface EditRecord {
 	/** The slot of the maintenance log that it stands in. */

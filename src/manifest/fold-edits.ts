@@ -71,6 +71,8 @@ function applyEdit(state: Manifest, edit: Edit, record: EditRecord, where: strin
 				throw corrupt(where, 'epochs that were swept go back')
 			}
 			return { ...state, sweptWriterEpoch: edit.writerEpoch, sweptMaintenanceEpoch: edit.maintenanceEpoch }
+		case 'dropped':
+			return { ...state, droppedAt: { epoch: record.position.epoch, slot: record.position.slot + 1 } }
 		default:
 			return unreachable(edit)
 	}

@@ -19,6 +19,7 @@ export const EMPTY_MANIFEST: Manifest = {
 	announced: undefined,
 	sweptWriterEpoch: 0,
 	sweptMaintenanceEpoch: 0,
+	droppedAt: LOG_START,
 	maintainer: undefined,
 }
 

@@ -93,6 +93,8 @@ export interface Manifest {
 	/** Epochs of each log up to which uploads that nobody refers to have been looked for; 0 before the first. */
 	readonly sweptWriterEpoch: number
 	readonly sweptMaintenanceEpoch: number
+	/** Behind the last edit that took away entries that nothing hid, for their age or expiry; the start before the first. */
+	readonly droppedAt: LogPosition
 	/** Of the last owner of the maintenance log that said so. */
 	readonly maintainer: MaintainerNote | undefined
 }

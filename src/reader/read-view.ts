@@ -1,4 +1,5 @@
 /** What a read sees: immutable, made anew for each state of the database. */
+import { comparePositions } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 
@@ -13,6 +14,16 @@ export interface ReadView {
 /** The view of a process that only reads: all that `manifest` holds. */
 export function viewOf(manifest: Manifest): ReadView {
 	return { manifest, memtables: [], maxSeq: manifest.lastSeq }
+}
+
+/**
+ * Whether `manifest` shows all that `view` shows, though its objects are others: nothing newer was merged, and nothing was
+ * dropped since for its age or because it had expired.
+ */
+export function holdsView(manifest: Manifest, view: ReadView): boolean {
+	return (
+		holdsStateAt(manifest, view.maxSeq) && comparePositions(manifest.droppedAt, view.manifest.maintenancePosition) <= 0
+	)
 }
 
 /**

@@ -9,7 +9,7 @@ import { compareBytes } from '../bytes/compare.ts'
 import { IsleError, isIsleError } from '../errors.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { type KeyRange, successor } from './key-range.ts'
-import { holdsStateAt, type ReadView } from './read-view.ts'
+import { holdsView, type ReadView } from './read-view.ts'
 import type { RowBatch } from './row-batch.ts'
 import type { ScanMerge } from './scan-merge.ts'
 
@@ -221,7 +221,7 @@ export class ScanFeed {
 		const view = await this.#host.renew(this.#view, error, signal)
 		if (signal.aborted) return
 		const { maxSeq } = this.#view
-		if (this.#given > 0 && !holdsStateAt(view.manifest, maxSeq)) {
+		if (this.#given > 0 && !holdsView(view.manifest, this.#view)) {
 			throw new IsleError('ISLE_EXPIRED', 'the scan outlived the objects of its view', { cause: error })
 		}
 		this.letGo()

@@ -3,7 +3,7 @@ import { IsleError } from '../errors.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ReadCore, ViewProvider } from './read-core.ts'
 import { ReadMethods } from './read-methods.ts'
-import { holdsStateAt, type ReadView } from './read-view.ts'
+import { holdsView, type ReadView } from './read-view.ts'
 
 export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements AsyncDisposable {
 	/** @internal */
@@ -75,7 +75,7 @@ export class Snapshot<Key, Value> extends ReadMethods<Key, Value> implements Asy
 	): Promise<ReadView> {
 		if (this.#view.manifest !== gone.manifest) return this.#view
 		const { manifest } = await live.renew(gone, cause, signal)
-		if (!holdsStateAt(manifest, gone.maxSeq)) {
+		if (!holdsView(manifest, gone)) {
 			throw new IsleError('ISLE_EXPIRED', 'objects of the snapshot are gone from the store: it was kept too long', {
 				cause,
 			})

@@ -45,7 +45,7 @@ describe('a record of edits', () => {
 
 	test('with an edit of a kind that there is not, or flags that are neither yes nor no, is corrupt', () => {
 		const front = (): ByteWriter => new ByteWriter().varint(0).varint(0).varint(0).varint(1)
-		for (const kind of [0, 9, 255]) expect(() => decoded(front().u8(kind).finish())).toThrow(corruptError)
+		for (const kind of [0, 10, 255]) expect(() => decoded(front().u8(kind).finish())).toThrow(corruptError)
 		// A replace that removes nothing and adds one table, whose run is neither there nor absent.
 		const replace = front().u8(2).varint(0).varint(1).u8(2)
 		expect(() => decoded(replace.varint(0).finish())).toThrow(/neither there nor absent/)

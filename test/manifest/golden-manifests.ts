@@ -74,6 +74,7 @@ export const GOLDEN_CHECKPOINTS: Readonly<Record<string, Manifest>> = {
 		announced: undefined,
 		sweptWriterEpoch: 0,
 		sweptMaintenanceEpoch: 0,
+		droppedAt: { epoch: 0, slot: 0 },
 		maintainer: undefined,
 	},
 	'checkpoint-full': {
@@ -116,6 +117,7 @@ export const GOLDEN_CHECKPOINTS: Readonly<Record<string, Manifest>> = {
 		announced: { maintenancePosition: { epoch: 2, slot: 5 }, writerPosition: { epoch: 3, slot: 12 } },
 		sweptWriterEpoch: 2,
 		sweptMaintenanceEpoch: 1,
+		droppedAt: { epoch: 1, slot: 77 },
 		maintainer: { policies: ['merge', 'time-window'], writerEpoch: 3 },
 	},
 }
@@ -150,6 +152,7 @@ export const GOLDEN_EDITS: Readonly<Record<string, EditRecord>> = {
 			{ kind: 'floor', position: { epoch: 3, slot: 12 } },
 			{ kind: 'deleted', objectKeys: ['sst/w1-1', 'log/0000000000000001/0000000000000004'] },
 			{ kind: 'swept', writerEpoch: 2, maintenanceEpoch: 1 },
+			{ kind: 'dropped' },
 		],
 	},
 	'edits-none': { position: { epoch: 1, slot: 0 }, writerPosition: { epoch: 0, slot: 0 }, committedAtMs: 0, edits: [] },

@@ -86,6 +86,7 @@ export const manifests: fc.Arbitrary<Manifest> = fc.record({
 	announced: fc.option(checkpointPositions, { nil: undefined }),
 	sweptWriterEpoch: count,
 	sweptMaintenanceEpoch: count,
+	droppedAt: position,
 	maintainer: fc.option(notes, { nil: undefined }),
 })
 
@@ -103,6 +104,7 @@ const edits: fc.Arbitrary<Edit> = fc.oneof(
 	fc.record({ kind: fc.constant('floor' as const), position }),
 	fc.record({ kind: fc.constant('deleted' as const), objectKeys: fc.array(id, { maxLength: 3 }) }),
 	fc.record({ kind: fc.constant('swept' as const), writerEpoch: count, maintenanceEpoch: count }),
+	fc.record({ kind: fc.constant('dropped' as const) }),
 )
 
 /** Whatever the codec must carry; what they say makes no sense. */
