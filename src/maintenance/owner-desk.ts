@@ -135,8 +135,8 @@ export class OwnerDesk implements WorkDesk {
 
 	async #run(choice: Choice, { signal, isOver, onProgress }: WorkRun): Promise<WorkOutcome> {
 		const { host } = this.#options
-		const mayExpire = tablesOfChoice(choice).some(({ meta }) => meta.maxExpiresAtMs > 0)
-		const isTimed = choice.kind === 'drop' || mayExpire
+		// A table does not say whether some of its entries expire, only when all of them have.
+		const isTimed = choice.kind === 'drop' || choice.kind === 'merge'
 		const isClockTrusted = isTimed && (await this.#clock.isTrusted({ signal }))
 		// What has expired would be written as it was, and chosen again.
 		const isPointless = choice.kind === 'drop' || (choice.kind === 'merge' && choice.trigger === 'expired')

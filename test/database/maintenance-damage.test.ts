@@ -45,11 +45,15 @@ const precious = Array.from({ length: 200 }, (_, i): [string, string] => [
 ])
 
 /** A table of keys that nothing overwrites; what is written here stays in memory, and so whoever wrote it closes. */
-async function putPrecious(store: ObjectStore, host: ManualHost, more = async (_: Database) => {}): Promise<void> {
+async function putPrecious(
+	store: ObjectStore,
+	host: ManualHost,
+	more?: (db: Database) => Promise<void>,
+): Promise<void> {
 	await using db = await opened(store, host, options)
 	for (const [key, value] of precious) await db.put(key, value)
 	await db.flush()
-	await more(db)
+	await more?.(db)
 }
 
 /** How reads of the precious keys end. */
