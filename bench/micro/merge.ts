@@ -2,8 +2,7 @@
  * Micro-benchmark of the merge job: `npm exec -- node bench/micro/merge.ts [records]`.
  *
  * 16-byte keys, 100-byte JSON-like values, a fixed seed; on this thread, as a worker runs it: blocks in, tables out, CRCs,
- * checks, filters and indexes included. Every figure is the best of several rounds that run round about: compare within a
- * run, not between runs.
+ * checks, filters and indexes included, in WebAssembly and in TypeScript in turns. Compare within a run, not between runs.
  */
 import { seededRandom } from '../../src/host/random.ts'
 import { KIND_VALUE } from '../../src/sst/entry.ts'
@@ -82,42 +81,52 @@ const shapes: readonly Shape[] = [
 	})),
 ]
 
+/** In the kernel, and in TypeScript. */
+const WAYS = [false, true]
+
 interface Measured {
 	readonly shape: Shape
 	readonly sources: readonly MergeSource[]
-	readonly ms: number[]
+	/** Of each way, processor time of each round. */
+	readonly ms: readonly number[][]
 	passed: number
 	buffers: ArrayBuffer[]
 }
 
 const prepared = shapes.map(
-	(shape): Measured => ({ shape, sources: makeSources(shape), ms: [], passed: 0, buffers: [] }),
+	(shape): Measured => ({ shape, sources: makeSources(shape), ms: WAYS.map(() => []), passed: 0, buffers: [] }),
 )
 for (let round = 0; round < ROUNDS; round++) {
 	for (const item of prepared) {
-		// What was uploaded gives its memory to the next: the steady state.
-		const buffers = item.buffers
-		const startMs = performance.now()
-		const { output } = mergeTablesJob({
-			sources: item.sources,
-			lower: null,
-			upper: null,
-			output: { codec: item.shape.codec, targetBytes: 1 << 30 },
-			dropTombstones: false,
-			expireBeforeMs: 0,
-			buffers,
+		WAYS.forEach((withoutKernel, way) => {
+			// What was uploaded gives its memory to the next: the steady state.
+			const input = {
+				sources: item.sources,
+				lower: null,
+				upper: null,
+				output: { codec: item.shape.codec, targetBytes: 1 << 30 },
+				dropTombstones: false,
+				expireBeforeMs: 0,
+				buffers: item.buffers,
+			}
+			const before = process.threadCpuUsage()
+			const { output } = mergeTablesJob(input, withoutKernel)
+			const { user, system } = process.threadCpuUsage(before)
+			item.ms[way]?.push((user + system) / 1000)
+			item.passed = output.blocksPassed
+			item.buffers = output.tables.map(({ bytes }) => bytes.buffer)
 		})
-		item.ms.push(performance.now() - startMs)
-		item.passed = output.blocksPassed
-		item.buffers = output.tables.map(({ bytes }) => bytes.buffer)
 	}
 }
+console.log('of processor time of this thread, medians: M records/s in the kernel, in TypeScript, ratio')
 for (const { shape, sources, ms, passed } of prepared) {
 	const records = sources.reduce((sum, { meta }) => sum + meta.entryCount, 0)
 	const blocks = sources.reduce((sum, { run }) => sum + run.ends.length, 0)
-	const ordered = [...ms].sort((a, b) => a - b)
-	const [best, median] = [ordered[0] ?? 0, ordered[Math.floor(ordered.length / 2)] ?? 0]
-	const speed = `${(records / best / 1000).toFixed(2)} M/s best, ${(records / median / 1000).toFixed(2)} median`
-	const nanoseconds = `${((best * 1e6) / records).toFixed(0)} ns`
-	console.log(`${shape.name.padEnd(44)} ${speed}  ${nanoseconds.padStart(7)}  passed ${passed} of ${blocks} blocks`)
+	const [kernelMs = 0, scriptMs = 0] = ms.map(list => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0)
+	const speeds = [kernelMs, scriptMs].map(each => (records / each / 1000).toFixed(2).padStart(6)).join(' ')
+	const nanoseconds = `${((kernelMs * 1e6) / records).toFixed(0)} ns`
+	const ratio = (scriptMs / kernelMs).toFixed(2)
+	console.log(
+		`${shape.name.padEnd(44)} ${speeds} ${ratio.padStart(6)}  ${nanoseconds.padStart(7)}  passed ${passed} of ${blocks} blocks`,
+	)
 }

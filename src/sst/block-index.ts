@@ -19,6 +19,7 @@
  * the prefix that all but the first share) as a number, so that most steps of a search compare numbers.
  */
 import { compareRanges } from '../bytes/compare.ts'
+import { copyRange } from '../bytes/copy.ts'
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt } from '../errors.ts'
 import { readUint, writeUint } from './block-format.ts'
@@ -67,7 +68,7 @@ export class BlockIndexBuilder {
 			separators.set(this.#separators.subarray(0, start))
 			this.#separators = separators
 		}
-		this.#separators.set(keyBuf.subarray(keyOffset, keyOffset + (isSameKey ? keyBytes : bytes)), start)
+		copyRange(keyBuf, keyOffset, isSameKey ? keyBytes : bytes, this.#separators, start)
 		if (isSameKey) this.#separators[start + keyBytes] = 0
 		this.#separatorBytes = start + bytes
 	}

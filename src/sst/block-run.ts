@@ -19,6 +19,14 @@ export interface BlockRun {
 	readonly rawMaxBytes: number
 }
 
+/** Where a reader puts the block at hand when not into memory of its own. */
+export interface BlockPlace {
+	/** Room for the raw bytes of a block; what stood there is gone. */
+	room(rawBytes: number): Uint8Array
+	/** The block with these raw bytes, which stand in the room or elsewhere. @throws ISLE_CORRUPT naming `where`. */
+	open(raw: Uint8Array, where: string): Block
+}
+
 /** Reads the blocks of a run from their stored bytes, and checks that each is the one that its place says. */
 export class BlockRunReader {
 	readonly count: number
@@ -28,13 +36,16 @@ export class BlockRunReader {
 	/** Memory of the block at hand: its raw bytes, when they are not those stored, and its positions. */
 	#raw = new Uint8Array(0)
 	#positions = new Uint32Array(1024)
+	readonly #place: BlockPlace | undefined
 	readonly #memory = (rawBytes: number): Uint8Array => {
+		if (this.#place !== undefined) return this.#place.room(rawBytes)
 		if (rawBytes > this.#raw.length) this.#raw = new Uint8Array(Math.min(rawBytes * 2, this.#run.rawMaxBytes))
 		return new Uint8Array(this.#raw.buffer, 0, rawBytes)
 	}
 
 	/** `stored` may be shared by the blocks: it must not change any more. @throws ISLE_CORRUPT naming `where`. */
-	constructor(run: BlockRun, stored: Uint8Array, where: string) {
+	constructor(run: BlockRun, stored: Uint8Array, where: string, place?: BlockPlace) {
+		this.#place = place
 		this.count = run.ends.length
 		this.where = where
 		this.#run = run
@@ -53,7 +64,7 @@ export class BlockRunReader {
 	/** Block `i` of the run, of use until the next one is decoded. @throws ISLE_CORRUPT naming `where`, ISLE_UNSUPPORTED for a codec of a newer version. */
 	decode(i: number): Block {
 		const raw = openStoredBlock(this.storedOf(i), this.#run.rawMaxBytes, this.where, this.#memory)
-		const block = new Block(raw, this.where, this.#positions)
+		const block = this.#place?.open(raw, this.where) ?? new Block(raw, this.where, this.#positions)
 		const isAfter = this.#compareSeparator(i, block, 0) <= 0 || this.isContinuation(i, block, 0)
 		const isBefore =
 			i + 1 >= this.#run.separatorEnds.length || this.#compareSeparator(i + 1, block, block.count - 1) > 0

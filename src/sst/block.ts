@@ -48,11 +48,12 @@ export class Block {
 
 	/**
 	 * Takes over `bytes` (they must not change any more). With `positions`, memory that it may use if it is large enough, it
-	 * is of use only until that is given to another block.
+	 * is of use only until that is given to another block. `hasVersions` says that somebody else has filled `positions` and
+	 * made all checks, and what he found.
 	 *
 	 * @throws ISLE_CORRUPT naming `where`.
 	 */
-	constructor(bytes: Uint8Array, where: string, positions?: Uint32Array) {
+	constructor(bytes: Uint8Array, where: string, positions?: Uint32Array, hasVersions?: boolean) {
 		if (bytes.length < BLOCK_HEADER_BYTES) throw corrupt(where, 'a block that is shorter than its header')
 		const flags = bytes[0] as number
 		this.bytes = bytes
@@ -80,8 +81,13 @@ export class Block {
 		this.#seqStart = endsStart + this.count * 2 * endWidth
 		this.#expiryStart = this.#seqStart + this.count * this.#seqWidth
 		this.#kindStart = hasKinds ? this.#expiryStart + this.count * this.#expiryWidth : -1
-		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where, positions)
 		this.#dataEnd = endsStart
+		if (positions !== undefined && hasVersions !== undefined) {
+			this.#positions = positions
+			this.hasVersions = hasVersions
+			return
+		}
+		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where, positions)
 		this.hasVersions = this.#verify(where)
 	}
 

@@ -16,6 +16,12 @@ export class KeyHashes {
 		for (let i = 0; i < block.count; i++) this.hashes[this.count++] = block.hashAt(i)
 	}
 
+	addAll(hashes: Uint32Array): void {
+		if (this.count + hashes.length > this.hashes.length) this.#grow(this.count + hashes.length)
+		this.hashes.set(hashes, this.count)
+		this.count += hashes.length
+	}
+
 	#grow(needed: number): void {
 		const grown = new Uint32Array(Math.max(needed, this.hashes.length * 2))
 		grown.set(this.hashes)

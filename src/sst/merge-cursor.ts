@@ -9,7 +9,7 @@
  */
 import { corrupt } from '../errors.ts'
 import type { Block } from './block.ts'
-import type { BlockRun } from './block-run.ts'
+import type { BlockPlace, BlockRun } from './block-run.ts'
 import { BlockRunReader } from './block-run.ts'
 
 /** All that a cursor needs. */
@@ -25,6 +25,14 @@ export interface MergeRun {
 	readonly upper: Uint8Array | null
 	/** All keys of the range begin with the same so many bytes. */
 	readonly sharedBytes: number
+}
+
+/** A place that reads off from its block what a merge compares; then a cursor keeps no `heads`. */
+export interface MergePlace extends BlockPlace {
+	/** Of each entry of the block that was opened last. */
+	readonly seqs: Float64Array
+	/** Entries from `at` to `end` of the block that was opened last come next; none: the source has ended. */
+	enter(at: number, end: number): void
 }
 
 /** 2^24: six bytes are two numbers of three. */
@@ -43,14 +51,17 @@ export class MergeCursor {
 	seqs: Float64Array = new Float64Array(256)
 	readonly #reader: BlockRunReader
 	readonly #run: MergeRun
+	readonly #place: MergePlace | undefined
 	/** The block of the run that comes next. */
 	#next = 0
 
 	/** Stands on the first entry afterwards, if there is one. */
-	constructor(run: MergeRun) {
+	constructor(run: MergeRun, place?: MergePlace) {
 		this.where = run.where
 		this.#run = run
-		this.#reader = new BlockRunReader(run.run, run.blocks, run.where)
+		this.#place = place
+		if (place !== undefined) this.seqs = place.seqs
+		this.#reader = new BlockRunReader(run.run, run.blocks, run.where, place)
 		this.nextBlock()
 	}
 
@@ -85,14 +96,14 @@ export class MergeCursor {
 			this.at = lower === null || before !== undefined ? 0 : block.seek(lower)
 			this.end = upper === null || block.compareKeyAt(block.count - 1, upper) < 0 ? block.count : block.seek(upper)
 			if (this.at < this.end) {
-				this.#enter(block)
+				this.block = block
+				if (this.#place === undefined) this.#enter(block)
+				else this.#place.enter(this.at, this.end)
 				return
 			}
-			if (this.end < block.count) {
-				this.#next = this.#reader.count
-				return
-			}
+			if (this.end < block.count) this.#next = this.#reader.count
 		}
+		this.#place?.enter(0, 0)
 	}
 
 	/** Block `i`, which comes after `before` and belongs there. Separators vouch for that, but for versions that go on. */
@@ -110,8 +121,8 @@ export class MergeCursor {
 		return block
 	}
 
+	/** Fills `heads` and `seqs`. */
 	#enter(block: Block): void {
-		this.block = block
 		if (block.count > this.heads.length) {
 			this.heads = new Float64Array(block.count * 2)
 			this.seqs = new Float64Array(block.count * 2)

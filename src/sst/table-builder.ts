@@ -22,7 +22,7 @@ import { KeyHashes } from './key-hashes.ts'
 import type { CodecName, SstMeta } from './sst-meta.ts'
 import { SST_FORMAT_VERSION, settleProperties } from './sst-properties.ts'
 import { STORED_HEADER_BYTES, sealBlock, worthwhileBytes } from './stored-block.ts'
-import { TableCounts } from './table-counts.ts'
+import { type MadeBlock, TableCounts } from './table-counts.ts'
 import { blockBytesOf, checkTableOptions, FILTER_BITS_PER_KEY, type TableOptions } from './table-options.ts'
 import { TABLE_MAX_BYTES, TableOutput } from './table-output.ts'
 
@@ -31,6 +31,9 @@ export interface BuiltTable {
 	readonly bytes: Uint8Array<ArrayBuffer>
 	readonly meta: SstMeta
 }
+
+/** What a table without entries is reckoned to take. */
+export const EMPTY_TABLE_BYTES: number = FOOTER_BYTES + 128
 
 export class TableBuilder {
 	readonly #codec: Codec | undefined
@@ -48,7 +51,7 @@ export class TableBuilder {
 	readonly #keys = new KeyHashes()
 	readonly #counts = new TableCounts()
 	/** What filter, index and footer would take if the table ended at the last sealed block. */
-	#tailBytes = FOOTER_BYTES + 128
+	#tailBytes = EMPTY_TABLE_BYTES
 	#smallestKey: Uint8Array = new Uint8Array(0)
 	/** Last key of the block that was added whole, as long as no entry stands behind it. */
 	#passedKey: Uint8Array = new Uint8Array(0)
@@ -75,6 +78,11 @@ export class TableBuilder {
 	/** What the finished table will take, to within a few per cent. */
 	get estimatedBytes(): number {
 		return this.#out.length + this.#block.estimatedBytes + this.#tailBytes
+	}
+
+	/** The same without the block at hand. */
+	get sealedBytes(): number {
+		return this.#out.length + this.#tailBytes
 	}
 
 	get entryCount(): number {
@@ -174,6 +182,19 @@ export class TableBuilder {
 		this.#endBlock(end)
 	}
 
+	/**
+	 * Appends a raw block that somebody else has made, of keys larger than the last one, as the next block of the table;
+	 * no block is at hand, because entries never come one by one as well.
+	 */
+	addMade(made: MadeBlock): void {
+		invariant(this.#block.count === 0, 'a block that was made elsewhere, behind entries')
+		this.#beginBlock(made.firstKey, 0, made.firstKey.length)
+		this.#counts.addMade(made)
+		this.#keys.addAll(made.hashes)
+		this.#passedKey = made.lastKey
+		this.#storeBlock(made.raw)
+	}
+
 	/** Ends the table. At least one entry must have been added; the builder is of no use afterwards. */
 	finish(): BuiltTable {
 		invariant(this.#counts.entryCount > 0 && !this.#isFinished, 'finish of an empty or finished table')
@@ -250,30 +271,35 @@ export class TableBuilder {
 	#writeBlock(): void {
 		const shape = this.#block.measure()
 		const rawBytes = shape.rawBytes
-		const out = this.#out
-		const at = out.length
-		const payloadAt = at + STORED_HEADER_BYTES
-		if (rawBytes > this.#largestRawBlockBytes) this.#largestRawBlockBytes = rawBytes
-		out.reserve(payloadAt + rawBytes)
-		let end = payloadAt + rawBytes
-		let codecId = CODEC_NONE
 		if (this.#codec === undefined) {
-			this.#block.encode(shape, out.bytes, payloadAt)
-		} else {
-			if (this.#raw.length < rawBytes) this.#raw = new Uint8Array(rawBytes)
-			this.#block.encode(shape, this.#raw, 0)
-			const raw = new Uint8Array(this.#raw.buffer, 0, rawBytes)
-			const compressed = this.#codec.compress(raw)
-			if (compressed.length <= worthwhileBytes(rawBytes)) {
-				codecId = this.#codec.id
-				end = payloadAt + compressed.length
-				out.bytes.set(compressed, payloadAt)
-			} else {
-				out.bytes.set(raw, payloadAt)
-			}
+			const at = this.#out.length
+			this.#out.reserve(at + STORED_HEADER_BYTES + rawBytes)
+			this.#block.encode(shape, this.#out.bytes, at + STORED_HEADER_BYTES)
+			this.#block.reset()
+			this.#seal(at + STORED_HEADER_BYTES + rawBytes, CODEC_NONE, rawBytes)
+			return
 		}
-		sealBlock(out.bytes, at, end, codecId, rawBytes)
+		if (this.#raw.length < rawBytes) this.#raw = new Uint8Array(rawBytes)
+		this.#block.encode(shape, this.#raw, 0)
 		this.#block.reset()
+		this.#storeBlock(new Uint8Array(this.#raw.buffer, 0, rawBytes))
+	}
+
+	/** Puts a raw block behind the others, compressed if that is worth it. */
+	#storeBlock(raw: Uint8Array): void {
+		const payloadAt = this.#out.length + STORED_HEADER_BYTES
+		this.#out.reserve(payloadAt + raw.length)
+		const compressed = this.#codec?.compress(raw)
+		const isSmaller = compressed !== undefined && compressed.length <= worthwhileBytes(raw.length)
+		const payload = isSmaller ? compressed : raw
+		this.#out.bytes.set(payload, payloadAt)
+		this.#seal(payloadAt + payload.length, isSmaller ? (this.#codec?.id ?? CODEC_NONE) : CODEC_NONE, raw.length)
+	}
+
+	/** The block whose payload ends at `end`, where the output does then, gets its header. */
+	#seal(end: number, codecId: number, rawBytes: number): void {
+		if (rawBytes > this.#largestRawBlockBytes) this.#largestRawBlockBytes = rawBytes
+		sealBlock(this.#out.bytes, this.#out.length, end, codecId, rawBytes)
 		this.#endBlock(end)
 	}
 

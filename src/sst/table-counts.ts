@@ -4,6 +4,26 @@ import type { Block } from './block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE } from './entry.ts'
 import type { SstMeta } from './sst-meta.ts'
 
+/** A raw block (block-format.ts) with one version of each of its keys, and what its table wants to know of it. */
+export interface MadeBlock {
+	/** These and `hashes` are views: of use until the next block is made. */
+	readonly raw: Uint8Array
+	/** As of `hashKey`, of each key. */
+	readonly hashes: Uint32Array
+	readonly firstKey: Uint8Array
+	readonly lastKey: Uint8Array
+	readonly count: number
+	readonly tombstoneCount: number
+	readonly keyAndValueBytes: number
+	readonly minSeq: number
+	readonly maxSeq: number
+	readonly maxExpiresAtMs: number
+	/** True when some entry never expires. */
+	readonly hasImmortal: boolean
+	/** The values of its entries of kind blob. */
+	readonly blobRefs: readonly Uint8Array[]
+}
+
 /** Named when an entry of kind blob holds no reference: a caller that took it from a table has checked it. */
 const WHERE = 'an entry of kind blob'
 
@@ -57,6 +77,18 @@ export class TableCounts {
 		if (block.commonKind === KIND_TOMBSTONE) this.#tombstoneCount += count
 		else if (block.commonKind !== undefined && block.commonKind !== KIND_BLOB) return
 		else this.#addKinds(block)
+	}
+
+	/** Counts all entries of a block that somebody else has made and counted. */
+	addMade(made: MadeBlock): void {
+		this.entryCount += made.count
+		this.#rawBytes += made.keyAndValueBytes
+		this.#tombstoneCount += made.tombstoneCount
+		this.#minSeq = Math.min(this.#minSeq, made.minSeq)
+		this.#maxSeq = Math.max(this.#maxSeq, made.maxSeq)
+		this.#maxExpiresAtMs = Math.max(this.#maxExpiresAtMs, made.maxExpiresAtMs)
+		if (made.hasImmortal) this.#hasImmortal = true
+		for (const encodedRef of made.blobRefs) this.addBlobRef(encodedRef)
 	}
 
 	/** The part of the meta that is counted here. */

@@ -9,6 +9,8 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
 		'every read over one view and the three ways on from it (in memory, cold, renewed); lookups and scans have files of their own',
 	'src/sst/block.ts':
 		'one decoded block: its searches and its accessors share the layout that is unpacked once, and allocate nothing',
+	'src/sst/table-builder.ts':
+		'one table while it is built: entries, stored blocks and made blocks all end in the same few fields',
 	'src/writer/writer.ts':
 		'every mutation and what follows it, around one state; what has a name of its own is in the files beside it',
 	'test/log/fenced-log-histories.test.ts':

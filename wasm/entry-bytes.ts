@@ -1,0 +1,146 @@
+/** Bytes and keys in memory: copies, comparisons, hashes. Keys stand in two parts: a prefix, and a suffix elsewhere. */
+import { SLACK_BYTES, SLOT_BLOCK, SLOT_POSITIONS, SLOT_PREFIX, SLOT_PREFIX_BYTES } from '../src/sst/kernel-layout'
+
+/** From here on `memory.copy`, which is a call, is faster than a loop. */
+const LOOP_MAX_BYTES: u32 = 512
+
+/** Copies `count` bytes; may touch 16 bytes behind both ranges, which do not overlap. */
+export function copy(target: usize, source: usize, count: u32): void {
+	if (count > LOOP_MAX_BYTES) {
+		memory.copy(target, source, count)
+		return
+	}
+	for (let i: u32 = 0; i < count; i += SLACK_BYTES) v128.store(target + i, v128.load(source + i))
+}
+
+/**
+ * How many of the first `limit` bytes two keys share. Byte p of a key stands at `prefix + p` when p < split, else at
+ * `suffix + p`.
+ */
+export function sharedOf(
+	aPrefix: usize,
+	aSplit: i32,
+	aSuffix: usize,
+	bPrefix: usize,
+	bSplit: i32,
+	bSuffix: usize,
+	limit: i32,
+): i32 {
+	let shared = 0
+	while (shared < limit) {
+		const a = shared < aSplit ? aPrefix : aSuffix
+		const b = shared < bSplit ? bPrefix : bSuffix
+		let end = limit
+		if (shared < aSplit && aSplit < end) end = aSplit
+		if (shared < bSplit && bSplit < end) end = bSplit
+		while (shared + 8 <= end) {
+			const difference = load<u64>(a + shared) ^ load<u64>(b + shared)
+			if (difference !== 0) return shared + (i32(ctz(difference)) >> 3)
+			shared += 8
+		}
+		while (shared < end) {
+			if (load<u8>(a + shared) !== load<u8>(b + shared)) return shared
+			shared++
+		}
+	}
+	return shared
+}
+
+/** Where the suffix of entry `at` of the block of `slot` begins, where its value does, and where that ends. */
+export function suffixStart(slot: usize, at: i32): usize {
+	return load<usize>(slot, SLOT_BLOCK) + load<u32>(load<usize>(slot, SLOT_POSITIONS) + ((<usize>at) << 3))
+}
+
+export function valueStart(slot: usize, at: i32): usize {
+	return load<usize>(slot, SLOT_BLOCK) + load<u32>(load<usize>(slot, SLOT_POSITIONS) + ((<usize>at) << 3), 4)
+}
+
+export function valueEnd(slot: usize, at: i32): usize {
+	return load<usize>(slot, SLOT_BLOCK) + load<u32>(load<usize>(slot, SLOT_POSITIONS) + ((<usize>at) << 3), 8)
+}
+
+/** Negative, zero or positive as the key of entry `i` of `a` compares with that of entry `j` of `b`. */
+export function compareKeys(a: usize, i: i32, b: usize, j: i32): i32 {
+	const aSplit = load<i32>(a, SLOT_PREFIX_BYTES)
+	const aStart = suffixStart(a, i)
+	return compareWith(
+		load<usize>(a, SLOT_PREFIX),
+		aSplit,
+		aStart - aSplit,
+		aSplit + i32(valueStart(a, i) - aStart),
+		b,
+		j,
+	)
+}
+
+/** The same for a key of `aBytes` bytes that stands in two parts, as `sharedOf` says. */
+export function compareWith(aPrefix: usize, aSplit: i32, aSuffix: usize, aBytes: i32, b: usize, j: i32): i32 {
+	const bPrefix = load<usize>(b, SLOT_PREFIX)
+	const bSplit = load<i32>(b, SLOT_PREFIX_BYTES)
+	const bStart = suffixStart(b, j)
+	const bSuffix = bStart - bSplit
+	const bBytes = bSplit + i32(valueStart(b, j) - bStart)
+	const common = min(aBytes, bBytes)
+	const shared = sharedOf(aPrefix, aSplit, aSuffix, bPrefix, bSplit, bSuffix, common)
+	if (shared === common) return aBytes - bBytes
+	return (
+		i32(load<u8>((shared < aSplit ? aPrefix : aSuffix) + shared)) -
+		i32(load<u8>((shared < bSplit ? bPrefix : bSuffix) + shared))
+	)
+}
+
+/** MurmurHash3_x86_32 with seed 0: src/bytes/hash.ts. */
+const C1: u32 = 0xcc9e2d51
+const C2: u32 = 0x1b873593
+
+function mixLane(state: u32, lane: u32): u32 {
+	return rotl(state ^ (rotl(lane * C1, 15) * C2), 13) * 5 + 0xe6546b64
+}
+
+/** What the whole lanes of `count` bytes make of the state 0. */
+export function hashLanes(start: usize, count: i32): u32 {
+	let state: u32 = 0
+	for (let i = 0; i + 4 <= count; i += 4) state = mixLane(state, load<u32>(start + i))
+	return state
+}
+
+/** The hash of the key of entry `at`; `state` is what the whole lanes of the prefix made. */
+export function hashOf(slot: usize, at: i32, prefixState: u32): u32 {
+	const prefixBytes = load<i32>(slot, SLOT_PREFIX_BYTES)
+	let start = suffixStart(slot, at)
+	const end = valueStart(slot, at)
+	const keyBytes: u32 = prefixBytes + u32(end - start)
+	const rest = prefixBytes & 3
+	let state = prefixState
+	let tail: u32 = 0
+	let shift: u32 = 0
+	if (rest !== 0) {
+		// The last lane that begins in the prefix.
+		const restStart = load<usize>(slot, SLOT_PREFIX) + prefixBytes - rest
+		for (let i = 0; i < rest; i++) tail |= u32(load<u8>(restStart + i)) << (8 * i)
+		shift = 8 * rest
+		while (shift < 32 && start < end) {
+			tail |= u32(load<u8>(start++)) << shift
+			shift += 8
+		}
+		if (shift === 32) {
+			state = mixLane(state, tail)
+			tail = 0
+			shift = 0
+		}
+	}
+	if (shift === 0) {
+		while (start + 4 <= end) {
+			state = mixLane(state, load<u32>(start))
+			start += 4
+		}
+		while (start < end) {
+			tail |= u32(load<u8>(start++)) << shift
+			shift += 8
+		}
+	}
+	let hash = state ^ (rotl(tail * C1, 15) * C2) ^ keyBytes
+	hash = (hash ^ (hash >> 16)) * 0x85ebca6b
+	hash = (hash ^ (hash >> 13)) * 0xc2b2ae35
+	return hash ^ (hash >> 16)
+}
