@@ -81,13 +81,19 @@ afterEach(() => {
 	for (const end of listening.splice(0)) end()
 })
 
+type Said<Event, Channel> = Event extends { readonly channel: infer Name }
+	? Channel extends Name
+		? Event
+		: never
+	: never
+
 /** Everything that a channel says until the test ends. */
 export function heardOn<Channel extends MaintenanceEvent['channel']>(
 	channel: Channel,
-): Extract<MaintenanceEvent, { channel: Channel }>[] {
-	const heard: Extract<MaintenanceEvent, { channel: Channel }>[] = []
+): Said<MaintenanceEvent, Channel>[] {
+	const heard: Said<MaintenanceEvent, Channel>[] = []
 	// A channel carries what its name says.
-	const listen = (event: unknown): void => void heard.push(event as Extract<MaintenanceEvent, { channel: Channel }>)
+	const listen = (event: unknown): void => void heard.push(event as Said<MaintenanceEvent, Channel>)
 	subscribe(channel, listen)
 	listening.push(() => unsubscribe(channel, listen))
 	return heard
