@@ -20,6 +20,7 @@ import { type MergeRange, nextRange } from './merge-ranges.ts'
 import { areLive, holdsProgress, isRefused, MergeScope } from './merge-scope.ts'
 import { doneBefore, planSegments } from './merge-segments.ts'
 import {
+	hasDropped,
 	type MergeComponents,
 	type MergeRunOptions,
 	type MergeSummary,
@@ -246,8 +247,8 @@ export class MergeRun {
 	async #replace(): Promise<boolean> {
 		const add = [...this.#made, ...this.#passed].map(table => ({ runId: this.#task.targetRunId, table }))
 		add.sort((a, b) => compareBytes(a.table.meta.smallestKey, b.table.meta.smallestKey))
-		// What those dropped who began it is not known.
-		const note: Edit[] = this.#summary.expiredDropped > 0 || this.#task.resume ? [{ kind: 'dropped' }] : []
+		// A tombstone that is gone shows nowhere any more; what those dropped who began the merge is not known.
+		const note: Edit[] = this.#task.resume || hasDropped(this.#summary) ? [{ kind: 'dropped' }] : []
 		return await this.#append({ kind: 'replace', remove: this.#tableIds, add, addPacks: [] }, ...note)
 	}
 
@@ -273,8 +274,8 @@ export class MergeRun {
 
 	#isLive(): boolean {
 		const { manifest } = this.#components.state
-		if (this.#isVoid || !areLive(manifest, this.#tables)) return false
-		return holdsProgress(manifest, this.#task.runId, this.#recordedCount)
+		const isHeld = holdsProgress(manifest, this.#task.runId, this.#recordedCount)
+		return isHeld && !this.#isVoid && areLive(manifest, this.#tables)
 	}
 
 	async #discardFresh(): Promise<void> {

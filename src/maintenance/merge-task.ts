@@ -74,3 +74,8 @@ export const NOTHING_MERGED: MergeSummary = {
 	tombstonesDropped: 0,
 	expiredDropped: 0,
 }
+
+/** Entries went that nothing which is left hides. */
+export function hasDropped({ expiredDropped, tombstonesDropped }: MergeSummary): boolean {
+	return expiredDropped + tombstonesDropped > 0
+}

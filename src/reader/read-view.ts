@@ -18,7 +18,7 @@ export function viewOf(manifest: Manifest): ReadView {
 
 /**
  * Whether `manifest` shows all that `view` shows, though its objects are others: nothing newer was merged, and nothing was
- * dropped since for its age or because it had expired.
+ * dropped since for its age, because it had expired, or with the tombstone that deleted it.
  */
 export function holdsView(manifest: Manifest, view: ReadView): boolean {
 	return (

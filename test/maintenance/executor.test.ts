@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Choice } from '../../src/maintenance/choice.ts'
 import type { MergeProgress } from '../../src/maintenance/merge-task.ts'
+import { holdsView, viewOf } from '../../src/reader/read-view.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { everything, executing, mergeOf, Rig, settleStore } from './rig.ts'
 import { deletions, expectClean, rows } from './rig-histories.ts'
@@ -122,6 +123,23 @@ describe('a merge', () => {
 		const after = (await rig.manifest()).runs.flatMap(run => run.tables)
 		expect(after.reduce((sum, table) => sum + table.meta.tombstoneCount, 0)).toBe(0)
 		await expectClean(rig, crew)
+	})
+
+	test('never stands for an older view when it has dropped a tombstone with what that deleted', async () => {
+		const rig = new Rig()
+		await rig.commit(rows(0, 5, 'a'))
+		const before = viewOf(await rig.manifest())
+		const crew = await rig.hire()
+		await crew.executor.execute(everything(crew), executing())
+		expect(holdsView(await rig.manifest(), before)).toBe(true)
+		await rig.commit(deletions(2, 1))
+		await crew.owner.follow()
+		expect(holdsView(await rig.manifest(), before)).toBe(true)
+		await crew.executor.execute(everything(crew), executing())
+		// No table that is left holds anything newer than the view.
+		const after = await rig.manifest()
+		expect(after.runs.flatMap(run => run.tables).every(table => table.meta.maxSeq <= before.maxSeq)).toBe(true)
+		expect(holdsView(after, before)).toBe(false)
 	})
 
 	test('makes a tombstone of an expired entry that hides an older value, and never brings that back', async () => {
