@@ -46,6 +46,8 @@ export interface Session {
 	getMany(keys: readonly string[]): Promise<readonly unknown[]>
 	/** A get without a promise, when the engine has one; `undefined` for what is absent. */
 	getSync?(key: string): unknown
+	/** How many rows there are from `start` on, up to `limit`; each is made into a key and a value. */
+	firstRows(start: string, limit: number): Promise<number>
 	rows(): AsyncIterable<unknown>
 	batches(): AsyncIterable<{ readonly length: number }>
 	/** Committed changes from `'start'` or behind a cursor; begins at once. */

@@ -9,7 +9,7 @@ const BATCH = 1_000
  * over the whole range of keys.
  */
 export async function load(
-	session: Session,
+	session: Pick<Session, 'writeBatch' | 'commit'>,
 	workload: Workload,
 	records: number,
 	parts: number,

@@ -10,8 +10,29 @@ export function renderTables(scenario: Scenario, results: readonly CaseResult[])
 		.filter(({ rows }) => rows.length > 0)
 		.map(({ title, columns, rows }) => {
 			const header = ['engine', 'case', ...columns.map(column => column.title)]
+			const parts = scenario.parts?.[title]
+			if (parts !== undefined) return renderParts(title, columns, parts, rows)
 			const lines = rows.map(row => [row.engine, row.label, ...columns.map(column => cell(column, row.medians))])
 			return `${title}\n${grid([header, ...lines])}`
+		})
+		.join('\n\n')
+}
+
+/** A table for each case, with a line for each part of it. */
+function renderParts(
+	title: string,
+	columns: readonly Column[],
+	parts: readonly string[],
+	rows: readonly CaseResult[],
+): string {
+	const header = ['', ...columns.map(column => column.title)]
+	return rows
+		.map(({ engine, label, medians }) => {
+			const lines = parts.map(part => [
+				part,
+				...columns.map(column => cell({ ...column, figure: `${part}/${column.figure}` }, medians)),
+			])
+			return `${title}, ${engine}: ${label}\n${grid([header, ...lines])}`
 		})
 		.join('\n\n')
 }

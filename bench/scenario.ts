@@ -64,6 +64,8 @@ export interface Scenario {
 	measure(task: Task): Promise<Figures>
 	/** By title of the table. */
 	readonly columns: Readonly<Record<string, readonly Column[]>>
+	/** Of a table in which each case has several lines: what they are called. Their figures are `<part>/<figure>`. */
+	readonly parts?: Readonly<Record<string, readonly string[]>> | undefined
 	/** `of` gives the medians of a case, or undefined when it did not run. */
 	targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[]
 	/** What one must know to read the figures. */

@@ -42,6 +42,7 @@ export const engine: Engine = {
 			get: key => db.get(key),
 			getMany: keys => db.getMany([...keys]),
 			getSync: key => db.getSync(key),
+			firstRows: async (start, limit) => (await db.iterator({ gte: start, limit }).all()).length,
 			rows: () => db.iterator(),
 			async *batches() {
 				const iterator = db.iterator()

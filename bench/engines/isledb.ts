@@ -40,6 +40,11 @@ export const engine: Engine = {
 			get: key => db.get(key),
 			getMany: keys => db.getMany(keys),
 			getSync: key => db.getCached(key, undefined),
+			async firstRows(start, limit) {
+				let count = 0
+				for await (const rows of db.entries({ gte: start, limit }).batches()) count += rows.length
+				return count
+			},
 			rows: () => db.entries(),
 			batches: () => db.entries().batches(),
 			tail: from => ({

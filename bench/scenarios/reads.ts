@@ -1,13 +1,28 @@
-/** Point reads at random: what is in the cache, what is not there, and what has to be read from files. */
+/**
+ * Reads: how many a second there are of what is in the cache, what is not there and what has to be read from files; and what
+ * single reads ask of a store, merged and unmerged, near and (`--store ceph --rtt 25`) far.
+ */
 import { seededRandom } from '../../src/host/random.ts'
 import type { Engine, Session } from '../engine.ts'
+import type { Layout } from '../layout.ts'
 import { load } from '../loading.ts'
+import { READ_PARTS } from '../read-parts.ts'
+import { measureRequests } from '../reader-requests.ts'
 import type { Case, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
 import { Workload } from '../workload.ts'
 
 const READS = 'random reads, keys and values as text'
-/** As many as are asked for; fewer records are asked for several times. */
+const REQUESTS = 'one read at a time'
+const LAYOUTS: Readonly<Record<string, Layout>> = {
+	'merged, of 64 commits': { commits: 64, isMerged: true },
+	'16 unmerged tables': { commits: 16, isMerged: false },
+	'256 unmerged tables': { commits: 256, isMerged: false },
+}
+const KEYS_PER_SHORT_SCAN = 10
+const SHORT_SCANS = 20_000
+/** At the most, and of each record. */
 const GETS = 200_000
+const GETS_OF_RECORD = 20
 const UNCACHED_GETS = 20_000
 const KEYS_PER_GET_MANY = 100
 const GETS_IN_FLIGHT = 64
@@ -15,7 +30,9 @@ const GETS_IN_FLIGHT = 64
 const LARGE_CACHE_BYTES = 2_147_483_648
 
 function cases(plan: Plan, engines: readonly Engine[]): Case[] {
-	return engines.flatMap(engine =>
+	// Over a network a read takes as long as the round trip: there is nothing to count a second.
+	const isNear = plan.store !== 'ceph'
+	const rates = engines.flatMap(engine =>
 		plan.codecs.map(codec => ({
 			engine: engine.name,
 			label: engine.codecName(codec),
@@ -23,9 +40,17 @@ function cases(plan: Plan, engines: readonly Engine[]): Case[] {
 			settings: { codec },
 		})),
 	)
+	const layouts = engines.some(engine => engine.name === 'isledb') ? Object.keys(LAYOUTS) : []
+	const requests = layouts.map(label => ({ engine: 'isledb', label, table: REQUESTS, settings: { layout: label } }))
+	return [...(isNear ? rates : []), ...requests]
 }
 
-async function measure({ engine, plan, settings, directory, progress }: Task): Promise<Figures> {
+async function measure(task: Task): Promise<Figures> {
+	const layout = LAYOUTS[String(task.settings['layout'])]
+	return layout === undefined ? await measureRates(task) : await measureRequests(task, layout)
+}
+
+async function measureRates({ engine, plan, settings, directory, progress }: Task): Promise<Figures> {
 	const codec = settings['codec'] === 'none' ? 'none' : 'lz4'
 	const workload = new Workload(plan.seed, plan.valueBytes, 1)
 	const options = { directory, store: plan.store, codec, form: 'text' } as const
@@ -36,17 +61,19 @@ async function measure({ engine, plan, settings, directory, progress }: Task): P
 	const random = seededRandom(plan.seed)
 	const draw = (count: number): string[] =>
 		Array.from({ length: count }, () => workload.keyText(Math.floor(random.next() * plan.records)))
-	const present = draw(GETS)
-	const absent = Array.from({ length: GETS }, (_, i) => workload.keyText(plan.records + i))
+	const gets = Math.min(GETS, GETS_OF_RECORD * plan.records)
+	const present = draw(gets)
+	const absent = Array.from({ length: gets }, (_, i) => workload.keyText(plan.records + i))
 
 	const figures: Record<string, number> = {}
 	const warm = await engine.open({ ...options, cacheBytes: LARGE_CACHE_BYTES })
 	for await (const _ of warm.batches());
-	await getAll(warm, present, 1, GETS)
-	figures['cached'] = await getAll(warm, present, 1, GETS)
+	await getAll(warm, present, 1, gets)
+	figures['cached'] = await getAll(warm, present, 1, gets)
 	figures['many'] = await getManyAll(warm, present)
 	if (warm.getSync !== undefined) figures['sync'] = getSyncAll(warm.getSync.bind(warm), present)
 	figures['absent'] = await getAll(warm, absent, 1, 0)
+	figures['scan10'] = await scanAll(warm, present.slice(0, SHORT_SCANS))
 	await warm.close()
 	progress(0.8)
 
@@ -87,6 +114,14 @@ function getSyncAll(get: (key: string) => unknown, keys: readonly string[]): num
 	return rate(keys.length, started, found, keys.length)
 }
 
+/** Short scans a second, one after another, by rows. */
+async function scanAll(session: Session, starts: readonly string[]): Promise<number> {
+	let found = 0
+	const started = performance.now()
+	for (const start of starts) if ((await session.firstRows(start, KEYS_PER_SHORT_SCAN)) > 0) found++
+	return rate(starts.length, started, found, starts.length)
+}
+
 function rate(count: number, startedMs: number, found: number, expected: number): number {
 	const perSecond = (count / (performance.now() - startedMs)) * 1000
 	if (found !== expected) throw new Error(`${found} of ${count} keys were found, not ${expected}`)
@@ -94,7 +129,7 @@ function rate(count: number, startedMs: number, found: number, expected: number)
 }
 
 function targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[] {
-	return plan.codecs.flatMap(codec => {
+	const rates = plan.codecs.flatMap(codec => {
 		const own = of('isledb', codec)
 		const level = of('classic-level', codec === 'none' ? 'none' : 'snappy')
 		const target = (name: string, required: number, actual: number | undefined): Target => ({
@@ -118,11 +153,32 @@ function targets(of: (engine: string, label: string) => Figures | undefined, pla
 			target('get uncached, 64 in flight, k/s', 70, thousands('uncached64')),
 		]
 	})
+	const budgets = Object.keys(LAYOUTS).flatMap(label => {
+		const figures = of('isledb', label)
+		const atMost = (name: string, required: number, actual: number | undefined): Target => ({
+			name: `${label}: ${name}`,
+			isAtLeast: false,
+			required,
+			actual,
+			digits: 2,
+		})
+		const inSequence = Object.entries(READ_PARTS).flatMap(([part, budget]) =>
+			budget === undefined ? [] : [atMost(`${part}, GETs in sequence`, budget, figures?.[`${part}/depth`])],
+		)
+		const scan = 'scan of 10 rows, tables open'
+		const sources = figures?.['sources'] ?? 1
+		return [...inSequence, atMost(`${scan}, GETs for each run`, 1, perSource(figures?.[`${scan}/requests`], sources))]
+	})
+	return [...rates.filter(({ actual }) => plan.store !== 'ceph' || actual !== undefined), ...budgets]
+}
+
+function perSource(requests: number | undefined, sources: number): number | undefined {
+	return requests === undefined ? undefined : requests / sources
 }
 
 export const scenario: Scenario = {
 	name: 'reads',
-	summary: 'gets at random: cached, absent, from files',
+	summary: 'gets, getMany and scans: in memory, from files or a server, merged and unmerged',
 	records: 400_000,
 	repeat: 1,
 	engines: ['isledb', 'classic-level'],
@@ -136,11 +192,27 @@ export const scenario: Scenario = {
 			{ title: 'absent', figure: 'absent', digits: 0, unit: 1000 },
 			{ title: 'uncached', figure: 'uncached', digits: 1, unit: 1000 },
 			{ title: 'uncached, 64 in flight', figure: 'uncached64', digits: 1, unit: 1000 },
+			{ title: 'scans of 10', figure: 'scan10', digits: 0, unit: 1000 },
+		],
+		[REQUESTS]: [
+			{ title: 'p50 ms', figure: 'p50Ms', digits: 3 },
+			{ title: 'p99 ms', figure: 'p99Ms', digits: 2 },
+			{ title: '÷ one GET', figure: 'bare', digits: 2 },
+			{ title: 'requests', figure: 'requests', digits: 2 },
+			{ title: 'in sequence', figure: 'depth', digits: 0 },
+			{ title: 'budget', figure: 'budget', digits: 0 },
+			{ title: 'KB', figure: 'bytes', digits: 1, unit: 1000 },
+			{ title: 'US$/million', figure: 'usdPerMillion', digits: 2 },
+			{ title: 'block hits %', figure: 'blockHits', digits: 1 },
+			{ title: 'disk hits %', figure: 'diskHits', digits: 1 },
 		],
 	},
+	parts: { [REQUESTS]: Object.keys(READ_PARTS) },
 	targets,
 	notes: [
 		'Thousands a second. Cached: all blocks were read before. Uncached: no block cache; files are in the page cache.',
 		`getMany takes ${KEYS_PER_GET_MANY} keys. sync: getCached of isledb, getSync of classic-level.`,
+		'One read at a time, by a reader: requests, bytes and money of one; the most requests of one that followed one another, and',
+		'how many may. One GET: 4 KiB of a table by the same adapter. US$ as on S3. Tables are compressed with LZ4 if asked for.',
 	],
 }

@@ -47,6 +47,7 @@ describe('the benchmark', () => {
 			'compaction-simulation',
 			'durable',
 			'ingest',
+			'open',
 			'reads',
 			'scan',
 			'tail',
@@ -113,13 +114,57 @@ describe('the benchmark', () => {
 		expect(unanswered).toEqual(['lz4: by batch, times classic-level by batch'])
 	})
 
-	test.each(['reads', 'scan'])('%s finds what was loaded, in both engines', async scenario => {
-		const { report } = await bench(scenario, '--records', '1000', '--codec', 'lz4')
+	test('scan finds what was loaded, in both engines', async () => {
+		const { report } = await bench('scan', '--records', '1000', '--codec', 'lz4')
 		expect(new Set(report.results.map(({ engine }) => engine))).toEqual(new Set(['isledb', 'classic-level']))
 		for (const { medians } of report.results) {
 			expect(Object.values(medians).length).toBeGreaterThanOrEqual(3)
 			expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
 		}
+	})
+
+	test('reads finds what was loaded in both engines, and counts what single reads ask for', async () => {
+		const { report, output } = await bench('reads', '--records', '1000', '--codec', 'lz4')
+		const rates = report.results.filter(({ table }) => table !== 'one read at a time')
+		expect(rates.map(({ engine }) => engine)).toEqual(['isledb', 'classic-level'])
+		for (const { medians } of rates) expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
+		const single = report.results.filter(({ table }) => table === 'one read at a time')
+		expect(single.map(({ label }) => label)).toEqual([
+			'merged, of 64 commits',
+			'16 unmerged tables',
+			'256 unmerged tables',
+		])
+		const [merged, , unmerged] = single.map(({ medians }) => medians)
+		expect(merged?.['tables']).toBe(1)
+		expect(unmerged?.['tables']).toBe(256)
+		for (const { medians } of single) {
+			expect(medians['get, in memory/requests']).toBe(0)
+			expect(medians['get, new reader, cacheDir warm/requests']).toBe(0)
+		}
+		// A file is read at once, so that what was asked for side by side may look like a sequence: only of one is it known.
+		expect(merged).toMatchObject({ 'get, nothing in memory/depth': 2, 'scan of 10 rows, tables open/depth': 1 })
+		expect(unmerged?.['scan of 10 rows, tables open/requests']).toBeGreaterThan(100)
+		expect(merged?.['get, tables open/requests']).toBe(1)
+		expect(merged?.['scan of 10 rows, tables open/requests']).toBe(1)
+		expect(output).toContain('one read at a time, isledb: 256 unmerged tables')
+		expect(report.targets.filter(({ name }) => name.includes('in sequence')).length).toBeGreaterThan(20)
+	})
+
+	test('open counts what opening asks for, by the history and by the tables', async () => {
+		const { report } = await bench('open', '--records', '1000', '--store', 'memory')
+		expect(casesOf(report)).toEqual([
+			'isledb: 10 commits',
+			'isledb: 10 commits, maintained, then 200',
+			'isledb: 1000 commits',
+			'isledb: 1000 commits, maintained, then 200',
+			'isledb: 1000 tables, simulated',
+		])
+		const [, , long, maintained] = report.results.map(({ medians }) => medians)
+		// A record for each commit; behind a checkpoint only those that followed.
+		expect(long?.['reader/requests']).toBeGreaterThan(1000)
+		expect(maintained?.['reader/requests']).toBeGreaterThan(200)
+		expect(maintained?.['reader/requests']).toBeLessThan(512)
+		expect(long?.['writer/ms']).toBeGreaterThan(0)
 	})
 
 	test('tail sees every change, on the memory store too', async () => {
@@ -144,7 +189,7 @@ describe('the benchmark', () => {
 	test.each([
 		[
 			'nothing',
-			'there is no nothing among the scenarios: compaction, compaction-simulation, durable, ingest, reads, scan, tail',
+			'there is no nothing among the scenarios: compaction, compaction-simulation, durable, ingest, open, reads, scan, tail',
 		],
 		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb'],
 		['tail --engine classic-level', 'classic-level cannot do what tail asks'],
