@@ -38,7 +38,7 @@ const TTLS_MS = [300, 1_500, 5_000, 3_600_000] as const
 /** 1 MiB that does not compress to nothing, the same in each process. */
 const filler: string = Buffer.from(seededRandom(20_240_331).bytes(786_432)).toString('base64')
 
-export function keyAt(index: number): string {
+function keyAt(index: number): string {
 	return `key ${String(index).padStart(4, '0')}`
 }
 
