@@ -185,8 +185,7 @@ export class MergeRun {
 	}
 
 	async #mergeRange(range: MergeRange): Promise<readonly TableRef[]> {
-		const { signal } = this.#stop
-		const { budget, pool } = this.#components
+		const [{ signal }, { budget, pool }] = [this.#stop, this.#components]
 		const release = await budget.acquire(range.inputBytes * MEMORY_PER_INPUT_BYTE, signal)
 		try {
 			const makeInput = (sources: readonly MergeSource[]): MergeTablesInput => ({
