@@ -58,8 +58,8 @@ export interface ReaderSettings {
 const CACHE_MAX_BYTES = 1_099_511_627_776
 /** 2^31 − 1: what a timer takes. */
 const INTERVAL_MAX_MS = 2_147_483_647
-/** A year. */
-const GRACE_MAX_MS = 31_536_000_000
+/** 100 years of 365.25 days: what maintenance allows. */
+const GRACE_MAX_MS = 3_155_760_000_000
 
 /** @throws TypeError, RangeError naming the option. */
 export function readerSettings(options: ReaderOptions<Encoding, Encoding>): ReaderSettings {

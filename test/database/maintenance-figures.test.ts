@@ -82,6 +82,19 @@ describe('figures', () => {
 	})
 })
 
+test('small tables are merged from memory, and what they become is read from memory on the same thread', async () => {
+	const [inner, host] = await stage(45)
+	const store = new FaultyStore(inner)
+	// Tables that ride in their records.
+	await using db = await opened(store, host, { inlineMaxBytes: MIB })
+	const model = await ingest(db, host, 12)
+	await host.clock.advance(10_000)
+	expect(db.stats()).toMatchObject({ l0Tables: 0, maintenance: { totals: { failures: 0 } } })
+	expect(store.count('put', 'sst/m')).toBeGreaterThan(0)
+	expect(await rowsOf(db)).toEqual(sorted(model))
+	expect(store.count('getRange')).toBe(0)
+})
+
 describe('a large merge', () => {
 	test('holds up no small one, and its progress is seen while it runs', async () => {
 		const [store, host] = await stage(43)

@@ -1,12 +1,22 @@
 /** Maintenance where it really runs: a thread beside the writer, processes beside it, a directory between them. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { seededRandom } from '../../src/host/random.ts'
-import { type Database, type DatabaseStats, open, openReader } from '../../src/index.ts'
+import {
+	type Database,
+	type DatabaseStats,
+	open,
+	openCompactor,
+	openReader,
+	openStore,
+	type WorkEvent,
+} from '../../src/index.ts'
 import { startProgram } from '../support/process.ts'
 import { scratchDirectories } from '../support/scratch-directory.ts'
+import { auditStore } from '../support/store-audit.ts'
 
 const scratch = scratchDirectories()
 const COMPACTOR = join(import.meta.dirname, 'fixtures/compactor.ts')
@@ -96,6 +106,43 @@ describe('in a thread of its own', () => {
 		expect(healed.maintenance?.epoch).toBeGreaterThanOrEqual(2)
 		expect(threads.size).toBe(2)
 		expect(await rowsOf(db)).toEqual(model)
+	})
+
+	test('whose thread dies in the middle of a merge loses nothing, and the next one leaves nothing of it behind', async () => {
+		const url = pathToFileURL(scratch()).href
+		const threads = actorThreads()
+		let kills = 0
+		const dying: Promise<unknown>[] = []
+		const kill = (): void => {
+			if (kills++ < 2) for (const thread of threads) dying.push(thread.terminate())
+		}
+		const onWork = (event: unknown): void => {
+			const { kind, work } = event as WorkEvent
+			if (work === 'merge' && kind === 'started') kill()
+		}
+		subscribe('isledb:compaction', onWork)
+		const model = new Map<string, string>()
+		try {
+			await using db = await open(url, { ...small, gracePeriodMs: 0, changeRetentionMs: 0 })
+			await ingest(db, 8, model)
+			await until(db, ({ maintenance }) => (maintenance?.deaths ?? 0) >= 2)
+			await Promise.all(dying)
+			await ingest(db, 12, model)
+			const healed = await until(db, ({ maintenance, l0Weight }) => maintenance?.state === 'active' && l0Weight < 4)
+			expect(healed.maintenance?.deaths).toBe(2)
+			expect(await rowsOf(db)).toEqual(model)
+		} finally {
+			unsubscribe('isledb:compaction', onWork)
+		}
+		// Another owner, when the epochs of those that died have ended: what they had uploaded is an orphan.
+		await using compactor = await openCompactor(url, { gracePeriodMs: 0, changeRetentionMs: 0, background: false })
+		for (let runs = 0; runs < 3; runs++)
+			expect(await compactor.runOnce()).toMatchObject({ outcome: 'done', failures: 0 })
+		const store = await openStore(url)
+		expect(await auditStore(store)).toMatchObject({ missing: [], orphans: [] })
+		await store.close()
+		await using reader = await openReader(url)
+		expect(await rowsOf(reader)).toEqual(model)
 	})
 
 	test('closes at any time, and leaves nothing running', async () => {
