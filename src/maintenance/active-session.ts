@@ -134,7 +134,10 @@ export class ActiveSession {
 	async tendLast(signal: AbortSignal): Promise<void> {
 		const { desk, host } = this.#options
 		const nowMs = host.clock.nowMs()
+		const dueMs = this.#tendAtMs
 		this.#count(await desk.tend({ nowMs, signal, protectedPosition: this.#protectedPosition, isLast: true }))
+		// It need not have collected, and then says nothing of what waits for time: whoever goes on afterwards still looks then.
+		if (dueMs !== undefined) this.#tendAtMs = Math.min(dueMs, this.#tendAtMs ?? dueMs)
 	}
 
 	/** True when work is due that has no place. */

@@ -76,6 +76,8 @@ export class Collector {
 	#sweptCheckpoints: CheckpointPositions | undefined
 	#sweptFloor: LogPosition = LOG_START
 	#isFirst = true
+	/** By the wall clock, when this go began: what falls due while it runs has not been looked at. */
+	#beganMs = 0
 	#deleted = { objects: 0, bytes: 0 }
 	#hasMore = false
 
@@ -97,6 +99,7 @@ export class Collector {
 		const { uploads } = this.#options
 		this.#deleted = { objects: await uploads.deleteLitter(), bytes: 0 }
 		this.#hasMore = false
+		this.#beganMs = this.#options.host.clock.nowMs()
 		this.#observe()
 		if (this.#isFirst) await this.#judgeInherited(options)
 		const isClockTrusted = await this.#moveFloor(options)
@@ -280,7 +283,7 @@ export class Collector {
 		const dueMs = [next?.committedAtMs, removed[0]?.removedAtMs].flatMap(ms =>
 			ms === undefined ? [] : [ms + changeRetentionMs],
 		)
-		const waits = dueMs.filter(due => due > nowMs).map(due => due - nowMs)
+		const waits = dueMs.filter(due => due > this.#beganMs).map(due => Math.max(0, due - nowMs))
 		const ripensInMs = this.#ripeness.nextInMs
 		if (ripensInMs !== undefined) waits.push(ripensInMs)
 		if (!isClockTrusted) waits.push(CLOCK_CHECK_AGAIN_MS)

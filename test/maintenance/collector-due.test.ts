@@ -1,0 +1,61 @@
+/** Whoever collects knows when to look again: nothing that waits for time alone is forgotten. */
+
+import { expect, test } from 'vitest'
+import { createInlinePool, open, openCompactor } from '../../src/index.ts'
+import { MemoryStore } from '../../src/object-store/memory-store.ts'
+import type { RequestOptions } from '../../src/object-store/object-store.ts'
+import { type ManualClock, manualHost } from '../support/manual-clock.ts'
+import { PassThroughStore } from '../support/pass-through-store.ts'
+import { everything, executing } from './rig.ts'
+import { collectAll, commitSome, merged } from './rig-histories.ts'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+/** Deleting takes a while. */
+class SlowDeletes extends PassThroughStore {
+	clock: ManualClock | undefined
+
+	override async deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
+		await this.clock?.advance(5)
+		await super.deleteMany(keys, options)
+	}
+}
+
+test('what falls due while a collection runs is looked at again at once', async () => {
+	const { rig } = await merged({ gracePeriodMs: 0, changeRetentionMs: HOUR })
+	const store = new SlowDeletes(rig.store)
+	const crew = await rig.hire(store)
+	await rig.host.clock.advance(2)
+	await commitSome(rig, 'd')
+	await crew.owner.follow()
+	await crew.executor.execute(everything(crew), executing())
+	await crew.owner.checkpoint()
+	// The tables of the first merge are due, those of the second one in two milliseconds.
+	await rig.host.clock.advance(HOUR - 2)
+	store.clock = rig.host.clock
+	const collection = await collectAll(crew)
+	expect(collection.objectsDeleted).toBeGreaterThan(0)
+	expect(collection.nextInMs).toBe(0)
+	await collectAll(crew)
+	expect(await rig.keys('sst/w')).toEqual([])
+})
+
+test('a maintainer in the background still collects when the grace period has passed after a runOnce', async () => {
+	const host = manualHost()
+	const store = new MemoryStore({ host })
+	const pool = createInlinePool(host)
+	for (const value of ['first', 'second']) {
+		await using db = await open(store, { host, pool, maintenance: false, flushIntervalMs: 0 })
+		await db.put('key', value)
+		await db.flush()
+	}
+	const orphan = 'sst/w1-7'
+	await store.put(orphan, new Uint8Array(1))
+	await using compactor = await openCompactor(store, { host, pool, gracePeriodMs: 15 * MINUTE })
+	await compactor.runOnce()
+	await host.clock.advance(14 * MINUTE)
+	expect(await store.get(orphan)).toBeDefined()
+	await host.clock.advance(2 * MINUTE)
+	expect(await store.get(orphan)).toBeUndefined()
+})
