@@ -15,7 +15,7 @@ import type { Host } from '../host/host.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { OwnedLog, PlannedWork, UnreadablePin, WorkDesk, WorkOutcome } from './maintainer-parts.ts'
 import { Backoff, isTransientTrouble } from './maintenance-backoff.ts'
-import { type MaintenanceEvent, type QuarantineEvent, reportedError, type WorkEvent } from './maintenance-event.ts'
+import { type MaintenanceEvent, type QuarantineNews, reportedError, type WorkEvent } from './maintenance-event.ts'
 import { type Running, type RunningWork, shownRunning, workEvent } from './running-work.ts'
 import { SetAside } from './set-aside.ts'
 import { addTotals, NO_TOTALS, type WorkTotals } from './work-totals.ts'
@@ -39,8 +39,6 @@ export interface SessionStep {
 	/** When time alone changes that. */
 	readonly lookAgainInMs: number | undefined
 }
-
-type WithoutChannel<Event> = Event extends unknown ? Omit<Event, 'channel'> : never
 
 /** A policy that chose for ever would keep the thread. */
 const PLANS_MAX_PER_STEP = 1000
@@ -217,11 +215,10 @@ export class ActiveSession {
 		}
 		const damaged = this.#setAside.put(running.work.tables, error, nowMs)
 		if (damaged === undefined) return
-		const { table, key } = damaged
-		this.#tellQuarantine({ kind: 'quarantined', table, key, error: reportedError(error) })
+		this.#tellQuarantine({ kind: 'quarantined', table: damaged.table, key: damaged.key, error: reportedError(error) })
 	}
 
-	#tellQuarantine(event: WithoutChannel<QuarantineEvent>): void {
+	#tellQuarantine(event: QuarantineNews): void {
 		this.#options.onEvent({ channel: 'isledb:quarantine', ...event })
 	}
 

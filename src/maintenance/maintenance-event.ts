@@ -70,8 +70,9 @@ export interface CollectionEvent {
  * Channel `isledb:quarantine`: a table or a blob pack that cannot be read is set aside, and everything else goes on; a pin that
  * cannot be read keeps everything that was removed. `released`: it was read again, or (a pin) is gone.
  */
-export type QuarantineEvent = {
-	readonly channel: 'isledb:quarantine'
+export type QuarantineEvent = { readonly channel: 'isledb:quarantine' } & QuarantineNews
+
+export type QuarantineNews = {
 	/** Undefined for a pack and a pin. */
 	readonly table: string | undefined
 	/** Of the object that holds it. */
