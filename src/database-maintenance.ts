@@ -94,11 +94,12 @@ export class DatabaseMaintenance {
 
 	/**
 	 * Folds in every edit that was committed before this call: 1 GET and 1 LIST at least. Calls that come while one waits share it.
+	 * `isWhole`: by reading both logs anew; whoever was fenced without knowing it finds out.
 	 * @throws ISLE_UNAVAILABLE, ISLE_CORRUPT, ISLE_FENCED; the signal's reason.
 	 */
-	async followEdits(signal?: AbortSignal): Promise<void> {
+	async followEdits(signal?: AbortSignal, isWhole = false): Promise<void> {
 		await abortable(
-			this.#writer.followEdits().finally(() => this.#see()),
+			this.#writer.followEdits({ isWhole }).finally(() => this.#see()),
 			signal,
 		)
 	}

@@ -373,6 +373,8 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** An object of `gone` is missing: an edit may have replaced it; the newest state may not miss any. */
 	async #renew(gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView> {
 		if (this.views.view().manifest === gone.manifest) await this.#maintenance.followEdits(signal)
+		// Edits that name commits of another writer are not folded in here: that one has taken over, unknown to this one.
+		if (this.views.view().manifest === gone.manifest) await this.#maintenance.followEdits(signal, true)
 		const view = this.views.view()
 		if (view.manifest !== gone.manifest) return view
 		throw corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause)

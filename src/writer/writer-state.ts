@@ -27,10 +27,16 @@ interface Meanwhile {
 	readonly records: EditRecord[]
 }
 
+export interface FollowEditsOptions extends RequestOptions {
+	/** Default false. */
+	readonly isWhole?: boolean | undefined
+}
+
 export class WriterState {
 	readonly #logs: DatabaseLogs
 	readonly #epoch: number
 	readonly #watcher: MaintenanceWatcher
+	readonly #onFenced: (error: IsleError) => void
 	#manifest: Manifest
 	/** The record of the maintenance log that follows those that are folded in or held. */
 	#nextEdit: LogPosition
@@ -39,8 +45,9 @@ export class WriterState {
 	#meanwhile: Meanwhile | undefined
 	#following: Promise<void> = Promise.resolve()
 
-	/** `epoch` is the writer's. */
-	constructor(store: ObjectStore, epoch: number, manifest: Manifest) {
+	/** `epoch` is the writer's; `onFenced` is told once another writer is known to have taken over. */
+	constructor(store: ObjectStore, epoch: number, manifest: Manifest, onFenced: (error: IsleError) => void) {
+		this.#onFenced = onFenced
 		this.#logs = new DatabaseLogs(store)
 		this.#epoch = epoch
 		this.#manifest = manifest
@@ -73,11 +80,13 @@ export class WriterState {
 	}
 
 	/**
-	 * Folds in every edit that was committed before this call. One GET and one LIST when there is none.
+	 * Folds in every edit that was committed before this call. One GET and one LIST when there is none. `isWhole`: both logs are
+	 * read anew, as opening does; so whoever was fenced without knowing it finds out.
 	 * @throws ISLE_UNAVAILABLE, ISLE_CORRUPT, ISLE_FENCED, the signal's reason; what was folded in stays.
 	 */
-	followEdits(options: RequestOptions = {}): Promise<void> {
-		const following = this.#following.then(() => this.#follow(options))
+	followEdits(options: FollowEditsOptions = {}): Promise<void> {
+		const { isWhole = false } = options
+		const following = this.#following.then(() => (isWhole ? this.#reload(options) : this.#follow(options)))
 		this.#following = following.catch(() => undefined)
 		return following
 	}
@@ -98,9 +107,10 @@ export class WriterState {
 		try {
 			const loaded = await loadManifest(this.#logs, undefined, options)
 			if (loaded.writerPosition.epoch > this.#epoch) {
-				throw new IsleError('ISLE_FENCED', `another writer has taken the log over: epoch=\`${this.#epoch}\``, {
-					details: { epoch: this.#epoch },
-				})
+				const what = `another writer has taken the log over: epoch=\`${this.#epoch}\``
+				const fenced = new IsleError('ISLE_FENCED', what, { details: { epoch: this.#epoch } })
+				this.#onFenced(fenced)
+				throw fenced
 			}
 			this.#manifest = loaded
 			this.#nextEdit = loaded.maintenancePosition

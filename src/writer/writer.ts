@@ -38,7 +38,7 @@ import { TurnYield } from './turn-yield.ts'
 import { checkKey, checkValue, ttlOption, WriteBatch } from './write-batch.ts'
 import { WriteBuffer } from './write-buffer.ts'
 import type { WriterComponents, WriterView } from './writer-parts.ts'
-import { WriterState } from './writer-state.ts'
+import { type FollowEditsOptions, WriterState } from './writer-state.ts'
 import type { WriterStats } from './writer-stats.ts'
 
 export type { WriteOptions } from './options.ts'
@@ -79,7 +79,7 @@ export class Writer {
 		this.#components = components
 		this.#settings = settings
 		this.#epoch = owner.epoch
-		this.#state = new WriterState(store, owner.epoch, manifest)
+		this.#state = new WriterState(store, owner.epoch, manifest, fenced => this.#fail(fenced))
 		this.#buffer = new WriteBuffer(settings, manifest.lastSeq)
 		this.#committer = new Committer(
 			{ ...components, arenas: this.#buffer.arenas, owner, failing },
@@ -143,8 +143,8 @@ export class Writer {
 		return isComplete
 	}
 
-	/** Reads and folds in every edit that was committed before this call: 1 GET and 1 LIST at least. */
-	async followEdits(options?: RequestOptions): Promise<void> {
+	/** Reads and folds in every edit that was committed before this call: 1 GET and 1 LIST at least. ISLE_FENCED is final. */
+	async followEdits(options?: FollowEditsOptions): Promise<void> {
 		try {
 			await this.#state.followEdits(options)
 		} finally {
