@@ -84,6 +84,11 @@ export class MergeInputs {
 		}
 	}
 
+	/** As `open`, several at a time. */
+	async openAll(refs: readonly TableRef[], signal: AbortSignal | undefined): Promise<void> {
+		await forEachBounded(refs, PARALLEL_GETS, async ref => await this.open(ref, signal))
+	}
+
 	/** Lets go of all tables for which `isPast`. */
 	release(isPast: (ref: TableRef) => boolean): void {
 		for (const [id, { ref, whole, isOffered }] of this.#inputs) {

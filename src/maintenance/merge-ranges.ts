@@ -6,7 +6,8 @@
  * where a block begins, so that only its first block of each chain is read by two ranges.
  *
  * Invariants: ranges follow one another without gaps; a range takes at most the budget, or, where that is more, what it
- * cannot do without: one block of each chain. A table is opened when a range reaches it, and not before. Blocks that hold
+ * cannot do without: one block of each chain. At most one table of each chain is open before a range reaches it: hundreds of
+ * small ones are asked for at once, and planned once. Blocks that hold
  * only older versions of a key cannot win: they are left out where that saves more than a request costs.
  */
 import { compareBytes } from '../bytes/compare.ts'
@@ -40,8 +41,8 @@ export interface MergeRange extends KeyRange {
 
 export type NextRange =
 	| { readonly kind: 'range'; readonly range: MergeRange }
-	/** This table is needed to go on: open it and ask again. */
-	| { readonly kind: 'open'; readonly ref: TableRef }
+	/** These tables are needed to go on, the first of each chain at which it stands: open them and ask again. */
+	| { readonly kind: 'open'; readonly refs: readonly TableRef[] }
 
 /** Tables in key order that do not overlap: a sorted run, or one table of L0. */
 export type Chain = readonly TableRef[]
@@ -58,49 +59,78 @@ export function nextRange(
 	opened: (ref: TableRef) => SstTable | undefined,
 ): NextRange {
 	invariant(budgetBytes >= 1, `a range of ${budgetBytes} bytes`)
-	const cursors: ChainCursor[] = []
-	let inputBytes = 0
-	for (const chain of chains) {
-		const cursor = new ChainCursor(chain, opened)
-		const missing = cursor.seek(within.lower)
-		if (missing !== undefined) return { kind: 'open', ref: missing }
-		inputBytes += cursor.inputBytes
-		cursors.push(cursor)
-	}
+	const cursors = chains.map(chain => new ChainCursor(chain, opened))
+	const missing = cursors.map(cursor => cursor.seek(within.lower)).filter(ref => ref !== undefined)
+	if (missing.length > 0) return { kind: 'open', refs: missing }
+	let inputBytes = cursors.reduce((sum, cursor) => sum + cursor.inputBytes, 0)
+	const waiting = new WaitingCursors(cursors)
 	for (;;) {
-		const bound = lowestBoundary(cursors)
+		const bound = waiting.lowest
 		if (bound === undefined || (within.upper !== null && compareBytes(bound, within.upper) >= 0)) {
 			return { kind: 'range', range: rangeOf(cursors, within.lower, within.upper) }
 		}
 		// Blocks that begin at one key stand or fall together: the range ends before all of them or none.
-		const steps: Step[] = []
-		for (const cursor of cursors) {
-			if (cursor.boundary === undefined || compareBytes(cursor.boundary, bound) !== 0) continue
-			const step = cursor.step()
-			if ('missing' in step) return { kind: 'open', ref: step.missing }
-			steps.push(step)
+		const group = waiting.takeLowest()
+		if (group.some(cursor => cursor.missing.length > 0)) {
+			return { kind: 'open', refs: cursors.flatMap(cursor => (isBelow(cursor, within.upper) ? cursor.missing : [])) }
 		}
-		const cost = steps.reduce((sum, step) => sum + step.cost, 0)
+		const cost = group.reduce((sum, cursor) => sum + cursor.cost, 0)
 		if (inputBytes > 0 && inputBytes + cost > budgetBytes) {
 			return { kind: 'range', range: rangeOf(cursors, within.lower, bound) }
 		}
 		inputBytes += cost
-		for (const step of steps) step.take()
+		for (const cursor of group) {
+			cursor.take()
+			waiting.add(cursor)
+		}
 	}
 }
 
-interface Step {
-	readonly cost: number
-	take(): void
+/** Cursors that are not at their end, by boundary. */
+class WaitingCursors {
+	/** Descending: the lowest is the last. */
+	readonly #cursors: ChainCursor[]
+
+	constructor(cursors: readonly ChainCursor[]) {
+		this.#cursors = cursors.filter(cursor => cursor.boundary !== undefined)
+		this.#cursors.sort((a, b) => compareBytes(boundaryOf(b), boundaryOf(a)))
+	}
+
+	get lowest(): Uint8Array | undefined {
+		return this.#cursors.at(-1)?.boundary
+	}
+
+	/** All that stand at the lowest boundary. */
+	takeLowest(): ChainCursor[] {
+		const group: ChainCursor[] = []
+		const lowest = this.lowest
+		while (lowest !== undefined && this.lowest !== undefined && compareBytes(this.lowest, lowest) === 0) {
+			const cursor = this.#cursors.pop()
+			if (cursor !== undefined) group.push(cursor)
+		}
+		return group
+	}
+
+	add(cursor: ChainCursor): void {
+		if (cursor.boundary === undefined) return
+		let low = 0
+		let high = this.#cursors.length
+		while (low < high) {
+			const middle = (low + high) >>> 1
+			if (compareBytes(boundaryOf(this.#cursors[middle]), cursor.boundary) > 0) low = middle + 1
+			else high = middle
+		}
+		this.#cursors.splice(low, 0, cursor)
+	}
 }
 
-function lowestBoundary(cursors: readonly ChainCursor[]): Uint8Array | undefined {
-	let lowest: Uint8Array | undefined
-	for (const { boundary } of cursors) {
-		if (boundary === undefined) continue
-		if (lowest === undefined || compareBytes(boundary, lowest) < 0) lowest = boundary
-	}
-	return lowest
+function isBelow({ boundary }: ChainCursor, upper: Uint8Array | null): boolean {
+	return boundary !== undefined && (upper === null || compareBytes(boundary, upper) < 0)
+}
+
+function boundaryOf(cursor: ChainCursor | undefined): Uint8Array {
+	invariant(cursor?.boundary !== undefined, 'a cursor waits at its end')
+	return cursor.boundary
 }
 
 function rangeOf(cursors: readonly ChainCursor[], lower: Uint8Array | null, upper: Uint8Array | null): MergeRange {
@@ -148,19 +178,31 @@ class ChainCursor {
 		return undefined
 	}
 
-	/** What the next block costs, and a way to take it. */
-	step(): Step | { readonly missing: TableRef } {
+	/** The table at which the chain stands, unless it is open. */
+	get missing(): readonly TableRef[] {
+		const ref = this.#chain[this.#index]
+		return ref === undefined || this.#opened(ref) !== undefined ? [] : [ref]
+	}
+
+	/** What the next block costs. */
+	get cost(): number {
+		const [ref, table] = this.#next()
+		const gapBytes = this.#gapBytes(ref, table, this.#nextBlock)
+		return table.blockRange(this.#nextBlock).bytes + (gapBytes > SKIP_MIN_BYTES ? 0 : gapBytes)
+	}
+
+	/** Takes the next block. */
+	take(): void {
+		const [ref, table] = this.#next()
+		this.#take(ref, table, this.#nextBlock)
+	}
+
+	#next(): [TableRef, SstTable] {
 		const ref = this.#chain[this.#index]
 		invariant(ref !== undefined, 'a step behind the end of a chain')
 		const table = this.#opened(ref)
-		if (table === undefined) return { missing: ref }
-		const block = this.#nextBlock
-		return { cost: this.#cost(ref, table, block), take: () => this.#take(ref, table, block) }
-	}
-
-	#cost(ref: TableRef, table: SstTable, block: number): number {
-		const gapBytes = this.#gapBytes(ref, table, block)
-		return table.blockRange(block).bytes + (gapBytes > SKIP_MIN_BYTES ? 0 : gapBytes)
+		invariant(table !== undefined, 'a step into a table that is not open')
+		return [ref, table]
 	}
 
 	#take(ref: TableRef, table: SstTable, block: number): void {

@@ -141,7 +141,7 @@ export class MergeRun {
 		for (;;) {
 			const next = nextRange(this.#task.chains, { lower, upper }, this.#rangeBytes, ref => this.#inputs.opened(ref))
 			if (next.kind === 'range') return next.range
-			await this.#inputs.open(next.ref, this.#stop.signal)
+			await this.#inputs.openAll(next.refs, this.#stop.signal)
 		}
 	}
 

@@ -42,9 +42,12 @@ function rangesOf(inputs: Inputs, within: KeyRange, budgetBytes: number): { rang
 	for (let steps = 0; steps < 100_000; steps++) {
 		const next = nextRange(inputs.chains, { lower, upper: within.upper }, budgetBytes, ref => opened.get(ref.id))
 		if (next.kind === 'open') {
-			expect(opened.has(next.ref.id)).toBe(false)
-			const { table } = inputs.tables.get(next.ref.id) ?? {}
-			if (table !== undefined) opened.set(next.ref.id, table)
+			expect(next.refs.length).toBeGreaterThan(0)
+			for (const ref of next.refs) {
+				expect(opened.has(ref.id)).toBe(false)
+				const { table } = inputs.tables.get(ref.id) ?? {}
+				if (table !== undefined) opened.set(ref.id, table)
+			}
 			continue
 		}
 		ranges.push(next.range)
@@ -169,6 +172,16 @@ describe('the ranges of a merge', () => {
 		const { opened, ranges } = rangesOf(inputs, within, 1000)
 		expect(opened).toEqual(['w1-0_0', 'w1-0_1'])
 		expect(ranges.length).toBeGreaterThan(2)
+	})
+
+	test('a thousand small tables are asked for together and planned once, not once each', () => {
+		const entries = Array.from({ length: 1000 }, (_, i) => [entry(`key${(i * 7919) % 1000}`, i + 1)])
+		const { chains, tables } = inputsOf(entries, 4096, 1)
+		const within = { lower: null, upper: null }
+		const asked = nextRange(chains, within, 1_000_000, () => undefined)
+		expect(asked.kind === 'open' && asked.refs.length).toBe(1000)
+		const planned = nextRange(chains, within, 1_000_000, ref => tables.get(ref.id)?.table)
+		expect(planned.kind === 'range' && planned.range.parts.length).toBe(1000)
 	})
 
 	test('the budget holds exactly: one block less and the range is cut there', () => {
