@@ -14,6 +14,7 @@ import { DiskTables } from './cache/disk-tables.ts'
 import { TableSource } from './cache/table-source.ts'
 import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceStats } from './database-maintenance.ts'
 import { corrupt, IsleError, invariant } from './errors.ts'
+import { comparePositions } from './log/log-position.ts'
 import { MAINTENANCE_OPTION_NAMES, type MaintenanceOptions, maintenanceSettings } from './maintenance/options.ts'
 import type { LoadedCommit } from './manifest/commit.ts'
 import { DatabaseLogs } from './manifest/database-logs.ts'
@@ -372,11 +373,13 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 
 	/** An object of `gone` is missing: an edit may have replaced it; the newest state may not miss any. */
 	async #renew(gone: ReadView, cause: unknown, signal: AbortSignal | undefined): Promise<ReadView> {
-		if (this.views.view().manifest === gone.manifest) await this.#maintenance.followEdits(signal)
+		// Only edits take objects out of the state: where none came, it is as it was.
+		const isAsOld = (): boolean =>
+			comparePositions(this.views.view().manifest.maintenancePosition, gone.manifest.maintenancePosition) <= 0
+		if (isAsOld()) await this.#maintenance.followEdits(signal)
 		// Edits that name commits of another writer are not folded in here: that one has taken over, unknown to this one.
-		if (this.views.view().manifest === gone.manifest) await this.#maintenance.followEdits(signal, true)
-		const view = this.views.view()
-		if (view.manifest !== gone.manifest) return view
+		if (isAsOld()) await this.#maintenance.followEdits(signal, true)
+		if (!isAsOld()) return this.views.view()
 		throw corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause)
 	}
 }
