@@ -1,0 +1,78 @@
+/** What was seen to happen in a history, by the clients that did it. Judged at the end: see `judge.ts`. */
+
+import type { IsleErrorCode } from '../../src/errors.ts'
+
+export interface Mutation {
+	readonly id: number
+	readonly key: string
+	/** Undefined: the key was deleted. */
+	readonly value: string | undefined
+	/** By the writer's clock; 0: never. */
+	readonly expiresAtMs: number
+	/** By the writer's clock. */
+	readonly writtenAtMs: number
+	readonly seq: number
+	/** Mutations of one batch have one number. */
+	readonly batch: number
+	readonly calledAt: number
+	/** When it was known to be durable. */
+	durableAt: number
+}
+
+/** A database from its opening to its end. */
+export interface WriterLife {
+	readonly process: string
+	readonly epoch: number
+	/** The last sequence number that it found when it opened. */
+	readonly baseSeq: number
+	/** In order: the first has the number `baseSeq` + 1. */
+	readonly mutations: Mutation[]
+}
+
+export interface Reading {
+	readonly what: string
+	/** Undefined: read in a process that only reads. */
+	readonly life: WriterLife | undefined
+	readonly readerName: string
+	/** Of the keys that were asked for. */
+	readonly values: ReadonlyMap<string, string | undefined>
+	readonly isStrong: boolean
+	readonly calledAt: number
+	readonly returnedAt: number
+	/** What the process took for the time, at least and at most. */
+	readonly nowMs: readonly [from: number, to: number]
+	/** True time at the end. */
+	readonly trueMs: number
+	/** Mutations that the life had accepted at the call, and at the return. */
+	readonly accepted: readonly [from: number, to: number]
+	/** Readings of one snapshot: the state is the same. */
+	readonly snapshot: number | undefined
+}
+
+export interface SeenChange {
+	readonly seq: number
+	readonly key: string
+	readonly value: string | undefined
+	readonly expiresAtMs: number
+	/** The last row of a state has the cursor of a change: alone it cannot be told from one, when it is the newest mutation. */
+	readonly isRow: boolean | 'perhaps'
+}
+
+/** What one tail saw from its beginning to where it was left, and from where. */
+export interface TailSession {
+	/** The sequence number behind which it began; of rows that of their state. Undefined: from the start. */
+	readonly after: { readonly seq: number; readonly rowKey: string | undefined } | undefined
+	readonly changes: readonly SeenChange[]
+	readonly nowMs: readonly [from: number, to: number]
+	readonly trueMs: number
+}
+
+export interface HistoryRecord {
+	readonly lives: WriterLife[]
+	readonly readings: Reading[]
+	readonly tails: TailSession[]
+	/** What was wrong at once. */
+	readonly faults: string[]
+	/** Of the errors that clients met. */
+	readonly errors: Partial<Record<IsleErrorCode, number>>
+}

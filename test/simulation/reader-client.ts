@@ -1,0 +1,122 @@
+/** A reader of the simulation. */
+
+import { isIsleError } from '../../src/errors.ts'
+import type { DatabaseReader } from '../../src/index.ts'
+import type { Operation, PlannedOperation } from './operations.ts'
+import { DEAD, type SimulatedProcess } from './simulated-process.ts'
+import type { Client, Stage } from './stage.ts'
+
+interface Opened {
+	readonly process: SimulatedProcess
+	readonly db: DatabaseReader
+	/** When its view was surely the newest. */
+	refreshedMs: number
+}
+
+export class ReaderClient implements Client {
+	readonly #stage: Stage
+	readonly #name: string
+	#opened: Opened | undefined
+
+	constructor(stage: Stage, slot: number) {
+		this.#stage = stage
+		this.#name = `reader${slot}`
+	}
+
+	async run({ operation }: PlannedOperation): Promise<void> {
+		if (operation.kind === 'wait') return await this.#stage.world.sleep(operation.ms)
+		if (operation.kind === 'close') return await this.close()
+		if (operation.kind === 'kill') {
+			this.#opened?.process.kill()
+			this.#opened = undefined
+			return
+		}
+		const opened = await this.#open()
+		if (opened === undefined) return
+		const { refreshedMs, process } = opened
+		try {
+			await this.#runOn(opened, operation)
+		} catch (error) {
+			const mayExpire = operation.kind !== 'get' && this.#stage.mayHaveExpired(refreshedMs)
+			if (mayExpire && isIsleError(error, 'ISLE_EXPIRED')) return
+			this.#stage.met(`${process.name} ${operation.kind}`, error, [])
+		}
+	}
+
+	async close(): Promise<void> {
+		const opened = this.#opened
+		this.#opened = undefined
+		if (opened === undefined) return
+		await opened.process
+			.whileAlive(opened.db.close())
+			.catch((error: unknown) => this.#stage.met(`${opened.process.name} close`, error, []))
+	}
+
+	async #open(): Promise<Opened | undefined> {
+		if (this.#opened !== undefined && !this.#opened.process.isDead) return this.#opened
+		const process = this.#stage.start(this.#name)
+		const refreshedMs = this.#stage.world.nowMs
+		try {
+			const db = await process.whileAlive(openSimulatedReader(this.#stage, process))
+			this.#opened = db === DEAD ? undefined : { process, db, refreshedMs }
+		} catch (error) {
+			this.#stage.met(`${process.name} open`, error, [])
+			this.#opened = undefined
+		}
+		return this.#opened
+	}
+
+	async #runOn(opened: Opened, operation: Operation): Promise<void> {
+		const { db, process } = opened
+		const stage = this.#stage
+		if (operation.kind === 'snapshot') return await this.#snapshot(opened, operation.waitMs, operation.isReverse)
+		if (operation.kind !== 'get' && operation.kind !== 'scan') throw new Error(`a reader cannot ${operation.kind}`)
+		const { kind, isStrong } = operation
+		const refresh = async (): Promise<void> => {
+			if (!isStrong) return
+			const beganMs = stage.world.nowMs
+			await db.refresh()
+			opened.refreshedMs = beganMs
+		}
+		const read = async (): Promise<ReadonlyMap<string, string | undefined>> => {
+			if (operation.kind === 'scan') {
+				return await stage.scan(db.entries({ reverse: operation.isReverse }), operation.isReverse)
+			}
+			return await stage.get(db, operation)
+		}
+		await stage.reading(process, { what: kind, life: undefined, isStrong, snapshot: undefined }, read, refresh)
+	}
+
+	async #snapshot({ db, process }: Opened, waitMs: number, isReverse: boolean): Promise<void> {
+		const stage = this.#stage
+		const snapshot = db.snapshot()
+		const kept = {
+			what: 'snapshot',
+			life: undefined,
+			isStrong: false,
+			snapshot: stage.nextSnapshot(),
+			nowMs: process.nowMs(),
+		}
+		const read = (): ReturnType<Stage['scan']> => stage.scan(snapshot.entries({ reverse: isReverse }), isReverse)
+		if ((await stage.reading(process, kept, read)) === DEAD) return
+		await stage.world.sleep(waitMs)
+		if (process.isDead) return
+		if ((await stage.reading(process, kept, read)) === DEAD) return
+		await process.whileAlive(snapshot.close())
+	}
+}
+
+/** As every process of the simulation that only reads opens the database. */
+export async function openSimulatedReader(
+	{ engine, settings }: Stage,
+	{ store, host }: Pick<SimulatedProcess, 'store' | 'host'>,
+): Promise<DatabaseReader> {
+	return await engine.openReader(store, {
+		host,
+		pool: engine.createInlinePool(host),
+		refreshIntervalMs: settings.flushIntervalMs === 0 ? 0 : 600_000,
+		blockCacheBytes: settings.cacheBytes,
+		tableCacheBytes: settings.cacheBytes,
+		gracePeriodMs: settings.gracePeriodMs,
+	})
+}

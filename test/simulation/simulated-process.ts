@@ -1,0 +1,129 @@
+/**
+ * A process of the simulation: a host (wall clock that may be wrong and jumps, timers, chance of its own) and a way to the virtual
+ * store on which requests get lost. It may stand still and go on, or die: then nothing that it waits for ever comes, and each
+ * of its requests that were on their way arrives, or does not.
+ */
+import type { Clock, Timer } from '../../src/host/clock.ts'
+import type { Host } from '../../src/host/host.ts'
+import { seededRandom } from '../../src/host/random.ts'
+import type { ObjectStore } from '../../src/object-store/object-store.ts'
+import { type FaultPlan, hash, textHash } from './faults.ts'
+import { SimulatedStore } from './simulated-store.ts'
+import type { VirtualObjects } from './virtual-objects.ts'
+import type { Runner, World } from './world.ts'
+
+export interface ProcessOptions {
+	readonly name: string
+	readonly seed: number
+	readonly world: World
+	readonly objects: VirtualObjects
+	readonly faults: FaultPlan
+	/** How far its wall clock is ahead. */
+	readonly skewMs: number
+	/** Milliseconds of its clocks for each true one: two of them never differ by a factor of two. */
+	readonly rate: number
+}
+
+export const DEAD: unique symbol = Symbol('the process has died')
+
+export class SimulatedProcess implements Runner {
+	readonly name: string
+	readonly host: Host
+	readonly store: ObjectStore
+	readonly #world: World
+	readonly #options: ProcessOptions
+	readonly #startedMs: number
+	readonly #mourners = new Set<() => void>()
+	/** What is on its way to the store. */
+	readonly #underWay = new Set<() => void>()
+	#skewMs: number
+	#isDead = false
+	pausedUntilMs = 0
+	/** Until then it has no way to the store. */
+	cutOffUntilMs = 0
+
+	constructor(options: ProcessOptions) {
+		this.name = options.name
+		this.#options = options
+		this.#world = options.world
+		this.#skewMs = options.skewMs
+		this.#startedMs = options.world.nowMs
+		this.host = { clock: this.#clock(), random: seededRandom(hash(options.seed, textHash(options.name), 7)) }
+		this.store = new SimulatedStore(this, options)
+	}
+
+	get isDead(): boolean {
+		return this.#isDead
+	}
+
+	nowMs(): number {
+		return Math.floor(this.#world.nowMs + this.#skewMs + this.#elapsedMs() - (this.#world.nowMs - this.#startedMs))
+	}
+
+	/** Nothing of it happens any more. */
+	kill(): void {
+		if (this.#isDead) return
+		this.#isDead = true
+		this.#world.drop(this)
+		for (const deliver of this.#underWay) if (this.#world.chance(0.5)) this.#world.task(undefined, deliver)
+		this.#underWay.clear()
+		for (const tell of this.#mourners) tell()
+	}
+
+	pause(forMs: number): void {
+		this.pausedUntilMs = this.#world.nowMs + forMs
+	}
+
+	cutOff(forMs: number): void {
+		this.cutOffUntilMs = this.#world.nowMs + forMs
+	}
+
+	jumpClock(byMs: number): void {
+		this.#skewMs += byMs
+	}
+
+	/** A request that is on its way: it still arrives when the process dies before `arrived` is called, or does not. */
+	underWay(deliver: () => void): { arrived(): void } {
+		this.#underWay.add(deliver)
+		return { arrived: () => void this.#underWay.delete(deliver) }
+	}
+
+	/** Waits for what the process does, or for its death. */
+	whileAlive<Value>(work: Promise<Value>): Promise<Value | typeof DEAD> {
+		if (this.#isDead) return Promise.resolve(DEAD)
+		return new Promise((resolve, reject) => {
+			const tell = (): void => resolve(DEAD)
+			this.#mourners.add(tell)
+			const end = (): void => void this.#mourners.delete(tell)
+			work.then(
+				value => {
+					end()
+					resolve(value)
+				},
+				error => {
+					end()
+					reject(error)
+				},
+			)
+		})
+	}
+
+	#elapsedMs(): number {
+		return (this.#world.nowMs - this.#startedMs) * this.#options.rate
+	}
+
+	#clock(): Clock {
+		const never: Timer = { cancel: () => undefined }
+		return {
+			nowMs: () => this.nowMs(),
+			monotonicMs: () => this.#elapsedMs(),
+			schedule: (delayMs, fire) => {
+				if (Number.isNaN(delayMs)) throw new RangeError('Expected `delayMs` to be a number, got NaN')
+				return this.#isDead
+					? never
+					: this.#world.timer(this, Math.max(1, Math.ceil(delayMs / this.#options.rate)), fire)
+			},
+			yieldToIo: () => (this.#isDead ? new Promise(() => undefined) : this.#world.turn(this)),
+		}
+	}
+}

@@ -1,0 +1,179 @@
+/** One request of a process on its way to the virtual store: what becomes of it, and what its caller is told. */
+
+import { IsleError } from '../../src/errors.ts'
+import type { Timer } from '../../src/host/clock.ts'
+import type { RequestOptions } from '../../src/object-store/object-store.ts'
+import type { Fault } from './faults.ts'
+import type { SimulatedProcess } from './simulated-process.ts'
+import type { World } from './world.ts'
+
+/** What a request does. */
+export interface Request<Value> {
+	readonly what: string
+	readonly effect: () => Value
+	/** Does it once more, when nobody asks for it any more. Only of writes. */
+	readonly repeat?: (() => void) | undefined
+	/** Instead of an error. */
+	readonly unknown?: ((cause: unknown) => Value) | undefined
+	readonly isStream?: boolean
+}
+
+const HOUR_MS = 3_600_000
+/** An answer comes in a turn of its own in so many cases. */
+const ANSWER_APART = 0.25
+const OUTAGE_MAX_MS = 120_000
+/** Connections are given up after this long. */
+const OUTAGE_ANSWER_MS = 3000
+
+export class SimulatedRequest<Value> {
+	readonly #request: Request<Value>
+	readonly #process: SimulatedProcess
+	readonly #world: World
+	readonly #resolve: (value: Value) => void
+	readonly #reject: (error: unknown) => void
+	#release: () => void = () => undefined
+	#isAnswered = false
+
+	constructor(
+		request: Request<Value>,
+		process: SimulatedProcess,
+		world: World,
+		resolve: (value: Value) => void,
+		reject: (error: unknown) => void,
+	) {
+		this.#request = request
+		this.#process = process
+		this.#world = world
+		this.#resolve = resolve
+		this.#reject = reject
+	}
+
+	/** An abort, or the deadline, answers at once. */
+	limit(options: RequestOptions | undefined): void {
+		if (options === undefined) return
+		const { signal, deadlineMs } = options
+		if (signal === undefined && deadlineMs === undefined) return
+		const onAbort = (): void => this.#fail(signal?.reason)
+		signal?.addEventListener('abort', onAbort, { once: true })
+		let timer: Timer | undefined
+		if (deadlineMs !== undefined && Number.isFinite(deadlineMs)) {
+			timer = this.#process.host.clock.schedule(deadlineMs, () => this.#fail(this.#unavailable('past its deadline')))
+		}
+		this.#release = () => {
+			signal?.removeEventListener('abort', onAbort)
+			timer?.cancel()
+		}
+	}
+
+	begin(fault: Fault | undefined): void {
+		const arrive = (): void => {
+			way.arrived()
+			if (this.#world.nowMs < this.#process.cutOffUntilMs) this.#loseOnTheWay()
+			else if (fault === undefined) this.#answer(this.#tryEffect(), this.#world.chance(ANSWER_APART) ? 0 : undefined)
+			else this.#meet(fault)
+		}
+		const way = this.#process.underWay(() => void this.#tryEffect())
+		if (fault?.kind === 'delay-request') this.#world.timer(this.#process, longMs(fault.amount), arrive)
+		else this.#world.task(this.#process, arrive)
+	}
+
+	#meet({ kind, amount }: Fault): void {
+		const world = this.#world
+		switch (kind) {
+			case 'lose-request':
+				this.#fail(this.#unavailable('no answer'))
+				break
+			case 'throttle':
+				this.#fail(this.#unavailable('asked too often'))
+				break
+			case 'cut-body':
+				this.#fail(this.#unavailable('the body broke off'))
+				break
+			case 'lose-reply':
+				this.#tryEffect()
+				this.#fail(this.#unavailable('no answer'))
+				break
+			case 'arrive-late':
+				world.timer(undefined, longMs(amount), () => void this.#tryEffect())
+				this.#fail(this.#unavailable('no answer'))
+				break
+			case 'duplicate':
+				this.#answer(this.#tryEffect(), undefined)
+				world.timer(undefined, longMs(amount), () => this.#request.repeat?.())
+				break
+			case 'delay-request':
+				this.#answer(this.#tryEffect(), undefined)
+				break
+			case 'delay-reply':
+				this.#answer(this.#tryEffect(), longMs(amount))
+				break
+			case 'outage':
+				this.#process.cutOff(amount * OUTAGE_MAX_MS)
+				this.#loseOnTheWay()
+				break
+			default:
+				this.#strike(kind, amount)
+		}
+	}
+
+	/** What happens to the process and not to the request. */
+	#strike(kind: 'kill-before' | 'kill-after' | 'pause' | 'jump-clock', amount: number): void {
+		const process = this.#process
+		if (kind === 'kill-before') process.kill()
+		else if (kind === 'kill-after') {
+			this.#tryEffect()
+			process.kill()
+		} else {
+			this.#answer(this.#tryEffect(), kind === 'pause' ? 0 : undefined)
+			if (kind === 'pause') process.pause(longMs(amount))
+			else process.jumpClock(Math.round((amount - 0.5) * 12 * HOUR_MS))
+		}
+	}
+
+	/** The request or its answer; which of them, nobody knows. */
+	#loseOnTheWay(): void {
+		if (this.#world.chance(0.3)) this.#tryEffect()
+		this.#world.timer(this.#process, OUTAGE_ANSWER_MS, () => this.#fail(this.#unavailable('no way to the store')))
+	}
+
+	#tryEffect(): { readonly value: Value } | { readonly error: unknown } {
+		try {
+			return { value: this.#request.effect() }
+		} catch (error) {
+			return { error }
+		}
+	}
+
+	/** `afterMs`: in a turn of its own, so much later. */
+	#answer(outcome: { readonly value: Value } | { readonly error: unknown }, afterMs: number | undefined): void {
+		const tell = (): void => {
+			if ('error' in outcome) this.#fail(outcome.error)
+			else if (this.#settle()) this.#resolve(outcome.value)
+		}
+		if (afterMs === undefined) tell()
+		else if (afterMs === 0) this.#world.task(this.#process, tell)
+		else this.#world.timer(this.#process, afterMs, tell)
+	}
+
+	#fail(cause: unknown): void {
+		if (!this.#settle()) return
+		if (this.#request.unknown === undefined) this.#reject(cause)
+		else this.#resolve(this.#request.unknown(cause))
+	}
+
+	#settle(): boolean {
+		if (this.#isAnswered) return false
+		this.#isAnswered = true
+		this.#release()
+		return true
+	}
+
+	#unavailable(why: string): IsleError {
+		return new IsleError('ISLE_UNAVAILABLE', `${why}: ${this.#request.what}`)
+	}
+}
+
+/** From ten milliseconds to an hour, as likely to be seconds as minutes. */
+function longMs(amount: number): number {
+	return Math.ceil(10 ** (1 + amount * 5.556))
+}

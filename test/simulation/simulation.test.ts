@@ -1,0 +1,61 @@
+/** Runs the simulation in a process of its own: it patches modules as they load, which a test runner does in its own way. */
+
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { PLANTED_BUGS } from './planted-bugs.ts'
+
+const PROGRAM = fileURLToPath(new URL('simulate.ts', import.meta.url))
+/** Those that need more are looked for by `npm run simulate -- --bugs`. */
+const BUG_HISTORIES_MAX = 400
+const TIMEOUT_MS = 120_000
+
+function simulate(...args: string[]): Promise<{ readonly code: number; readonly output: string }> {
+	return new Promise(resolve => {
+		execFile(process.execPath, [PROGRAM, ...args], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+			resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
+		})
+	})
+}
+
+test('fresh histories find nothing', { timeout: TIMEOUT_MS }, async ({ annotate }) => {
+	const { code, output } = await simulate('--minutes', '0.05')
+	await annotate(output)
+	expect(code, output).toBe(0)
+	expect(output).toMatch(/^seeds from \d+ on\n\d+ histories/)
+})
+
+test('every seed that once found something finds nothing', { timeout: TIMEOUT_MS }, async () => {
+	const { code, output } = await simulate('--found')
+	expect(code, output).toBe(0)
+})
+
+test('a seed gives the same history each time', { timeout: TIMEOUT_MS }, async () => {
+	const [first, second] = await Promise.all([
+		simulate('--seed', '7', '--histories', '12', '--trace'),
+		simulate('--seed', '7', '--histories', '12', '--trace'),
+	])
+	const steps = (output: string): string[] =>
+		output.split('\n').filter(line => /^\d+ \S/.test(line) && !/a second/.test(line))
+	expect(steps(first.output).length).toBeGreaterThan(100)
+	expect(steps(second.output)).toEqual(steps(first.output))
+})
+
+test.each(PLANTED_BUGS.filter(bug => bug.historiesMax <= BUG_HISTORIES_MAX))(
+	'the planted bug $name is found',
+	{ timeout: TIMEOUT_MS },
+	async ({ name }) => {
+		const { code, output } = await simulate('--bugs', '--only', name, '--seed', '1')
+		expect(code, output).toBe(0)
+		expect(output).toContain(`found ${name} in `)
+	},
+)
+
+test('a failure prints a shorter history and the command that repeats it', { timeout: TIMEOUT_MS }, async () => {
+	const { output } = await simulate('--bug', 'oldest-version-wins', '--seed', '1')
+	const command = /^again: npm run simulate -- (.*)$/m.exec(output)?.[1]
+	expect(output).toContain('operations and')
+	const args = [...(command ?? '').matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '')
+	const again = await simulate(...args)
+	expect(again.output).toContain('found oldest-version-wins in 1 histories')
+})

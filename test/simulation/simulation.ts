@@ -1,0 +1,298 @@
+/**
+ * One history: settings, operations and faults from one seed, run by clients on one virtual store, brought to rest, and judged.
+ *
+ * Steps: clients do their operations while faults happen; faults end, and every client must come to its end; everybody leaves, or
+ * dies; what was on its way arrives; a reader must see exactly what was committed, and nothing that the state needs may be
+ * missing. Now and then a writer and a maintainer come once more, hours pass, and nothing may be left over.
+ */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { seededRandom } from '../../src/host/random.ts'
+import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
+import { checkpointKey } from '../../src/manifest/checkpoint.ts'
+import { type Audit, auditStore } from '../support/store-audit.ts'
+import type { Engine } from './engine.ts'
+import { FaultPlan, hash } from './faults.ts'
+import type { HistoryRecord } from './history-record.ts'
+import { judgeHistory } from './judge.ts'
+import { MaintainerClient, openSimulatedCompactor } from './maintainer-client.ts'
+import { drawOperations, type PlannedOperation } from './operations.ts'
+import { openSimulatedReader, ReaderClient } from './reader-client.ts'
+import { drawSettings, type SimulationSettings } from './settings.ts'
+import { DEAD } from './simulated-process.ts'
+import { type Client, Stage } from './stage.ts'
+import { TailClient } from './tail-client.ts'
+import { Truth } from './truth.ts'
+import { VirtualObjects } from './virtual-objects.ts'
+import { World } from './world.ts'
+import { WriterClient } from './writer-client.ts'
+
+/** Names a history. */
+export interface HistoryPlan {
+	readonly seed: number
+	/** Default: that of the seed. Another one runs the same operations and faults in another order. */
+	readonly schedule?: number | undefined
+	/** Indexes of the operations that are done. Default: all. */
+	readonly operations?: readonly number[] | undefined
+	/** Names of the faults that happen. Default: all. */
+	readonly faults?: readonly string[] | undefined
+}
+
+export interface HistoryOptions extends HistoryPlan {
+	readonly engine: Engine
+	/** Told what happens: for whoever looks at one history. */
+	readonly trace?: ((line: string) => void) | undefined
+}
+
+export interface HistoryReport {
+	readonly plan: HistoryPlan
+	/** What was wrong. Empty: nothing. */
+	readonly faults: readonly string[]
+	/** What was done, and which faults happened. */
+	readonly operations: readonly PlannedOperation[]
+	readonly happened: readonly string[]
+	readonly settings: SimulationSettings
+	readonly record: HistoryRecord
+	readonly commits: number
+	readonly takeovers: number
+	readonly steps: number
+	readonly isAtRest: boolean
+}
+
+const CHANNELS = [
+	'isledb:maintenance',
+	'isledb:compaction',
+	'isledb:retention',
+	'isledb:collection',
+	'isledb:quarantine',
+]
+const TROUBLES: readonly string[] = ['ISLE_UNAVAILABLE', 'ISLE_FENCED', 'ISLE_INDETERMINATE', 'ISLE_CLOSED']
+
+/** Nobody needs so many steps: they wait for something that never comes. */
+const STEPS_MAX = 60_000
+/** Faults end after so many, so that everything can come to its end. */
+const FAULTY_STEPS_MAX = 6000
+/** Others than writers take so long before each operation: about as long as it takes to open a database. */
+const THINK_MAX_MS = 500
+const REST_STEPS_MAX = 40_000
+const REST_ROUNDS_MAX = 10
+const HOUR_MS = 3_600_000
+/** Of a log record: see docs/object-layout.md. */
+const KIND_OFFSET = 6
+const KIND_SEAL = 2
+
+export async function runHistory(options: HistoryOptions): Promise<HistoryReport> {
+	return await new Simulation(options).run()
+}
+
+class Simulation {
+	readonly #options: HistoryOptions
+	readonly #settings: SimulationSettings
+	readonly #operations: readonly PlannedOperation[]
+	readonly #world: World
+	readonly #objects: VirtualObjects
+	readonly #faults: FaultPlan
+	readonly #record: HistoryRecord = { lives: [], readings: [], tails: [], faults: [], errors: {} }
+	readonly #stage: Stage
+	readonly #clients = new Map<string, Client>()
+
+	constructor(options: HistoryOptions) {
+		const { seed, engine, schedule = seed, operations, faults, trace } = options
+		const random = seededRandom(seed)
+		this.#options = options
+		this.#settings = drawSettings(random)
+		const all = drawOperations(this.#settings, random)
+		this.#operations = operations === undefined ? all : all.filter(({ index }) => operations.includes(index))
+		this.#world = new World(hash(schedule, 11, 13))
+		this.#objects = new VirtualObjects(this.#world)
+		const { faultRate } = this.#settings
+		this.#faults = new FaultPlan({ seed, rate: faultRate, only: faults === undefined ? undefined : new Set(faults) })
+		this.#stage = new Stage({
+			seed,
+			engine,
+			world: this.#world,
+			objects: this.#objects,
+			faults: this.#faults,
+			settings: this.#settings,
+			record: this.#record,
+			trace,
+		})
+	}
+
+	async run(): Promise<HistoryReport> {
+		const { seed, schedule, operations, faults } = this.#options
+		let truth: Truth | undefined
+		for (const channel of CHANNELS) subscribe(channel, this.#hear)
+		try {
+			await this.#runClients()
+			await this.#leave()
+			truth = new Truth(this.#objects.creations, this.#record.lives)
+			await this.#lookAtTheEnd()
+			if (this.#settings.comesToRest && this.#record.faults.length === 0) await this.#comeToRest()
+		} catch (error) {
+			this.#stage.fault(error instanceof Error ? (error.stack ?? error.message) : String(error))
+		}
+		this.#stage.killAll()
+		for (const channel of CHANNELS) unsubscribe(channel, this.#hear)
+		const wrong = truth === undefined ? this.#record.faults : judgeHistory(truth, this.#record, this.#settings)
+		return {
+			plan: { seed, schedule, operations, faults },
+			faults: wrong,
+			operations: this.#operations,
+			happened: this.#faults.happened,
+			settings: this.#settings,
+			record: this.#record,
+			commits: truth?.commits.length ?? 0,
+			takeovers: this.#record.lives.length,
+			steps: this.#world.steps,
+			isAtRest: this.#settings.comesToRest,
+		}
+	}
+
+	/** What maintainers tell: their failures are errors like those that clients meet. */
+	readonly #hear = (message: unknown): void => {
+		// The channels carry `MaintenanceEvent`s.
+		const event = message as MaintenanceEvent
+		this.#stage.trace(() => `event ${JSON.stringify(event)}`)
+		const isFailed = event.channel === 'isledb:maintenance' && event.kind === 'state' && event.to === 'failed'
+		const error = 'error' in event ? event.error : undefined
+		const isExpected = error === undefined || TROUBLES.includes(error.code ?? '')
+		if (isFailed || !isExpected) this.#stage.fault(`a maintainer: ${JSON.stringify(event)}`)
+	}
+
+	async #runClients(): Promise<void> {
+		const queues = new Map<string, PlannedOperation[]>()
+		for (const planned of this.#operations) {
+			const name = `${planned.role}${planned.slot}/${planned.client}`
+			const queue = queues.get(name)
+			if (queue === undefined) queues.set(name, [planned])
+			else queue.push(planned)
+		}
+		let left = queues.size
+		const waiting = new Map<string, PlannedOperation>()
+		for (const [name, queue] of queues) {
+			this.#runClient(name, queue, waiting)
+				.catch((error: unknown) => this.#stage.met(name, error, []))
+				.finally(() => left--)
+		}
+		const isOver = (): boolean => {
+			if (this.#world.steps === FAULTY_STEPS_MAX) this.#faults.end()
+			return left === 0
+		}
+		if (await this.#world.runUntil(isOver, STEPS_MAX)) return
+		const those = [...waiting].map(([name, { operation }]) => `${name}: ${JSON.stringify(operation)}`)
+		throw new Error(`never answered: ${those.join(', ')}`)
+	}
+
+	async #runClient(
+		name: string,
+		queue: readonly PlannedOperation[],
+		waiting: Map<string, PlannedOperation>,
+	): Promise<void> {
+		for (const planned of queue) {
+			if (planned.role === 'writer') await this.#world.turn()
+			else await this.#world.sleep(this.#world.pick(THINK_MAX_MS))
+			waiting.set(name, planned)
+			this.#stage.trace(() => `${name} #${planned.index} ${JSON.stringify(planned.operation)}`)
+			await this.#clientOf(planned).run(planned)
+			waiting.delete(name)
+		}
+	}
+
+	#clientOf({ role, slot }: PlannedOperation): Client {
+		const name = `${role}${slot}`
+		let client = this.#clients.get(name)
+		if (client === undefined) {
+			const classes = { writer: WriterClient, reader: ReaderClient, tail: TailClient, maintainer: MaintainerClient }
+			client = new classes[role](this.#stage, slot)
+			this.#clients.set(name, client)
+		}
+		return client
+	}
+
+	/** Half of them close, the others die; then all that was on its way arrives. */
+	async #leave(): Promise<void> {
+		this.#faults.end()
+		const closing = [...this.#clients.values()].filter(() => this.#world.chance(0.5))
+		await this.#finish('closing', Promise.all(closing.map(client => client.close())))
+		this.#stage.killAll()
+		await this.#finish('what was on its way', this.#world.sleep(2 * HOUR_MS))
+	}
+
+	async #lookAtTheEnd(): Promise<void> {
+		const stage = this.#stage
+		const process = stage.start('last-reader')
+		const read = async (): Promise<ReadonlyMap<string, string | undefined>> => {
+			const db = await openSimulatedReader(stage, process)
+			return await stage.scan(db.entries(), false)
+		}
+		const reading = { what: 'scan', life: undefined, isStrong: true, snapshot: undefined }
+		await this.#finish('the last reading', stage.reading(process, reading, read))
+		process.kill()
+		this.#judgeAudit(await auditStore(this.#objects.direct), false)
+	}
+
+	async #comeToRest(): Promise<void> {
+		const stage = this.#stage
+		const writer = new WriterClient(stage, 9)
+		// Epochs that have ended are swept; that of whoever closed in good order has nothing to be swept.
+		await this.#finish('the last writer', writer.run(restOperation('flush')))
+		await this.#finish('the last writer', writer.close())
+		// One whose clock is wrong deletes nothing that waits for time.
+		const process = stage.start('last-maintainer', true)
+		const compactor = await openSimulatedCompactor(stage, process, true)
+		let audit: Audit | undefined
+		for (let round = 0; round < REST_ROUNDS_MAX; round++) {
+			const run = process.whileAlive(compactor.runOnce({ deadlineMs: HOUR_MS }))
+			if ((await this.#finish('the last maintainer', run)) === DEAD) break
+			await this.#finish('hours', this.#world.sleep(3 * HOUR_MS))
+			audit = await auditStore(this.#objects.direct)
+			if (this.#leftOver(audit).length === 0) break
+		}
+		stage.trace(() => `at rest: ${JSON.stringify(compactor.status())}`)
+		if (audit !== undefined) this.#judgeAudit(audit, true)
+		await this.#finish('closing', compactor.close())
+	}
+
+	#leftOver({ orphans, waiting, manifest: { announced } }: Audit): string[] {
+		// A checkpoint that its maintainer did not live to announce goes when a later one is announced.
+		const announcedKey = announced === undefined ? '' : checkpointKey(announced)
+		const isUnannounced = (key: string): boolean => key.startsWith('checkpoints/') && key > announcedKey
+		return [...orphans, ...waiting].filter(key => !this.#isKnownLeak(key) && !isUnannounced(key))
+	}
+
+	/** What may lie there for good, and does no harm: see the limits in README.md. */
+	#isKnownLeak(key: string): boolean {
+		// A repeated PUT came after the object was deleted; a probe was cut short.
+		if (this.#objects.revived.has(key) || key.startsWith('probe/')) return true
+		const [, log, epoch] = /^(?:sst|blobs)\/([wsm])(\d+)-/.exec(key) ?? []
+		if (log === undefined || epoch === undefined) return false
+		// Whoever was fenced without knowing it uploads when the orphans of its epoch have been collected.
+		const folder = `${log === 'm' ? 'maintenance' : 'log'}/${epoch.padStart(16, '0')}/`
+		const created = this.#objects.creations.get(key)?.stamp ?? 0
+		const seals = [...this.#objects.creations.values()].filter(
+			({ key: other, bytes }) => other.startsWith(folder) && bytes[KIND_OFFSET] === KIND_SEAL,
+		)
+		return seals.some(({ stamp }) => stamp < created)
+	}
+
+	#judgeAudit(audit: Audit, isAtRest: boolean): void {
+		for (const key of audit.missing) this.#stage.fault(`missing: ${key}`)
+		if (!isAtRest) return
+		const why = (key: string): string => (audit.waiting.includes(key) ? 'never deleted' : 'nobody knows of')
+		for (const key of this.#leftOver(audit)) this.#stage.fault(`${why(key)}: ${key}`)
+	}
+
+	async #finish<Value>(what: string, work: Promise<Value>): Promise<Value> {
+		let isOver = false
+		const end = (): void => {
+			isOver = true
+		}
+		work.then(end, end)
+		if (!(await this.#world.runUntil(() => isOver, REST_STEPS_MAX))) throw new Error(`never ended: ${what}`)
+		return await work
+	}
+}
+
+function restOperation(kind: 'flush'): PlannedOperation {
+	return { index: -1, role: 'writer', slot: 9, client: 0, operation: { kind } }
+}

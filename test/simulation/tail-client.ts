@@ -1,0 +1,146 @@
+/** A tail of the simulation: follows the changes for a while, is left, and goes on later behind any change that it has seen. */
+
+import { isIsleError } from '../../src/errors.ts'
+import type { Change, DatabaseReader } from '../../src/index.ts'
+import { decodeCursor } from '../../src/tail/cursor.ts'
+import type { SeenChange, TailSession } from './history-record.ts'
+import type { PlannedOperation } from './operations.ts'
+import { openSimulatedReader } from './reader-client.ts'
+import { DEAD, type SimulatedProcess } from './simulated-process.ts'
+import type { Client, Stage } from './stage.ts'
+
+interface Place {
+	readonly cursor: string
+	readonly seq: number
+	readonly rowKey: string | undefined
+}
+
+/** A state without rows shows nothing: nobody can tell when a tail from the start has read it. */
+const START_WAIT_MS = 60_000
+const POLL_INTERVAL_MS = 1000
+const LEFT_SHARE = 0.5
+
+export class TailClient implements Client {
+	readonly #stage: Stage
+	readonly #name: string
+	#process: SimulatedProcess | undefined
+	/** Where the session under way began. */
+	#after: Place | undefined
+	#reader: DatabaseReader | undefined
+	/** Where it may begin again; the last one is where it was left. */
+	readonly #places: Place[] = []
+
+	constructor(stage: Stage, slot: number) {
+		this.#stage = stage
+		this.#name = `tail${slot}`
+	}
+
+	async run({ operation }: PlannedOperation): Promise<void> {
+		if (operation.kind === 'wait') return await this.#stage.world.sleep(operation.ms)
+		if (operation.kind === 'kill') {
+			this.#process?.kill()
+			this.#reader = undefined
+			return
+		}
+		if (operation.kind !== 'follow') throw new Error(`a tail cannot ${operation.kind}`)
+		try {
+			await this.#follow(operation.choice)
+		} catch (error) {
+			this.#expired(error)
+		}
+	}
+
+	async close(): Promise<void> {
+		const [process, reader] = [this.#process, this.#reader]
+		this.#reader = undefined
+		if (process === undefined || reader === undefined) return
+		await process.whileAlive(reader.close()).catch((error: unknown) => this.#stage.met(this.#name, error, []))
+	}
+
+	async #follow(choice: number): Promise<void> {
+		const { world, durableSeq: target } = this.#stage
+		const after = this.#begin(choice, target)
+		if (target <= (after?.seq ?? 0)) return
+		this.#after = after
+		if (this.#reader === undefined || this.#process === undefined || this.#process.isDead) {
+			this.#process = this.#stage.start(this.#name)
+			this.#reader = undefined
+			const opened = await this.#process.whileAlive(openSimulatedReader(this.#stage, this.#process))
+			if (opened === DEAD) return
+			this.#reader = opened
+		}
+		const process = this.#process
+		const beganMs = process.nowMs()
+		const changes = this.#reader.changes({ from: after?.cursor ?? 'start', pollIntervalMs: POLL_INTERVAL_MS })
+		const seen: (SeenChange & Place)[] = []
+		const iterator = changes[Symbol.asyncIterator]()
+		let last = 0
+		try {
+			while (last < target) {
+				const next = process.whileAlive(iterator.next())
+				const isOpen = after === undefined || after.rowKey !== undefined || last === 0
+				const batch = await (after !== undefined && isOpen && after.rowKey === undefined
+					? next
+					: Promise.race([next, world.sleep(START_WAIT_MS)]))
+				if (batch === DEAD || batch === undefined) break
+				if (batch.done === true) throw new Error('a tail has ended by itself')
+				for (const change of batch.value) seen.push(seenChange(change, stateOf(after, seen)))
+				last = seen.at(-1)?.seq ?? last
+			}
+		} finally {
+			this.#keep(after, seen, [Math.min(beganMs, process.nowMs()), Math.max(beganMs, process.nowMs())])
+			if (!process.isDead) await process.whileAlive(iterator.return?.() ?? Promise.resolve())
+		}
+		this.#places.push(...seen.map(({ cursor, seq, rowKey }) => ({ cursor, seq, rowKey })))
+	}
+
+	/** Most often where it was left; or anywhere that it has ever been, or at the start, so that there is something to see. */
+	#begin(choice: number, target: number): Place | undefined {
+		const last = this.#places.at(-1)
+		if (choice < LEFT_SHARE && (last === undefined || last.seq < target)) return last
+		const earlier = this.#places.filter(place => place.seq < target)
+		return earlier[Math.floor(choice * (earlier.length + 1))]
+	}
+
+	#keep(after: TailSession['after'], changes: readonly SeenChange[], nowMs: TailSession['nowMs']): void {
+		this.#stage.trace(() => `${this.#name} ${after?.seq} → ${changes.map(change => change.seq).join(' ')}`)
+		this.#stage.record.tails.push({ after, changes, nowMs, trueMs: this.#stage.world.nowMs })
+	}
+
+	/** What follows its cursor is not retained any more: it goes on at the earliest that is. */
+	#expired(error: unknown): void {
+		const place = this.#after
+		if (!isIsleError(error, 'ISLE_EXPIRED')) {
+			this.#stage.met(this.#name, error, [])
+			return
+		}
+		this.#places.length = 0
+		const earliest = error.details['earliest']
+		if (typeof earliest === 'string') {
+			const { seq } = decodeCursor(earliest)
+			// The earliest may be the very commit of which its cursor has seen a part.
+			if (place !== undefined && seq < place.seq && place.rowKey === undefined) {
+				this.#stage.fault(`${this.#name}: behind ${place.seq} changes are said to be gone, which begin behind ${seq}`)
+			}
+			this.#places.push({ cursor: earliest, seq, rowKey: undefined })
+		} else if (place !== undefined && place.rowKey === undefined) {
+			this.#stage.fault(`${this.#name}: expired, and nothing is said of what is left`)
+		}
+	}
+}
+
+/** The sequence number of the state whose rows are shown; 'unknown' before the first of a tail from the start. */
+function stateOf(after: Place | undefined, seen: readonly SeenChange[]): number | 'unknown' | undefined {
+	const last = seen.at(-1)
+	if (last !== undefined) return last.isRow === true ? last.seq : undefined
+	return after === undefined ? 'unknown' : after.rowKey === undefined ? undefined : after.seq
+}
+
+function seenChange(change: Change<string, string>, state: number | 'unknown' | undefined): SeenChange & Place {
+	const { key, cursor, expiresAtMs, value } = change
+	const place = decodeCursor(cursor)
+	// A row has the number of the mutation that made it; what counts is that of the state, which is in its cursor.
+	const isLastRow = state === place.seq || (state !== undefined && change.seq < place.seq)
+	const isRow = place.kind === 'row' || isLastRow || (state === 'unknown' && 'perhaps')
+	return { key, seq: place.seq, value, expiresAtMs, cursor, isRow, rowKey: place.kind === 'row' ? key : undefined }
+}

@@ -1,0 +1,117 @@
+/**
+ * What really was committed: the records that were created first in each slot of the writer log, whatever was deleted later. Which
+ * mutations stand in a commit follows from who owned its epoch and from its sequence numbers, not from the bytes of its tables.
+ */
+import type { LogPosition } from '../../src/log/log-position.ts'
+import { decodeRecord } from '../../src/log/record.ts'
+import { decodeCommit } from '../../src/manifest/commit.ts'
+import type { HistoryRecord, Mutation, WriterLife } from './history-record.ts'
+import type { Creation } from './virtual-objects.ts'
+
+export interface TrueCommit {
+	readonly position: LogPosition
+	readonly firstSeq: number
+	readonly lastSeq: number
+	/** When its record was created. */
+	readonly stamp: number
+}
+
+export class Truth {
+	/** By sequence number, from 1 on. */
+	readonly mutations: Mutation[] = []
+	readonly commits: TrueCommit[] = []
+	readonly faults: string[] = []
+
+	constructor(creations: ReadonlyMap<string, Creation>, lives: readonly WriterLife[]) {
+		const byEpoch = new Map(lives.map(life => [life.epoch, life]))
+		for (const commit of readLog(creations)) {
+			this.commits.push(commit)
+			this.#take(commit, byEpoch.get(commit.position.epoch))
+		}
+		for (const life of lives) {
+			const before = this.commits.findLast(({ position }) => position.epoch < life.epoch)?.lastSeq ?? 0
+			if (before !== life.baseSeq) {
+				this.faults.push(`${life.process} opened at ${life.baseSeq}, and ${before} were committed before its epoch`)
+			}
+		}
+	}
+
+	get lastSeq(): number {
+		return this.mutations.length
+	}
+
+	/** Ends of commits: what a reader may see. */
+	get cuts(): number[] {
+		return [0, ...this.commits.map(commit => commit.lastSeq)]
+	}
+
+	/** How many mutations were committed at that moment. */
+	lastSeqAt(stamp: number): number {
+		return this.commits.findLast(commit => commit.stamp < stamp)?.lastSeq ?? 0
+	}
+
+	#take({ position, firstSeq, lastSeq }: TrueCommit, life: WriterLife | undefined): void {
+		const where = `the commit at ${position.epoch}/${position.slot}`
+		if (firstSeq !== this.lastSeq + 1) this.faults.push(`${where} begins with ${firstSeq} behind ${this.lastSeq}`)
+		for (let seq = firstSeq; seq <= lastSeq; seq++) {
+			const mutation = life?.mutations[seq - life.baseSeq - 1]
+			if (mutation === undefined) {
+				this.faults.push(`${where} holds ${seq}, which nobody wrote`)
+				return
+			}
+			this.mutations.push(mutation)
+		}
+		const cut = life?.mutations[lastSeq - life.baseSeq]
+		const last = this.mutations.at(-1)
+		if (cut !== undefined && last !== undefined && last.batch !== 0 && cut.batch === last.batch) {
+			this.faults.push(`${where} ends at ${lastSeq}, within a batch`)
+		}
+	}
+}
+
+/** Commits in order, from the first record of each slot. */
+function readLog(creations: ReadonlyMap<string, Creation>): TrueCommit[] {
+	const commits: TrueCommit[] = []
+	let position: LogPosition = { epoch: 0, slot: 0 }
+	for (;;) {
+		const key = `log/${digits(position.epoch)}/${digits(position.slot)}`
+		const creation = creations.get(key)
+		if (creation === undefined) return commits
+		const record = decodeRecord(creation.bytes, position, key)
+		if (record.kind === 'seal') {
+			position = { epoch: position.epoch + 1, slot: 0 }
+			continue
+		}
+		const { firstSeq, lastSeq } = decodeCommit(record, key).commit
+		commits.push({ position, firstSeq, lastSeq, stamp: creation.stamp })
+		position = { epoch: position.epoch, slot: position.slot + 1 }
+	}
+}
+
+/** Acknowledged and not committed. */
+export function lostMutations(truth: Truth, { lives }: HistoryRecord): string[] {
+	const committed = new Set(truth.mutations)
+	return lives.flatMap(({ process, mutations }) =>
+		mutations
+			.filter(mutation => mutation.durableAt !== Number.POSITIVE_INFINITY && !committed.has(mutation))
+			.map(({ id, seq }) => `mutation ${id} (${seq} of ${process}) was acknowledged as durable, and is not committed`),
+	)
+}
+
+/** Acknowledged before another one was called, and committed behind it. */
+export function misorderedMutations(truth: Truth): string[] {
+	const faults: string[] = []
+	let latestCall = 0
+	let latest: Mutation | undefined
+	for (const mutation of truth.mutations) {
+		if (latest !== undefined && mutation.durableAt < latestCall) {
+			faults.push(`mutation ${mutation.id} was durable before ${latest.id} was called, and stands behind it`)
+		}
+		if (mutation.calledAt > latestCall) [latestCall, latest] = [mutation.calledAt, mutation]
+	}
+	return faults
+}
+
+function digits(value: number): string {
+	return String(value).padStart(16, '0')
+}

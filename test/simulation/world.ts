@@ -1,0 +1,168 @@
+/**
+ * The world of a simulation: virtual time, and one source of chance that decides what happens next.
+ *
+ * Everything that anyone waits for is a task (it may run now) or a timer (it may run when it is due). A step lets all promises
+ * come to rest and then runs one of them. Rest is exact: a callback of `process.nextTick` runs once no microtask is left, and
+ * nothing under simulation waits for anything but promises, tasks and timers. So a seed gives one history, whatever the machine
+ * does, and a step costs less than a turn of the event loop.
+ */
+import type { Timer } from '../../src/host/clock.ts'
+import { type Random, seededRandom } from '../../src/host/random.ts'
+
+/** What tasks and timers belong to, when it is a process that may be stopped. */
+export interface Runner {
+	/** Nothing of it runs before this time. */
+	readonly pausedUntilMs: number
+}
+
+interface Task {
+	readonly runner: Runner | undefined
+	readonly run: () => void
+}
+
+interface WorldTimer extends Task {
+	readonly dueMs: number
+	readonly order: number
+}
+
+/** 2023-11-14T22:13:20Z */
+const START_MS = 1_700_000_000_000
+/** A task takes up to so many milliseconds. */
+const TASK_MS = 4
+/** A timer runs although tasks wait: what waits for the store is slower than what waits for time. */
+const TIMER_FIRST = 0.03
+/** Requests hang for this long at most while timers run: longer is a fault that is asked for. */
+const HANG_MAX_MS = 5000
+
+export class World {
+	readonly random: Random
+	/** True time in whole milliseconds, which no process sees. */
+	nowMs: number = START_MS
+	steps = 0
+	#stamps = 0
+	#timers: WorldTimer[] = []
+	#tasks: Task[] = []
+	#ordered = 0
+
+	constructor(seed: number) {
+		this.random = seededRandom(seed)
+	}
+
+	chance(probability: number): boolean {
+		return this.random.next() < probability
+	}
+
+	/** 0 … count − 1 */
+	pick(count: number): number {
+		return Math.floor(this.random.next() * count)
+	}
+
+	/** Each call is later than the one before: the order in which things were seen to happen. */
+	stamp(): number {
+		return ++this.#stamps
+	}
+
+	task(runner: Runner | undefined, run: () => void): void {
+		this.#tasks.push({ runner, run })
+	}
+
+	/** Resolves when it is somebody's turn. */
+	turn(runner?: Runner): Promise<void> {
+		return new Promise(resolve => this.task(runner, resolve))
+	}
+
+	timer(runner: Runner | undefined, delayMs: number, run: () => void): Timer {
+		const timer = { runner, run, dueMs: this.nowMs + Math.max(0, Math.ceil(delayMs)), order: this.#ordered++ }
+		this.#timers.push(timer)
+		return {
+			cancel: () => {
+				const at = this.#timers.indexOf(timer)
+				if (at >= 0) removeAt(this.#timers, at)
+			},
+		}
+	}
+
+	sleep(delayMs: number): Promise<void> {
+		return new Promise(resolve => void this.timer(undefined, delayMs, resolve))
+	}
+
+	/** Nothing of `runner` happens any more. */
+	drop(runner: Runner): void {
+		this.#tasks = this.#tasks.filter(task => task.runner !== runner)
+		this.#timers = this.#timers.filter(timer => timer.runner !== runner)
+	}
+
+	/** Answers false when it is not over after so many steps, or nothing is left that could happen. */
+	async runUntil(isOver: () => boolean, stepsMax: number): Promise<boolean> {
+		for (let step = 0; step < stepsMax; step++) {
+			await rest()
+			if (isOver()) return true
+			if (!this.#step()) return false
+		}
+		return false
+	}
+
+	#step(): boolean {
+		this.steps++
+		const isTimersTurn = this.chance(TIMER_FIRST)
+		const due = isTimersTurn || this.#tasks.length === 0 ? this.#nextTimer() : undefined
+		const mayRun = due !== undefined && (this.#tasks.length === 0 || dueMsOf(due) - this.nowMs <= HANG_MAX_MS)
+		if (due !== undefined && mayRun) return this.#fire(due)
+		const task = this.#takeTask()
+		if (task !== undefined) {
+			this.nowMs += this.pick(TASK_MS)
+			task.run()
+			return true
+		}
+		const next = this.#nextTimer()
+		const wakeMs = Math.min(...this.#tasks.map(({ runner }) => runner?.pausedUntilMs ?? this.nowMs))
+		if (next !== undefined && dueMsOf(next) <= wakeMs) return this.#fire(next)
+		if (this.#tasks.length === 0) return false
+		this.nowMs = Math.max(this.nowMs, wakeMs)
+		return true
+	}
+
+	#fire(timer: WorldTimer): boolean {
+		removeAt(this.#timers, this.#timers.indexOf(timer))
+		this.nowMs = Math.max(this.nowMs, dueMsOf(timer))
+		timer.run()
+		return true
+	}
+
+	#takeTask(): Task | undefined {
+		const tasks = this.#tasks
+		const begin = this.pick(tasks.length)
+		for (let i = 0; i < tasks.length; i++) {
+			const at = (begin + i) % tasks.length
+			const task = tasks[at] as Task
+			if (task.runner !== undefined && task.runner.pausedUntilMs > this.nowMs) continue
+			removeAt(tasks, at)
+			return task
+		}
+		return undefined
+	}
+
+	#nextTimer(): WorldTimer | undefined {
+		let next: WorldTimer | undefined
+		for (const timer of this.#timers) {
+			if (next === undefined || dueMsOf(timer) < dueMsOf(next)) next = timer
+			else if (dueMsOf(timer) === dueMsOf(next) && timer.order < next.order) next = timer
+		}
+		return next
+	}
+}
+
+/** A timer of whoever is stopped runs when he goes on. */
+function dueMsOf({ dueMs, runner }: WorldTimer): number {
+	return runner === undefined ? dueMs : Math.max(dueMs, runner.pausedUntilMs)
+}
+
+function removeAt<Item>(items: Item[], at: number): void {
+	const last = items.pop()
+	if (last !== undefined && at < items.length) items[at] = last
+}
+
+/** Resolves once no promise has anything left to do. */
+function rest(): Promise<void> {
+	return new Promise(resolve => process.nextTick(resolve))
+}
