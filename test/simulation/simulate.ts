@@ -147,6 +147,12 @@ async function findBug(bug: PlantedBug): Promise<boolean> {
 			args.trace ? line => console.log(line) : undefined,
 		)
 		if (report.faults.length === 0) continue
+		// What the engine without the bug fails as well was not found, but something else was.
+		const [wrong] = (await new Campaign(await loadEngine()).run(report.plan)).faults
+		if (wrong !== undefined) {
+			console.log(`NOT FOUND ${bug.name}: without it seed ${report.plan.seed} fails, too: ${wrong.split('\n')[0]}`)
+			return false
+		}
 		console.log(`found ${bug.name} in ${n + 1} histories from seed ${seed}: ${report.faults[0]?.split('\n')[0]}`)
 		if (args.bug !== undefined) await showFailure(campaign, report, bug.name)
 		return true

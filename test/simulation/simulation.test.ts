@@ -7,7 +7,7 @@ import { PLANTED_BUGS } from './planted-bugs.ts'
 
 const PROGRAM = fileURLToPath(new URL('simulate.ts', import.meta.url))
 /** Those that need more are looked for by `npm run simulate -- --bugs`. */
-const BUG_HISTORIES_MAX = 400
+const BUG_HISTORIES_MAX = 600
 const TIMEOUT_MS = 120_000
 
 function simulate(...args: string[]): Promise<{ readonly code: number; readonly output: string }> {
@@ -41,15 +41,13 @@ test('a seed gives the same history each time', { timeout: TIMEOUT_MS }, async (
 	expect(steps(second.output)).toEqual(steps(first.output))
 })
 
-test.each(PLANTED_BUGS.filter(bug => bug.historiesMax <= BUG_HISTORIES_MAX))(
-	'the planted bug $name is found',
-	{ timeout: TIMEOUT_MS },
-	async ({ name }) => {
-		const { code, output } = await simulate('--bugs', '--only', name, '--seed', '1')
-		expect(code, output).toBe(0)
-		expect(output).toContain(`found ${name} in `)
-	},
-)
+test('planted bugs are found, each in a bounded number of histories', { timeout: TIMEOUT_MS }, async () => {
+	const names = PLANTED_BUGS.filter(bug => bug.historiesMax <= BUG_HISTORIES_MAX).map(({ name }) => name)
+	expect(names.length).toBeGreaterThanOrEqual(10)
+	const { code, output } = await simulate('--bugs', '--only', names.join(','), '--seed', '1')
+	for (const name of names) expect(output).toContain(`found ${name} in `)
+	expect(code, output).toBe(0)
+})
 
 test('a failure prints a shorter history and the command that repeats it', { timeout: TIMEOUT_MS }, async () => {
 	const { output } = await simulate('--bug', 'oldest-version-wins', '--seed', '1')
