@@ -127,18 +127,21 @@ export class Collector {
 		if (announced !== undefined) this.#checkpoints?.push(parseCheckpointKey(checkpointKey(announced)))
 	}
 
-	/** What earlier owners announced may be ripe by the store's clock: whoever runs a minute an hour sees no grace period pass. */
+	/**
+	 * What earlier owners announced may be ripe by the store's clock: whoever runs a minute an hour sees no grace period pass, nor
+	 * do owners that take turns each minute. What the newest checkpoint that is old enough calls announced was so before it was
+	 * written.
+	 */
 	async #judgeInherited(options: RequestOptions): Promise<void> {
 		const { store, state, gracePeriodMs } = this.#options
 		const { announced } = state.manifest
 		if (announced !== undefined && gracePeriodMs > 0 && this.#hasWork()) {
 			const objects = await this.#listCheckpoints(options)
-			const found = objects.find(object => object.key === checkpointKey(announced))
-			const nowMs = found === undefined ? undefined : await this.#clock.nowMs(options)
-			if (found !== undefined && nowMs !== undefined && nowMs - found.lastModifiedMs >= gracePeriodMs) {
-				const old = await readCheckpoint(store, parseCheckpointKey(found.key), options)
-				if (old !== undefined) this.#ripeness.known(announced, old.changeFloor)
-			}
+			const nowMs = await this.#clock.nowMs(options)
+			const old = objects.findLast(each => nowMs !== undefined && nowMs - each.lastModifiedMs >= gracePeriodMs)
+			const then = old && (await readCheckpoint(store, parseCheckpointKey(old.key), options))
+			const ripe = old?.key === checkpointKey(announced) ? announced : then?.announced
+			if (then !== undefined && ripe !== undefined) this.#ripeness.known(ripe, then.changeFloor)
 		}
 		this.#isFirst = false
 	}

@@ -62,6 +62,22 @@ describe('what was removed', () => {
 		expect(await rig.keys(record)).toEqual([])
 	})
 
+	test('goes where owners take turns more often than the grace period passes, none of which ever sees it pass', async () => {
+		const { rig, crew } = await merged({ gracePeriodMs: GRACE })
+		await crew.collector.collect()
+		await crew.owner.checkpoint()
+		for (let turn = 1; turn <= 4; turn++) {
+			expect(await rig.keys('sst/w')).toHaveLength(2)
+			await rig.host.clock.advance(GRACE / 3)
+			const next = await rig.hire()
+			await collectAll(next)
+			await next.owner.checkpoint()
+		}
+		// The second checkpoint calls the first one announced, and was a grace period old at the last turn.
+		expect(await rig.keys('sst/w')).toEqual([])
+		expect(await rig.rows()).toEqual(rig.expected())
+	})
+
 	test('stays when they show that it has not', async () => {
 		const { rig, crew } = await merged({ gracePeriodMs: GRACE })
 		await crew.collector.collect()
