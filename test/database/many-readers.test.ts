@@ -29,7 +29,7 @@ const usual = {
 	seed,
 	readers: READERS,
 	rounds,
-	roundsMax: rounds + 150,
+	roundsMax: rounds + 2_000,
 	deletedMin: 40,
 	gracePeriodMs: 2_000,
 	changeRetentionMs: 1_000,

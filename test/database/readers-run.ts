@@ -1,7 +1,8 @@
 /**
  * A writer and its readers, each in a process of its own, kept in step by counts: the writer begins a round when every reader
  * has dealt with the round before the last one. It ends after so many rounds as are asked for, once maintenance has merged and
- * deleted as much as is asked for; after `roundsMax` in any case.
+ * deleted as much as is asked for; after `roundsMax` in any case. In the rounds that only wait for maintenance the writer is not
+ * opened again: a session on a machine that is quick, or one whose maintainer gets little of a busy processor, may be too short.
  */
 import { join } from 'node:path'
 import { type Program, startProgram } from '../support/process.ts'
@@ -66,8 +67,8 @@ export async function runReaders(plan: ReadersPlan): Promise<ReadersResult> {
 	let [round, works, deleted] = [0, 0, 0]
 	for (; round < plan.roundsMax; round++) {
 		if (round === lateRound) await startReaders(Math.floor(plan.readers / 2))
-		if (round % REOPEN_EVERY === REOPEN_EVERY - 1) writer.tell('reopen')
-		if (round % TAKEOVER_EVERY === TAKEOVER_EVERY - 1) writer.tell('takeover')
+		if (round < plan.rounds && round % REOPEN_EVERY === REOPEN_EVERY - 1) writer.tell('reopen')
+		if (round < plan.rounds && round % TAKEOVER_EVERY === TAKEOVER_EVERY - 1) writer.tell('takeover')
 		writer.tell(`round ${round}`)
 		const words = (await writer.line(`round ${round} `)).split(' ')
 		works = Number(words[3])
