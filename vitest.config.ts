@@ -4,6 +4,7 @@ const config: ViteUserConfig = defineConfig({
 	test: {
 		include: ['test/**/*.test.ts'],
 		globalSetup: ['test/project/node-version.ts'],
+		setupFiles: ['test/support/table-equality.ts'],
 		// Processes, not threads: they start worker threads of their own as an application does, and a test that loses
 		// one takes nothing else with it. On two cores both take the same time; one worker fewer than cores takes 1.5 times.
 		pool: 'forks',

@@ -83,24 +83,48 @@ export class ByteReader {
 
 	/** A varint length of at most `maxBytes`, then that many bytes as a view. */
 	lengthPrefixed(maxBytes: number): Uint8Array {
-		const count = this.varint()
-		if (count > maxBytes) throw this.#error(`a length of ${count} bytes (at most ${maxBytes} are allowed)`)
-		return this.bytes(count)
+		return this.bytes(this.#count(maxBytes))
 	}
 
 	/** Length-prefixed UTF-8 of at most `maxBytes`; what is not valid UTF-8 is corruption. */
 	string(maxBytes: number): string {
-		const encoded = this.lengthPrefixed(maxBytes)
-		try {
-			return decoder.decode(encoded)
-		} catch (cause) {
-			throw corrupt(this.#where, 'text that is not UTF-8', cause)
+		return this.#decode(this.lengthPrefixed(maxBytes))
+	}
+
+	/** Passes over what `lengthPrefixed` would give. Answers how many bytes that is. */
+	skipLengthPrefixed(maxBytes: number): number {
+		const count = this.#count(maxBytes)
+		this.#take(count)
+		return count
+	}
+
+	/** Passes over what `string` would give, and refuses the same. */
+	skipString(maxBytes: number): void {
+		const start = this.#take(this.#count(maxBytes))
+		for (let at = start; at < this.#at; at++) {
+			if ((this.#bytes[at] as number) < 0x80) continue
+			this.#decode(this.#bytes.subarray(start, this.#at))
+			return
 		}
 	}
 
 	/** Nothing may follow. */
 	expectEnd(): void {
 		if (this.remaining !== 0) throw this.#error(`${this.remaining} bytes too many`)
+	}
+
+	#count(maxBytes: number): number {
+		const count = this.varint()
+		if (count > maxBytes) throw this.#error(`a length of ${count} bytes (at most ${maxBytes} are allowed)`)
+		return count
+	}
+
+	#decode(encoded: Uint8Array): string {
+		try {
+			return decoder.decode(encoded)
+		} catch (cause) {
+			throw corrupt(this.#where, 'text that is not UTF-8', cause)
+		}
 	}
 
 	#take(count: number): number {

@@ -1,5 +1,6 @@
 /** What is in memory of one table: the table when it is open, its blocks, what is being read. */
 import type { TableRef } from '../manifest/manifest.ts'
+import { plainTable } from '../manifest/packed-table.ts'
 import type { Block } from '../sst/block.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 import { Shelf } from './byte-cache.ts'
@@ -18,7 +19,7 @@ export class TableSlot {
 	readonly reading: Map<number, BlockRead> = new Map()
 
 	constructor(ref: TableRef) {
-		this.ref = ref
+		this.ref = plainTable(ref)
 	}
 
 	/** Names the table in messages. */

@@ -11,6 +11,7 @@
 import type { MergeSource } from '../../workers/merge-job.ts'
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
 import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
+import { plainTable } from '../manifest/packed-table.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
 import type { RangePart } from './merge-ranges.ts'
@@ -114,7 +115,7 @@ export class MergeInputs {
 				pieces.push({ input, from: start + from, bytes, at: at + from })
 			}
 			sources.push({
-				meta: part.ref.meta,
+				meta: plainTable(part.ref).meta,
 				where: whereOf(part.ref),
 				run: input.table.blockRun(part.firstBlock, part.blockCount),
 				blocks: target.subarray(at, at + part.bytes),

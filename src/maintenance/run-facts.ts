@@ -4,6 +4,7 @@
  */
 import { compareBytes } from '../bytes/compare.ts'
 import type { SortedRun, TableRef } from '../manifest/manifest.ts'
+import { plainTable } from '../manifest/packed-table.ts'
 
 export interface RunFacts {
 	readonly bytes: number
@@ -84,7 +85,7 @@ export function firstBehind(tables: readonly TableRef[], table: TableRef | undef
 
 /** The key range from the first to the last key of all of `tables`, as one table would have it; `tables` has one at least. */
 export function hullOf(tables: readonly TableRef[]): TableRef {
-	let hull = tables[0] as TableRef
+	let hull = plainTable(tables[0] as TableRef)
 	for (const table of tables) {
 		const { smallestKey, largestKey } = hull.meta
 		const isBelow = compareBytes(table.meta.smallestKey, smallestKey) < 0

@@ -15,6 +15,7 @@ import { corrupt, invariant, unreachable } from '../errors.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { Edit, EditRecord } from './edit.ts'
 import type { CheckpointPositions, CommitMark, Manifest, PendingMerge, RemovedObject, TableRef } from './manifest.ts'
+import { TableNames } from './table-names.ts'
 import { assertKeyOrder, placeTables, takeTables } from './table-placement.ts'
 
 /**
@@ -111,9 +112,11 @@ function progress(before: Manifest, merge: PendingMerge, record: EditRecord, whe
 		throw corrupt(where, `merge ${merge.runId} names a table twice`)
 	}
 	let found = 0
+	const names = new TableNames([...inputs, ...outputs])
 	for (const table of liveTables(before)) {
-		if (inputs.has(table.id)) found++
+		if (!names.hasId(table)) continue
 		if (outputs.has(table.id)) throw corrupt(where, `merge ${merge.runId} has made table ${table.id}, which is live`)
+		found++
 	}
 	if (found !== inputs.size) throw corrupt(where, `merge ${merge.runId} takes tables that are not there`)
 	assertKeyOrder(merge.outputs, `merge ${merge.runId}`, where, merge.resumeKey)
@@ -186,7 +189,8 @@ function retireObjects(state: Manifest, gone: readonly TableRef[], { position, c
 	for (const { objectKey, offset, meta } of gone) {
 		bytes.set(objectKey, Math.max(bytes.get(objectKey) ?? 0, offset + meta.storedBytes))
 	}
-	for (const table of liveTables(state)) bytes.delete(table.objectKey)
+	const names = new TableNames(bytes.keys())
+	for (const table of liveTables(state)) if (names.hasObjectKey(table)) bytes.delete(table.objectKey)
 	for (const { outputs } of state.pendingMerges) for (const table of outputs) bytes.delete(table.objectKey)
 	const retired = Array.from(
 		bytes,

@@ -5,9 +5,12 @@
  * newest first, disjoint in sequence numbers and below L0; tables of one run ascend in keys, without overlap.
  */
 import { compareBytes } from '../bytes/compare.ts'
-import { corrupt } from '../errors.ts'
+import { corrupt, type IsleError } from '../errors.ts'
 import type { AddedTable } from './edit.ts'
 import type { Manifest, SortedRun, TableRef } from './manifest.ts'
+import { compareLargestKey, compareSmallestKey } from './packed-table.ts'
+import { TableNames } from './table-names.ts'
+import { packTables } from './table-ref-codec.ts'
 
 type Placement = Pick<Manifest, 'l0' | 'runs'>
 
@@ -18,13 +21,13 @@ export interface Taken extends Placement {
 
 /** Takes the tables with `ids` out; a run that has none left is gone. */
 export function takeTables({ l0, runs }: Placement, ids: readonly string[], where: string): Taken {
-	const wanted = new Set(ids)
+	const wanted = new TableNames(ids)
 	const removed = new Map<string, TableRef>()
-	if (wanted.size === 0) return { l0, runs, removed }
+	if (ids.length === 0) return { l0, runs, removed }
 	const takeFrom = (tables: readonly TableRef[]): readonly TableRef[] => {
 		const before = removed.size
-		for (const table of tables) if (wanted.has(table.id)) removed.set(table.id, table)
-		return removed.size === before ? tables : tables.filter(table => !wanted.has(table.id))
+		for (const table of tables) if (wanted.hasId(table)) removed.set(table.id, table)
+		return removed.size === before ? tables : tables.filter(table => !wanted.hasId(table))
 	}
 	const keptL0 = takeFrom(l0)
 	const keptRuns = runs.flatMap(run => {
@@ -78,15 +81,40 @@ export function assertKeyOrder(tables: readonly TableRef[], what: string, where:
 	}
 }
 
+/** `added` among the tables of `run`, which are in order. */
 function joined(run: SortedRun, added: readonly TableRef[], where: string): SortedRun {
 	if (added.length === 0) return run
-	const tables = [...run.tables, ...added].sort((a, b) => compareBytes(a.meta.smallestKey, b.meta.smallestKey))
-	assertKeyOrder(tables, `run ${run.id}`, where)
+	const sorted = packTables([...added].sort((a, b) => compareBytes(a.meta.smallestKey, b.meta.smallestKey)))
+	const tables: TableRef[] = []
+	let from = 0
+	for (const table of sorted) {
+		const { smallestKey, largestKey } = table.meta
+		const to = firstFrom(run.tables, smallestKey)
+		while (from < to) tables.push(run.tables[from++] as TableRef)
+		const before = tables.at(-1)
+		if (before !== undefined && compareLargestKey(before, smallestKey) >= 0)
+			throw overlapping(before, table, run, where)
+		const next = run.tables[to]
+		if (next !== undefined && compareSmallestKey(next, largestKey) <= 0) throw overlapping(table, next, run, where)
+		tables.push(table)
+	}
+	while (from < run.tables.length) tables.push(run.tables[from++] as TableRef)
 	return { id: run.id, tables }
 }
 
+/** The first of `tables` that begins at `key` or behind it; their count when none does. */
+function firstFrom(tables: readonly TableRef[], key: Uint8Array): number {
+	let [low, high] = [0, tables.length]
+	while (low < high) {
+		const middle = (low + high) >>> 1
+		if (compareSmallestKey(tables[middle] as TableRef, key) < 0) low = middle + 1
+		else high = middle
+	}
+	return low
+}
+
 function inOrder(l0: readonly TableRef[], runs: readonly SortedRun[], where: string): SortedRun[] {
-	const ranges = runs.map(run => ({ run, ...seqRange(run.tables) })).sort((a, b) => b.max - a.max)
+	const ranges = runs.map(run => ({ run, ...seqRangeOf(run) })).sort((a, b) => b.max - a.max)
 	let bound = Number.POSITIVE_INFINITY
 	for (const { meta, id } of l0.toReversed()) {
 		if (meta.maxSeq >= bound) throw corrupt(where, `table ${id} of L0 overlaps the next one in sequence numbers`)
@@ -99,14 +127,32 @@ function inOrder(l0: readonly TableRef[], runs: readonly SortedRun[], where: str
 	return ranges.map(({ run }) => run)
 }
 
-function seqRange(tables: readonly TableRef[]): { readonly min: number; readonly max: number } {
-	let min = Number.POSITIVE_INFINITY
-	let max = 0
-	for (const { meta } of tables) {
-		if (meta.minSeq < min) min = meta.minSeq
-		if (meta.maxSeq > max) max = meta.maxSeq
+/** Smallest and largest sequence number of a run. */
+export interface SeqRange {
+	readonly min: number
+	readonly max: number
+}
+
+const seqRanges = new WeakMap<SortedRun, SeqRange>()
+
+/** Looked for once for each run. */
+export function seqRangeOf(run: SortedRun): SeqRange {
+	let range = seqRanges.get(run)
+	if (range === undefined) {
+		let min = Number.POSITIVE_INFINITY
+		let max = 0
+		for (const { meta } of run.tables) {
+			min = Math.min(min, meta.minSeq)
+			max = Math.max(max, meta.maxSeq)
+		}
+		range = { min, max }
+		seqRanges.set(run, range)
 	}
-	return { min, max }
+	return range
+}
+
+function overlapping(a: TableRef, b: TableRef, run: SortedRun, where: string): IsleError {
+	return corrupt(where, `tables ${a.id} and ${b.id} of run ${run.id} overlap`)
 }
 
 function assertNew({ l0, runs, removed }: Taken, added: readonly AddedTable[], where: string): void {
@@ -119,8 +165,9 @@ function assertNew({ l0, runs, removed }: Taken, added: readonly AddedTable[], w
 			throw corrupt(where, `table ${table.id} is moved and lies elsewhere`)
 		}
 	}
+	const names = new TableNames(ids)
 	const assertOther = (table: TableRef): void => {
-		if (ids.has(table.id)) throw corrupt(where, `table ${table.id} is added and there already`)
+		if (names.hasId(table)) throw corrupt(where, `table ${table.id} is added and there already`)
 	}
 	for (const table of l0) assertOther(table)
 	for (const run of runs) for (const table of run.tables) assertOther(table)

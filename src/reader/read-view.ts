@@ -1,6 +1,7 @@
 /** What a read sees: immutable, made anew for each state of the database. */
 import { comparePositions } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
+import { seqRangeOf } from '../manifest/table-placement.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 
 export interface ReadView {
@@ -31,5 +32,5 @@ export function holdsView(manifest: Manifest, view: ReadView): boolean {
  * newer ones hide are dropped.
  */
 export function holdsStateAt(manifest: Manifest, seq: number): boolean {
-	return manifest.lastSeq >= seq && manifest.runs.every(run => run.tables.every(table => table.meta.maxSeq <= seq))
+	return manifest.lastSeq >= seq && manifest.runs.every(run => seqRangeOf(run).max <= seq)
 }

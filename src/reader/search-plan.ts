@@ -10,6 +10,8 @@ import { compareBytes } from '../bytes/compare.ts'
 import type { TableSlot } from '../cache/table-slot.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import type { Manifest, SortedRun, TableRef } from '../manifest/manifest.ts'
+import { compareLargestKey, compareSmallestKey } from '../manifest/packed-table.ts'
+import { seqRangeOf } from '../manifest/table-placement.ts'
 import { commonPrefixBytes, keyNumber } from './key-number.ts'
 
 /** Tables that do not overlap, in ascending key order; in memory only those that were asked for have a slot. */
@@ -95,12 +97,12 @@ export function planSearch(manifest: Manifest, source: TableSource): SearchPlan 
 
 /** The first table of `chain` that may reach `key`, or beyond it; their count when none does. By binary search. */
 export function firstTableFrom({ tables }: TableChain, key: Uint8Array): number {
-	return firstWhere(tables.length, index => compareBytes((tables[index] as TableRef).meta.largestKey, key) >= 0)
+	return firstWhere(tables.length, index => compareLargestKey(tables[index] as TableRef, key) >= 0)
 }
 
 /** The first table of `chain` that begins at `key` or beyond it; their count when none does. */
 export function firstTableBeyond({ tables }: TableChain, key: Uint8Array): number {
-	return firstWhere(tables.length, index => compareBytes((tables[index] as TableRef).meta.smallestKey, key) >= 0)
+	return firstWhere(tables.length, index => compareSmallestKey(tables[index] as TableRef, key) >= 0)
 }
 
 /** `isTrue` holds from some index on. */
@@ -146,12 +148,10 @@ function knownRun(run: SortedRun, source: TableSource): KnownRun {
 	let known = runs.get(run)
 	if (known === undefined) {
 		const { tables } = run
-		let maxSeq = 0
-		for (const { meta } of tables) maxSeq = Math.max(maxSeq, meta.maxSeq)
 		const slots: (TableSlot | undefined)[] = []
 		// Filled, so that V8 keeps it an array however few are ever asked for.
 		for (let index = 0; index < tables.length; index++) slots.push(undefined)
-		known = { slots, maxSeq, skip: -1, largest: NO_NUMBERS }
+		known = { slots, maxSeq: seqRangeOf(run).max, skip: -1, largest: NO_NUMBERS }
 		runs.set(run, known)
 	}
 	return known
@@ -208,8 +208,7 @@ export function slotForKey(plan: SearchPlan, index: number, key: Uint8Array, num
 			end = keyNumber((tables[middle] as TableRef).meta.largestKey, plan.prefix.length)
 			largest[middle] = end
 		}
-		const isBelow =
-			end < number || (end === number && compareBytes((tables[middle] as TableRef).meta.largestKey, key) < 0)
+		const isBelow = end < number || (end === number && compareLargestKey(tables[middle] as TableRef, key) < 0)
 		if (isBelow) low = middle + 1
 		else high = middle
 	}

@@ -12,7 +12,7 @@
  */
 import { ByteReader } from '../bytes/byte-reader.ts'
 import { ByteWriter } from '../bytes/byte-writer.ts'
-import { compareBytes } from '../bytes/compare.ts'
+import { compareBytes, compareRanges } from '../bytes/compare.ts'
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { decodeBlobUses, encodeBlobUses } from './blob-uses.ts'
@@ -56,6 +56,30 @@ export function encodeSstMeta(writer: ByteWriter, meta: SstMeta): void {
  * Reads what `encodeSstMeta` wrote; keys are copies. @throws ISLE_CORRUPT, or ISLE_UNSUPPORTED for a newer version or codec.
  */
 export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
+	const numbers = readNumbers(reader, where)
+	const smallestKey = new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES))
+	const largestKey = new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES))
+	const blobUses = decodeBlobUses(reader, numbers.blobRefCount, where)
+	assertSound(numbers, smallestKey.length >= 1 && compareBytes(smallestKey, largestKey) <= 0, where)
+	return { ...numbers, smallestKey, largestKey, blobUses }
+}
+
+/** Passes over the same in `bytes`, which are what `reader` reads, and refuses the same. */
+export function skipSstMeta(reader: ByteReader, bytes: Uint8Array, where: string): void {
+	const numbers = readNumbers(reader, where)
+	const smallestBytes = reader.skipLengthPrefixed(KEY_MAX_BYTES)
+	const smallestEnd = reader.position
+	const largestBytes = reader.skipLengthPrefixed(KEY_MAX_BYTES)
+	const largestEnd = reader.position
+	decodeBlobUses(reader, numbers.blobRefCount, where)
+	const [smallestStart, largestStart] = [smallestEnd - smallestBytes, largestEnd - largestBytes]
+	const order = compareRanges(bytes, smallestStart, smallestEnd, bytes, largestStart, largestEnd)
+	assertSound(numbers, smallestBytes >= 1 && order <= 0, where)
+}
+
+type MetaNumbers = Omit<SstMeta, 'smallestKey' | 'largestKey' | 'blobUses'>
+
+function readNumbers(reader: ByteReader, where: string): MetaNumbers {
 	const formatVersion = reader.u16()
 	checkSstVersion(formatVersion, where)
 	const codecNumber = reader.u8()
@@ -65,7 +89,7 @@ export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
 			details: { where },
 		})
 	}
-	const numbersAndKeys = {
+	return {
 		formatVersion,
 		codec,
 		entryCount: reader.varint(),
@@ -80,23 +104,20 @@ export function decodeSstMeta(reader: ByteReader, where: string): SstMeta {
 		rawBytes: reader.varint(),
 		storedBytes: reader.varint(),
 		metaOffset: reader.varint(),
-		smallestKey: new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES)),
-		largestKey: new Uint8Array(reader.lengthPrefixed(KEY_MAX_BYTES)),
 	}
-	const blobUses = decodeBlobUses(reader, numbersAndKeys.blobRefCount, where)
-	const meta: SstMeta = { ...numbersAndKeys, blobUses }
+}
+
+function assertSound(numbers: MetaNumbers, isKeyRange: boolean, where: string): void {
 	const isSound =
-		meta.formatVersion >= 1 &&
-		meta.keyCount >= 1 &&
-		meta.keyCount <= meta.entryCount &&
-		meta.tombstoneCount + meta.blobRefCount <= meta.entryCount &&
-		meta.minSeq <= meta.maxSeq &&
-		meta.minWriteMs <= meta.maxWriteMs &&
-		meta.metaOffset < meta.storedBytes &&
-		meta.smallestKey.length >= 1 &&
-		compareBytes(meta.smallestKey, meta.largestKey) <= 0
+		isKeyRange &&
+		numbers.formatVersion >= 1 &&
+		numbers.keyCount >= 1 &&
+		numbers.keyCount <= numbers.entryCount &&
+		numbers.tombstoneCount + numbers.blobRefCount <= numbers.entryCount &&
+		numbers.minSeq <= numbers.maxSeq &&
+		numbers.minWriteMs <= numbers.maxWriteMs &&
+		numbers.metaOffset < numbers.storedBytes
 	if (!isSound) throw corrupt(where, 'table properties that contradict each other')
-	return meta
 }
 
 function encodeProperties(properties: TableProperties): Uint8Array {

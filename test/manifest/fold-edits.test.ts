@@ -4,6 +4,7 @@ import { comparePositions } from '../../src/log/log-position.ts'
 import { applyCommits, EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import { applyEdits } from '../../src/manifest/fold-edits.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
+import { plainTable } from '../../src/manifest/packed-table.ts'
 import { StateHistory } from '../support/state-history.ts'
 
 const histories = fc
@@ -83,7 +84,8 @@ describe('folding edits', () => {
 
 	test('leaves the manifest that it was given as it was, and shares what it does not touch', () => {
 		const { manifest: before, records, commits } = new StateHistory(5).run(40)
-		const copy = structuredClone(before)
+		const runs = before.runs.map(run => ({ ...run, tables: run.tables.map(plainTable) }))
+		const copy = structuredClone({ ...before, runs })
 		const after = applyEdits(before, [
 			{
 				position: before.maintenancePosition,

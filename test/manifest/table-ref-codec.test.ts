@@ -2,9 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ByteReader } from '../../src/bytes/byte-reader.ts'
 import { ByteWriter } from '../../src/bytes/byte-writer.ts'
+import type { TableRef } from '../../src/manifest/manifest.ts'
+import { compareLargestKey, compareSmallestKey, plainTable } from '../../src/manifest/packed-table.ts'
+import { TableNames } from '../../src/manifest/table-names.ts'
 import {
+	packTables,
 	readBlobPackRef,
 	readList,
+	readPackedTable,
 	readTableRef,
 	writeBlobPackRef,
 	writeList,
@@ -30,6 +35,12 @@ function readBack<Value>(bytes: Uint8Array, read: (reader: ByteReader) => Value)
 
 const metaBytes = (meta: SstMeta): Uint8Array => written(writer => encodeSstMeta(writer, meta))
 const readMeta = (bytes: Uint8Array): SstMeta => readBack(bytes, reader => decodeSstMeta(reader, 'x'))
+const tableBytes = (tables: readonly TableRef[]): Uint8Array =>
+	written(writer => {
+		for (const table of tables) writeTableRef(writer, table)
+	})
+/** Reads it as it is kept in runs. */
+const packedOf = (bytes: Uint8Array) => (reader: ByteReader, where: string) => readPackedTable(reader, bytes, where)
 const SAMPLE = tableOf('w1-1', 5, 9)
 
 describe('references to tables and blob packs', () => {
@@ -52,9 +63,11 @@ describe('references to tables and blob packs', () => {
 	test('are refused when cut short anywhere', () => {
 		const bytes = written(writer => writeTableRef(writer, SAMPLE))
 		for (const cut of truncations(bytes)) {
-			expect(() => readBack(cut, reader => readTableRef(reader, 'x'))).toThrow(
-				expect.objectContaining({ code: 'ISLE_CORRUPT' }),
-			)
+			for (const read of [readTableRef, packedOf(cut)]) {
+				expect(() => readBack(cut, reader => read(reader, 'x'))).toThrow(
+					expect.objectContaining({ code: 'ISLE_CORRUPT' }),
+				)
+			}
 		}
 	})
 
@@ -119,6 +132,83 @@ describe('references to tables and blob packs', () => {
 		round('i'.repeat(64), 'k'.repeat(1024))
 		expect(() => round('i'.repeat(65), 'k')).toThrow(expect.objectContaining({ code: 'ISLE_CORRUPT' }))
 		expect(() => round('i', 'k'.repeat(1025))).toThrow(expect.objectContaining({ code: 'ISLE_CORRUPT' }))
+	})
+})
+
+describe('a packed reference to a table', () => {
+	test('says all that the reference says, and is written as it was read', () => {
+		fc.assert(
+			fc.property(fc.array(tableRefs, { minLength: 1, maxLength: 4 }), sstMetas, (tables, { smallestKey: key }) => {
+				const bytes = tableBytes(tables)
+				const read = readBack(bytes, reader => tables.map(() => readPackedTable(reader, bytes, 'x')))
+				for (const packed of [read, packTables(tables), packTables(read)]) {
+					for (const [i, table] of tables.entries()) {
+						const same = packed[i]
+						if (same === undefined) throw new Error('as many as there were')
+						const { meta, ...place } = table
+						const told = Object.fromEntries(Object.keys(meta).map(name => [name, Reflect.get(same.meta, name)]))
+						expect(told).toEqual(meta)
+						expect({ id: same.id, objectKey: same.objectKey, offset: same.offset }).toEqual(place)
+						expect(Object.hasOwn(plainTable(same), 'meta')).toBe(true)
+						expect(plainTable(same)).toEqual(table)
+						for (const other of [key, meta.smallestKey, meta.largestKey]) {
+							expect(compareSmallestKey(same, other)).toBe(compareSmallestKey(table, other))
+							expect(compareLargestKey(same, other)).toBe(compareLargestKey(table, other))
+						}
+					}
+					expect(tableBytes(packed)).toEqual(bytes)
+				}
+			}),
+		)
+	})
+
+	test('is refused where the reference would be', () => {
+		let refused = 0
+		fc.assert(
+			fc.property(tableRefs, fc.nat(), fc.nat(255), (table, at, byte) => {
+				const bytes = written(writer => writeTableRef(writer, table))
+				bytes[at % bytes.length] = byte
+				const [plain, packed] = [readTableRef, packedOf(bytes)].map(read => {
+					try {
+						return readBack(bytes, reader => read(reader, 'x'))
+					} catch (error) {
+						refused++
+						return String(error)
+					}
+				})
+				expect(packed).toEqual(plain)
+			}),
+			{ numRuns: 1_000 },
+		)
+		// A control of the test.
+		expect(refused).toBeGreaterThan(100)
+	})
+
+	test('is told apart from another in what tests compare', () => {
+		const [packed, other] = packTables([SAMPLE, { ...SAMPLE, offset: 1 }])
+		expect(packed).toEqual(SAMPLE)
+		expect({ tables: [packed] }).toEqual({ tables: [SAMPLE] })
+		expect(packed).not.toEqual(other)
+		expect(packed).not.toEqual({ ...SAMPLE, id: 'w1-2' })
+		expect({ tables: [packed] }).not.toEqual({ tables: [other] })
+	})
+
+	test('gives copies: what is done to them changes nothing', () => {
+		const [packed] = packTables([SAMPLE])
+		packed?.meta.smallestKey.fill(7)
+		expect(packed?.meta.smallestKey.buffer.byteLength).toBe(1)
+		expect(packed).toEqual(SAMPLE)
+	})
+
+	test('is found by its names among others', () => {
+		const tables = Array.from({ length: 2_000 }, (_, i) => tableOf(`w1-${i}`, i, i))
+		const packed = packTables(tables)
+		const wanted = new TableNames(['w1-3', 'w1-1999', 'w9-1'])
+		const keys = new TableNames(['w1-7', 'w1-8'].map(id => tableOf(id, 1, 1).objectKey))
+		for (const all of [tables, packed]) {
+			expect(all.filter(table => wanted.hasId(table)).map(table => table.id)).toEqual(['w1-3', 'w1-1999'])
+			expect(all.filter(table => keys.hasObjectKey(table)).map(table => table.id)).toEqual(['w1-7', 'w1-8'])
+		}
 	})
 })
 
