@@ -28,6 +28,8 @@ export interface BenchArguments {
 	readonly sizes: readonly number[] | undefined
 	readonly seed: number
 	readonly repeat: number | undefined
+	/** Longest time of one measurement that may be cut short: the rate is of what was done. */
+	readonly seconds: number
 	/** Where to write all figures as JSON. */
 	readonly json: string | undefined
 	/** Where the databases are made (and removed). Default: the directory for temporary files. */
@@ -42,17 +44,18 @@ export class UsageError extends Error {
 export const USAGE = `npm run bench -- <scenario> [options]
 
   --engine a,b       engines, in this order (default: all that the scenario knows)
-  --store NAME       where isledb writes: file, memory or ceph (default: file)
+  --store NAME       where isledb and slatedb write: file, memory, ceph, azurite (default: file)
   --rtt MS           added to each round trip to a server (default: 0)
   --mbit N           bandwidth towards a server, megabits a second (default: as fast as the machine is)
   --records N        records (each scenario has its default)
-  --value-bytes N    bytes of a value, 32 to 65536 (default: 100)
+  --value-bytes N    bytes of a value, 32 to 65536 (default: 100, and 1000 for ycsb)
   --batch N          records of a batch (default: 1000)
   --clients a,b      numbers of clients, for durable (default: 1,10,64,256,1000,4000)
   --sizes a,b        MiB of input, for compaction (default: 256,1024)
   --codec a,b        none, lz4; the others use what they have (default: none,lz4)
   --seed N           of keys and values (default: 1)
   --repeat N         runs of each measurement; the table shows medians (each scenario has its default)
+  --seconds N        longest time of one measurement; slower engines do less (default: 20)
   --directory PATH   where databases are made and removed (default: the temporary directory)
   --json FILE        write every figure of every run there
 `
@@ -101,6 +104,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
 		sizes: list('--sizes', take('--sizes'))?.map(text => integer('--sizes', text, 1, 1_048_576) ?? 1),
 		seed: integer('--seed', take('--seed'), 0, INTEGER_MAX) ?? 1,
 		repeat: integer('--repeat', take('--repeat'), 1, 100),
+		seconds: integer('--seconds', take('--seconds'), 1, 3_600) ?? 20,
 		json: take('--json'),
 		directory: take('--directory'),
 	}

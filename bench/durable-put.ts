@@ -2,6 +2,7 @@
  * What a durable put of one record takes: alone, each followed by a bare PUT of as many bytes to the same store, so that
  * both meet the same disk in the same moments; then among many clients that share commits.
  */
+import { closedLoops } from './closed-loops.ts'
 import type { Session } from './engine.ts'
 import type { Figures, Task } from './scenario.ts'
 import { percentile } from './statistics.ts'
@@ -23,7 +24,8 @@ export async function measureDurable(session: Session, workload: Workload, { pla
 		const i = next++
 		return session.putDurably(workload.key(i), workload.value(i))
 	}
-	for (let i = 0; i < warmUp; i++) await put()
+	const maxMs = plan.seconds * 500
+	await closedLoops({ clients: 1, count: warmUp, maxMs: maxMs / 10, perLook: 1 }, put)
 	const sentBefore = session.requests?.().sentBytes ?? 0
 	await put()
 	// The size of the one object that a durable put of one record sends.
@@ -31,11 +33,11 @@ export async function measureDurable(session: Session, workload: Workload, { pla
 	for (let i = 0; i < warmUp; i++) await session.barePut?.(objectBytes)
 	const putMs: number[] = []
 	const bareMs: number[] = []
-	for (let i = 0; i < puts; i++) {
+	await closedLoops({ clients: 1, count: puts, maxMs, perLook: 1 }, async i => {
 		if (i % 50 === 0) progress((0.5 * i) / puts)
 		putMs.push(await timed(put))
 		if (session.barePut !== undefined) bareMs.push(await timed(() => session.barePut?.(objectBytes)))
-	}
+	})
 	const figures: Record<string, number> = { p50Ms: percentile(putMs, 50), p99Ms: percentile(putMs, 99) }
 	if (bareMs.length > 0) {
 		figures['objectBytes'] = objectBytes
@@ -47,18 +49,14 @@ export async function measureDurable(session: Session, workload: Workload, { pla
 		const total = Math.min(most, Math.max(clients, plan.records))
 		const requestsBefore = session.requests?.().requests
 		const latencies: number[] = []
-		let left = total
-		const started = performance.now()
-		await Promise.all(
-			Array.from({ length: clients }, async () => {
-				while (left-- > 0) latencies.push(await timed(put))
-			}),
-		)
-		figures[`per${clients}`] = (total / (performance.now() - started)) * 1000
+		const { done, perSecond } = await closedLoops({ clients, count: total, maxMs }, async () => {
+			latencies.push(await timed(put))
+		})
+		figures[`per${clients}`] = perSecond
 		figures[`p50Ms${clients}`] = percentile(latencies, 50)
 		figures[`p99Ms${clients}`] = percentile(latencies, 99)
 		const requests = session.requests?.().requests
-		if (requests !== undefined) figures[`putsPerRequest${clients}`] = total / (requests - (requestsBefore ?? 0))
+		if (requests !== undefined) figures[`putsPerRequest${clients}`] = done / (requests - (requestsBefore ?? 0))
 		progress(clients === 64 ? 0.75 : 1)
 	}
 	await session.close()

@@ -42,6 +42,8 @@ export interface Column {
 	readonly digits: number
 	/** What the figure is divided by. Default 1. */
 	readonly unit?: number | undefined
+	/** Which of two figures is the better one: such columns are compared between engines, and drawn. */
+	readonly better?: 'more' | 'less' | undefined
 }
 
 export interface Target {

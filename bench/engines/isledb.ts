@@ -3,7 +3,8 @@
 import { lastValueFrom, take } from 'rxjs'
 import { type Change, open, openStore } from '../../src/index.ts'
 import { loadStore } from '../discover.ts'
-import type { Engine } from '../engine.ts'
+import type { Datum, Engine } from '../engine.ts'
+import { boundsOf } from '../scan-bounds.ts'
 
 /** 256 MiB: a bulk load becomes one table at each commit. */
 const BULK_MEMTABLE_BYTES = 268_435_456
@@ -11,6 +12,7 @@ const BULK_MEMTABLE_BYTES = 268_435_456
 export const engine: Engine = {
 	name: 'isledb',
 	packageName: undefined,
+	stores: ['file', 'memory', 'ceph'],
 	putsInFlight: 1,
 	codecName: codec => codec,
 	settings: codec => `defaults, codec ${codec}`,
@@ -27,9 +29,9 @@ export const engine: Engine = {
 		})
 		const bare = await openStore(url, { prefix: 'bare' })
 		let barePuts = 0
-		const batchOf = (keys: readonly Uint8Array[], values: readonly Uint8Array[]) => {
+		const batchOf = (keys: readonly Datum[], values: readonly Datum[]) => {
 			const batch = db.batch()
-			for (let i = 0; i < keys.length; i++) batch.put(keys[i] as Uint8Array, values[i] as Uint8Array)
+			for (let i = 0; i < keys.length; i++) batch.put(keys[i] as Datum, values[i] as Datum)
 			return batch
 		}
 		return {
@@ -45,8 +47,8 @@ export const engine: Engine = {
 				for await (const rows of db.entries({ gte: start, limit }).batches()) count += rows.length
 				return count
 			},
-			rows: () => db.entries(),
-			batches: () => db.entries().batches(),
+			rows: range => db.entries(boundsOf(range)),
+			batches: range => db.entries(boundsOf(range)).batches(),
 			tail: from => ({
 				async cursorAfter(count) {
 					let seen = 0
@@ -59,7 +61,10 @@ export const engine: Engine = {
 				},
 				observe: async count => void (await lastValueFrom(db.tail({ from }).pipe(take(count)))),
 			}),
-			requests: () => db.requests().total,
+			requests() {
+				const { total, byKind } = db.requests()
+				return { ...total, byKind }
+			},
 			barePut: async bytes => void (await bare.createIfAbsent(`object-${barePuts++}`, new Uint8Array(bytes))),
 			async close() {
 				await db.close()

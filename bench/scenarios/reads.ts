@@ -3,6 +3,7 @@
  * single reads ask of a store, merged and unmerged, near and (`--store ceph --rtt 25`) far.
  */
 import { seededRandom } from '../../src/host/random.ts'
+import { closedLoop, closedLoops, type LoopResult } from '../closed-loops.ts'
 import type { Engine, Session } from '../engine.ts'
 import type { Layout } from '../layout.ts'
 import { load } from '../loading.ts'
@@ -66,65 +67,73 @@ async function measureRates({ engine, plan, settings, directory, progress }: Tas
 	const absent = Array.from({ length: gets }, (_, i) => workload.keyText(plan.records + i))
 
 	const figures: Record<string, number> = {}
-	const warm = await engine.open({ ...options, cacheBytes: LARGE_CACHE_BYTES })
-	for await (const _ of warm.batches());
-	await getAll(warm, present, 1, gets)
-	figures['cached'] = await getAll(warm, present, 1, gets)
+	const maxMs = plan.seconds * 1000
+	const warm = { session: await engine.open({ ...options, cacheBytes: LARGE_CACHE_BYTES }), maxMs }
+	for await (const _ of warm.session.batches({}));
+	await getAll(warm, present, 1, true)
+	figures['cached'] = await getAll(warm, present, 1, true)
 	figures['many'] = await getManyAll(warm, present)
-	if (warm.getSync !== undefined) figures['sync'] = getSyncAll(warm.getSync.bind(warm), present)
-	figures['absent'] = await getAll(warm, absent, 1, 0)
+	const { getSync, getView } = warm.session
+	if (getSync !== undefined) figures['sync'] = getSyncAll(warm, getSync, present)
+	if (getView !== undefined) figures['view'] = getSyncAll(warm, getView, present)
+	figures['absent'] = await getAll(warm, absent, 1, false)
 	figures['scan10'] = await scanAll(warm, present.slice(0, SHORT_SCANS))
-	await warm.close()
+	await warm.session.close()
 	progress(0.8)
 
-	const cold = await engine.open({ ...options, cacheBytes: 0 })
+	const cold = { session: await engine.open({ ...options, cacheBytes: 0 }), maxMs }
 	const few = present.slice(0, UNCACHED_GETS)
-	await getAll(cold, few.slice(0, 1_000), 1, 1_000)
-	figures['uncached'] = await getAll(cold, few, 1, few.length)
-	figures['uncached64'] = await getAll(cold, few, GETS_IN_FLIGHT, few.length)
-	await cold.close()
+	await getAll(cold, few.slice(0, 1_000), 1, true)
+	figures['uncached'] = await getAll(cold, few, 1, true)
+	figures['uncached64'] = await getAll(cold, few, GETS_IN_FLIGHT, true)
+	await cold.session.close()
 	return figures
 }
 
-/** Gets a second. @throws when not exactly `expected` of the keys are found. */
-async function getAll(session: Session, keys: readonly string[], inFlight: number, expected: number): Promise<number> {
-	let next = 0
-	let found = 0
-	const client = async (): Promise<void> => {
-		while (next < keys.length) if ((await session.get(keys[next++] as string)) !== undefined) found++
-	}
-	const started = performance.now()
-	await Promise.all(Array.from({ length: inFlight }, client))
-	return rate(keys.length, started, found, expected)
+interface Ground {
+	readonly session: Session
+	/** Of each figure, at the most. */
+	readonly maxMs: number
 }
 
-async function getManyAll(session: Session, keys: readonly string[]): Promise<number> {
+/** Gets a second. @throws when not all of the keys, or any of them where they are absent, are found. */
+async function getAll(ground: Ground, keys: readonly string[], inFlight: number, isPresent: boolean): Promise<number> {
 	let found = 0
-	const started = performance.now()
-	for (let i = 0; i < keys.length; i += KEYS_PER_GET_MANY) {
-		for (const value of await session.getMany(keys.slice(i, i + KEYS_PER_GET_MANY))) if (value !== undefined) found++
-	}
-	return rate(keys.length, started, found, keys.length)
+	const result = await closedLoops({ clients: inFlight, count: keys.length, maxMs: ground.maxMs }, async i => {
+		if ((await ground.session.get(keys[i] as string)) !== undefined) found++
+	})
+	return checkedRate(result, found, isPresent ? result.done : 0)
 }
 
-function getSyncAll(get: (key: string) => unknown, keys: readonly string[]): number {
+async function getManyAll({ session, maxMs }: Ground, keys: readonly string[]): Promise<number> {
 	let found = 0
-	const started = performance.now()
-	for (const key of keys) if (get(key) !== undefined) found++
-	return rate(keys.length, started, found, keys.length)
+	const result = await closedLoops({ clients: 1, count: keys.length / KEYS_PER_GET_MANY, maxMs }, async i => {
+		const from = i * KEYS_PER_GET_MANY
+		for (const value of await session.getMany(keys.slice(from, from + KEYS_PER_GET_MANY)))
+			if (value !== undefined) found++
+	})
+	return checkedRate(result, found, result.done * KEYS_PER_GET_MANY) * KEYS_PER_GET_MANY
 }
 
-/** Short scans a second, one after another, by rows. */
-async function scanAll(session: Session, starts: readonly string[]): Promise<number> {
+function getSyncAll({ maxMs }: Ground, get: (key: string) => unknown, keys: readonly string[]): number {
 	let found = 0
-	const started = performance.now()
-	for (const start of starts) if ((await session.firstRows(start, KEYS_PER_SHORT_SCAN)) > 0) found++
-	return rate(starts.length, started, found, starts.length)
+	const result = closedLoop({ count: keys.length, maxMs }, i => {
+		if (get(keys[i] as string) !== undefined) found++
+	})
+	return checkedRate(result, found, result.done)
 }
 
-function rate(count: number, startedMs: number, found: number, expected: number): number {
-	const perSecond = (count / (performance.now() - startedMs)) * 1000
-	if (found !== expected) throw new Error(`${found} of ${count} keys were found, not ${expected}`)
+/** Short scans a second, one after another. */
+async function scanAll({ session, maxMs }: Ground, starts: readonly string[]): Promise<number> {
+	let found = 0
+	const result = await closedLoops({ clients: 1, count: starts.length, maxMs }, async i => {
+		if ((await session.firstRows(starts[i] as string, KEYS_PER_SHORT_SCAN)) > 0) found++
+	})
+	return checkedRate(result, found, result.done)
+}
+
+function checkedRate({ perSecond, done }: LoopResult, found: number, expected: number): number {
+	if (found !== expected) throw new Error(`${found} were found in ${done} reads, not ${expected}`)
 	return perSecond
 }
 
@@ -144,11 +153,13 @@ function targets(of: (engine: string, label: string) => Figures | undefined, pla
 			return value === undefined ? undefined : value / 1000
 		}
 		const cached = own?.['cached']
-		const peer = level?.['cached']
 		return [
 			target('get cached, k/s', 350, thousands('cached')),
-			target('get cached, times classic-level', 2.5, cached && peer ? cached / peer : undefined),
+			target('get cached, times classic-level', 2.5, times(cached, level?.['cached'])),
+			target('get cached, times slatedb', 20, times(cached, of('slatedb', codec)?.['cached'])),
 			target('getMany per key, k/s', 450, thousands('many')),
+			target('sync get, k/s', 450, thousands('sync')),
+			target('sync get, times the views of lmdb', 1.1, times(own?.['sync'], of('lmdb', codec)?.['view'])),
 			target('get missing, k/s', 2500, thousands('absent')),
 			target('get uncached, 64 in flight, k/s', 70, thousands('uncached64')),
 		]
@@ -172,6 +183,10 @@ function targets(of: (engine: string, label: string) => Figures | undefined, pla
 	return [...rates.filter(({ actual }) => plan.store !== 'ceph' || actual !== undefined), ...budgets]
 }
 
+function times(own: number | undefined, peer: number | undefined): number | undefined {
+	return own === undefined || peer === undefined ? undefined : own / peer
+}
+
 function perSource(requests: number | undefined, sources: number): number | undefined {
 	return requests === undefined ? undefined : requests / sources
 }
@@ -181,7 +196,7 @@ export const scenario: Scenario = {
 	summary: 'gets, getMany and scans: in memory, from files or a server, merged and unmerged',
 	records: 400_000,
 	repeat: 1,
-	engines: ['isledb', 'classic-level'],
+	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb'],
 	cases,
 	measure,
 	columns: {
@@ -189,6 +204,7 @@ export const scenario: Scenario = {
 			{ title: 'get k/s', figure: 'cached', digits: 0, unit: 1000 },
 			{ title: 'getMany keys', figure: 'many', digits: 0, unit: 1000 },
 			{ title: 'sync', figure: 'sync', digits: 0, unit: 1000 },
+			{ title: 'sync, a view', figure: 'view', digits: 0, unit: 1000 },
 			{ title: 'absent', figure: 'absent', digits: 0, unit: 1000 },
 			{ title: 'uncached', figure: 'uncached', digits: 1, unit: 1000 },
 			{ title: 'uncached, 64 in flight', figure: 'uncached64', digits: 1, unit: 1000 },
@@ -211,7 +227,8 @@ export const scenario: Scenario = {
 	targets,
 	notes: [
 		'Thousands a second. Cached: all blocks were read before. Uncached: no block cache; files are in the page cache.',
-		`getMany takes ${KEYS_PER_GET_MANY} keys. sync: getCached of isledb, getSync of classic-level.`,
+		`getMany takes ${KEYS_PER_GET_MANY} keys. sync: getCached of isledb, getSync of classic-level,',
+		'get of lmdb, whose getBinaryFast gives a view that is good until the next get.`,
 		'One read at a time, by a reader: requests, bytes and money of one; the most requests of one that followed one another, and',
 		'how many may. One GET: 4 KiB of a table by the same adapter. US$ as on S3. Tables are compressed with LZ4 if asked for.',
 	],

@@ -1,11 +1,18 @@
-/** Scans of everything, row by row and by batches, over one table and over four that overlap everywhere. */
-import type { Engine, Session } from '../engine.ts'
+/**
+ * Scans of everything, forward and in reverse, row by row and by batches, over one table and over four that overlap
+ * everywhere; and short scans from random keys.
+ */
+import { seededRandom } from '../../src/host/random.ts'
+import { closedLoops } from '../closed-loops.ts'
+import type { Engine, ScanRange, Session } from '../engine.ts'
 import { load } from '../loading.ts'
 import type { Case, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
 import { Workload } from '../workload.ts'
 
 const SCAN = 'scan of all rows, keys and values as text'
 const LARGE_CACHE_BYTES = 2_147_483_648
+const SHORT_SCANS = 10_000
+const SHORT_ROWS = 10
 
 function labelOf(codec: string, parts: number): string {
 	return parts === 1 ? codec : `${codec}, ${parts} overlapping tables`
@@ -33,28 +40,50 @@ async function measure({ engine, plan, settings, directory, progress }: Task): P
 	await load(loading, workload, plan.records, Number(settings['parts']), done => progress(done * 0.5))
 	await loading.close()
 	const session = await engine.open({ ...options, cacheBytes: LARGE_CACHE_BYTES })
-	const cold = await byBatch(session, plan.records)
+	const reverse = { isReverse: true }
+	const cold = await byBatch(session, plan.records, {})
 	// Once more of each: the code is compiled, and the blocks are in the cache.
-	await byRow(session, plan.records)
-	const rows = await byRow(session, plan.records)
+	await byRow(session, plan.records, {})
+	const rows = await byRow(session, plan.records, {})
+	progress(0.7)
+	const batches = await byBatch(session, plan.records, {})
+	const reverseRows = await byRow(session, plan.records, reverse)
+	const reverseBatches = await byBatch(session, plan.records, reverse)
 	progress(0.9)
-	const batches = await byBatch(session, plan.records)
+	const random = seededRandom(plan.seed)
+	const starts = Array.from({ length: Math.min(SHORT_SCANS, plan.records) }, () =>
+		workload.keyText(Math.floor(random.next() * plan.records)),
+	)
+	const short = await shortScans(session, starts, plan.seconds * 1000)
 	await session.close()
-	return { rows, batches, cold }
+	return { rows, batches, cold, reverseRows, reverseBatches, short }
 }
 
-async function byRow(session: Session, expected: number): Promise<number> {
+async function byRow(session: Session, expected: number, range: ScanRange): Promise<number> {
 	let count = 0
 	const started = performance.now()
-	for await (const _ of session.rows()) count++
+	const rows = session.rows(range)
+	// An engine that is synchronous is not made to wait for a promise each row.
+	if (Symbol.asyncIterator in rows) for await (const _ of rows) count++
+	else for (const _ of rows) count++
 	return rate(started, count, expected)
 }
 
-async function byBatch(session: Session, expected: number): Promise<number> {
+async function byBatch(session: Session, expected: number, range: ScanRange): Promise<number> {
 	let count = 0
 	const started = performance.now()
-	for await (const batch of session.batches()) count += batch.length
+	for await (const batch of session.batches(range)) count += batch.length
 	return rate(started, count, expected)
+}
+
+/** Scans a second, one after another. */
+async function shortScans(session: Session, starts: readonly string[], maxMs: number): Promise<number> {
+	let found = 0
+	const { done, perSecond } = await closedLoops({ clients: 1, count: starts.length, maxMs }, async i => {
+		if ((await session.firstRows(starts[i] as string, SHORT_ROWS)) > 0) found++
+	})
+	if (found !== done) throw new Error(`${found} of ${done} short scans found something`)
+	return perSecond
 }
 
 function rate(startedMs: number, count: number, expected: number): number {
@@ -91,18 +120,22 @@ export const scenario: Scenario = {
 	summary: 'all rows in the order of keys',
 	records: 400_000,
 	repeat: 1,
-	engines: ['isledb', 'classic-level'],
+	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb'],
 	cases,
 	measure,
 	columns: {
 		[SCAN]: [
-			{ title: 'for-await k rows/s', figure: 'rows', digits: 0, unit: 1000 },
+			{ title: 'by row, k rows/s', figure: 'rows', digits: 0, unit: 1000 },
 			{ title: 'batches', figure: 'batches', digits: 0, unit: 1000 },
+			{ title: 'reverse, rows', figure: 'reverseRows', digits: 0, unit: 1000 },
+			{ title: 'reverse, batches', figure: 'reverseBatches', digits: 0, unit: 1000 },
 			{ title: 'first scan, batches', figure: 'cold', digits: 0, unit: 1000 },
+			{ title: `k scans of ${SHORT_ROWS} rows/s`, figure: 'short', digits: 1, unit: 1000 },
 		],
 	},
 	targets,
 	notes: [
-		'Thousands of rows a second, each made into a key and a value of text. Batches are those of the engine: 512 rows.',
+		'Thousands of rows a second, each made into a key and a value of text. Batches are those of the engine, or',
+		'of 512 rows where it has none. By row: `for await`, and `for` where the engine is synchronous (lmdb).',
 	],
 }

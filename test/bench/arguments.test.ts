@@ -16,6 +16,7 @@ describe('the command line of the benchmark', () => {
 			batch: 1000,
 			seed: 1,
 			repeat: undefined,
+			seconds: 20,
 			json: undefined,
 			directory: undefined,
 		})
@@ -23,7 +24,7 @@ describe('the command line of the benchmark', () => {
 
 	test('takes every option, behind a space or an equals sign, before and after the scenario', () => {
 		const words =
-			'--engine isledb,classic-level --records=5_000_000 scan --value-bytes 32 --batch 7 --codec lz4 --seed 0 --repeat 3 ' +
+			'--engine isledb,classic-level --records=5_000_000 scan --value-bytes 32 --batch 7 --codec lz4 --seed 0 --repeat 3 --seconds 5 ' +
 			'--json out.json --directory=here --store memory --rtt 25 --mbit=400 --clients 1,4_000'
 		expect(parseArguments(words.split(' '))).toEqual({
 			scenario: 'scan',
@@ -38,6 +39,7 @@ describe('the command line of the benchmark', () => {
 			batch: 7,
 			seed: 0,
 			repeat: 3,
+			seconds: 5,
 			json: 'out.json',
 			directory: 'here',
 		})

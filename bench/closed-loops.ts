@@ -1,0 +1,57 @@
+/**
+ * Closed loops: so many clients, each doing one operation after another, until enough are done or time is up. An engine
+ * that is a hundred times slower then costs seconds and not minutes, and its rate is that of what it did.
+ */
+export interface LoopBounds {
+	readonly clients: number
+	readonly count: number
+	readonly maxMs: number
+	/** The clock is read once in so many operations: it costs as much as the quickest of them. Default 32. */
+	readonly perLook?: number | undefined
+}
+
+export interface LoopResult {
+	readonly done: number
+	readonly elapsedMs: number
+	readonly perSecond: number
+}
+
+const OPERATIONS_PER_LOOK = 32
+
+/** `each` is called with 0, 1, 2 …, in this order; rejects when one of them does. */
+export async function closedLoops(
+	{ clients, count, maxMs, perLook = OPERATIONS_PER_LOOK }: LoopBounds,
+	each: (i: number) => Promise<unknown>,
+): Promise<LoopResult> {
+	let next = 0
+	let isOver = false
+	const started = performance.now()
+	const client = async (): Promise<void> => {
+		while (next < count && !isOver) {
+			const i = next++
+			await each(i)
+			if (i % perLook === 0) isOver = performance.now() - started > maxMs
+		}
+	}
+	await Promise.all(Array.from({ length: clients }, client))
+	return resultOf(next, started)
+}
+
+/** The same without promises, by one client. */
+export function closedLoop(
+	{ count, maxMs, perLook = OPERATIONS_PER_LOOK }: Omit<LoopBounds, 'clients'>,
+	each: (i: number) => void,
+): LoopResult {
+	const started = performance.now()
+	let done = 0
+	for (; done < count; done++) {
+		if (done % perLook === 0 && performance.now() - started > maxMs) break
+		each(done)
+	}
+	return resultOf(done, started)
+}
+
+function resultOf(done: number, started: number): LoopResult {
+	const elapsedMs = performance.now() - started
+	return { done, elapsedMs, perSecond: (done / elapsedMs) * 1000 }
+}
