@@ -16,7 +16,8 @@ const encoder = new TextEncoder()
 export class KeyEncoder {
 	readonly #transcoder: Transcoder<unknown>
 	#scratch = new Uint8Array(KEPT_VIEW_MAX_BYTES * UTF8_MAX_BYTES_PER_UNIT)
-	#views: (Uint8Array | undefined)[] = Array.from({ length: KEPT_VIEW_MAX_BYTES + 1 }, () => undefined)
+	/** By length; made as they are asked for. */
+	readonly #views: (Uint8Array | undefined)[] = []
 
 	constructor(transcoder: Transcoder<unknown>) {
 		this.#transcoder = transcoder
@@ -52,7 +53,7 @@ export class KeyEncoder {
 		} else if (units * UTF8_MAX_BYTES_PER_UNIT > scratch.length) {
 			if (units > KEY_MAX_BYTES) return encoder.encode(text)
 			this.#scratch = new Uint8Array(units * UTF8_MAX_BYTES_PER_UNIT)
-			this.#views.fill(undefined)
+			this.#views.length = 0
 		}
 		return this.#view(encoder.encodeInto(text, this.#scratch).written)
 	}

@@ -18,6 +18,9 @@ const BATCH_ROWS = 512
 /** Values of a batch: what is decoded ahead of a slow consumer stays bounded. */
 const BATCH_BYTES = 1_048_576
 
+/** Keys of a short scan; it doubles as a batch needs it. */
+const SLAB_FIRST_BYTES = 1_024
+
 /** A value that stands in a pack: it is put in place before the batch is given away. */
 export interface PendingBlob {
 	readonly row: number
@@ -30,7 +33,7 @@ export class RowBatch implements RowSink {
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<unknown>
 	readonly #isTextValue: boolean
-	#slab = new Uint8Array(16_384)
+	#slab = new Uint8Array(SLAB_FIRST_BYTES)
 	#slabBytes = 0
 	readonly #keyEnds = new Int32Array(BATCH_ROWS)
 	#decoded: unknown[] = []

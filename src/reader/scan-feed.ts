@@ -15,6 +15,8 @@ import type { ScanMerge } from './scan-merge.ts'
 
 /** Views that are tried for one batch before the missing object is reported. */
 const MAX_RENEWALS = 5
+/** Why what is under way ends with its scan, which nobody is told. One for all: without a reason `abort` makes an error with a stack. */
+const OVER = new Error('the scan is over')
 
 /** A scan that holds something. */
 export interface OpenScan {
@@ -129,7 +131,7 @@ export class ScanFeed {
 
 	/** Ends requests under way and drops the sources. */
 	stop(reason: unknown): void {
-		this.#controller.abort(reason)
+		this.#controller.abort(reason ?? OVER)
 		this.#controller = new AbortController()
 		this.#forget()
 	}
