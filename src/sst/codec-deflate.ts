@@ -13,6 +13,8 @@ const LEVEL = 1
 export const fflateDeflateCodec: Codec = {
 	name: 'deflate',
 	id: 1,
+	// 258 bytes by a length and a distance of one bit each.
+	expansionMax: 1032,
 	compress(raw) {
 		return fflateDeflate(raw, { level: LEVEL })
 	},

@@ -11,6 +11,8 @@ import { fill } from './codec-fill.ts'
 import { lz4Compress, lz4Decompress, lz4MaxBytes } from './lz4-kernel.ts'
 
 const LZ4_ID = 2
+/** A further byte of a length adds 255. */
+const EXPANSION_MAX = 255
 const SIZE_BYTES = 4
 /** Below these a call into the addon (2 to 3 µs) costs more than the kernel needs. */
 const NATIVE_COMPRESS_MIN_BYTES = 4096
@@ -29,6 +31,7 @@ let scratch = new Uint8Array(0)
 export const lz4KernelCodec: Codec = {
 	name: 'lz4',
 	id: LZ4_ID,
+	expansionMax: EXPANSION_MAX,
 	compress(raw) {
 		const maxBytes = lz4MaxBytes(raw.length)
 		if (scratch.length < maxBytes) scratch = new Uint8Array(maxBytes)
@@ -43,6 +46,7 @@ function nativeCodec(addon: Lz4Addon): Codec {
 	return {
 		name: 'lz4',
 		id: LZ4_ID,
+		expansionMax: EXPANSION_MAX,
 		compress(raw) {
 			if (raw.length < NATIVE_COMPRESS_MIN_BYTES) return lz4KernelCodec.compress(raw)
 			return addon.compressSync(Buffer.from(raw.buffer, raw.byteOffset, raw.length)).subarray(SIZE_BYTES)

@@ -18,6 +18,8 @@ function zlibWithZstd(): typeof import('node:zlib') {
 export const zstdCodec: Codec = {
 	name: 'zstd',
 	id: 3,
+	// A block of one repeated byte: 128 KiB in 4 bytes.
+	expansionMax: 32_768,
 	compress(raw) {
 		const zlib = zlibWithZstd()
 		return zlib.zstdCompressSync(raw, { params: { [zlib.constants.ZSTD_c_compressionLevel]: LEVEL } })

@@ -16,6 +16,8 @@ export interface Codec {
 	readonly name: CodecName
 	/** Persisted in blocks: never renumber. */
 	readonly id: number
+	/** One byte of a payload stands for so many raw bytes at most: who declares more lies. */
+	readonly expansionMax: number
 	/** The compressed form of `raw`, valid until the next call of any codec; `raw` is not kept. */
 	compress(raw: Uint8Array): Uint8Array
 	/**

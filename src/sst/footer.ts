@@ -52,7 +52,9 @@ export function decodeFooter(bytes: Uint8Array, storedBytes: number, where: stri
 	if (crc32(footer.subarray(0, 20)) !== readUint(footer, 20, 4)) {
 		throw corrupt(where, 'a table footer whose CRC does not match')
 	}
-	checkSstVersion(readUint(footer, 16, 2), where)
+	const version = readUint(footer, 16, 2)
+	checkSstVersion(version, where)
+	if (version === 0 || readUint(footer, 18, 2) !== 0) throw corrupt(where, 'a table footer that makes no sense')
 	const metaOffset = readUint(footer, 0, 4)
 	const filterBytes = readUint(footer, 4, 4)
 	const indexBytes = readUint(footer, 8, 4)

@@ -155,8 +155,16 @@ export class SstTable {
 	#checkPlace(i: number, block: Block, where: string): void {
 		const index = this.#index
 		const first = block.keyAt(0)
-		const isAfter = index.compareSeparator(i, first) <= 0 || index.isContinuation(i, first)
-		const isBefore = i + 1 === index.count || index.compareSeparator(i + 1, block.keyAt(block.count - 1)) > 0
+		const { smallestKey, largestKey } = this.meta
+		// The ends of the table have no separators: what the table says of its keys stands for them.
+		const isAfter =
+			i === 0
+				? compareBytes(first, smallestKey) >= 0
+				: index.compareSeparator(i, first) <= 0 || index.isContinuation(i, first)
+		const isBefore =
+			i + 1 === index.count
+				? block.compareKeyAt(block.count - 1, largestKey) <= 0
+				: index.compareSeparator(i + 1, block.keyAt(block.count - 1)) > 0
 		if (!isAfter || !isBefore) throw corrupt(where, `block ${i} with keys that belong elsewhere`)
 	}
 }

@@ -63,6 +63,10 @@ export function openStoredBlock(
 		return memory !== undefined || stored.length === stored.buffer.byteLength ? payload : new Uint8Array(payload)
 	}
 	const codec = codecById(codecId, where)
+	const payloadBytes = stored.length - STORED_HEADER_BYTES
+	if (codec !== undefined && rawBytes > codec.expansionMax * payloadBytes) {
+		throw corrupt(where, `a block that declares ${rawBytes} raw bytes, which ${payloadBytes} cannot hold,`)
+	}
 	const raw = memory?.(rawBytes) ?? new Uint8Array(rawBytes)
 	try {
 		codec?.decompress(stored.subarray(SIZE_AT), raw)

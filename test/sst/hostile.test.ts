@@ -7,18 +7,37 @@ import { crc32 } from '../../src/bytes/crc32.ts'
 import { isIsleError } from '../../src/errors.ts'
 import { Block } from '../../src/sst/block.ts'
 import { BlockIndex } from '../../src/sst/block-index.ts'
-import { CODEC_NAMES } from '../../src/sst/codec.ts'
+import { CODEC_NAMES, codecByName } from '../../src/sst/codec.ts'
 import { KEY_MAX_BYTES } from '../../src/sst/entry.ts'
 import { FOOTER_BYTES } from '../../src/sst/footer.ts'
 import type { SstMeta } from '../../src/sst/sst-meta.ts'
-import { decodeSstMeta, encodeSstMeta } from '../../src/sst/sst-properties.ts'
+import { decodeProperties, decodeSstMeta, encodeSstMeta, settleProperties } from '../../src/sst/sst-properties.ts'
 import { openTable, readSstMeta } from '../../src/sst/sst-table.ts'
-import { blockBytes, build, codeOf, smallEntries as entries, entry, open, utf8 } from './table-model.ts'
+import { openStoredBlock } from '../../src/sst/stored-block.ts'
+import type { BuiltTable } from '../../src/sst/table-builder.ts'
+import { blockBytes, build, codeOf, smallEntries as entries, entry, open, readAll, utf8 } from './table-model.ts'
 
 /** Puts the right CRC back after a change: what remains to be refused is hostile and not damaged. */
 function resealFooter(bytes: Uint8Array): void {
 	const at = bytes.length - FOOTER_BYTES
 	new DataView(bytes.buffer).setUint32(at + 20, crc32(bytes.subarray(at, at + 20)), true)
+}
+
+/** The table with other properties, and a footer and checksums that fit. */
+function withMeta(bytes: Uint8Array, meta: SstMeta): BuiltTable {
+	const at = bytes.length - FOOTER_BYTES
+	const view = new DataView(bytes.buffer)
+	const [metaOffset, filterBytes, indexBytes] = [0, 4, 8].map(field => view.getUint32(at + field, true))
+	const start = (metaOffset ?? 0) + (filterBytes ?? 0) + (indexBytes ?? 0)
+	const said = decodeProperties(bytes.subarray(start, at), 'here')
+	const { section, storedBytes } = settleProperties(start + FOOTER_BYTES, size => ({
+		...said,
+		meta: { ...meta, storedBytes: size },
+	}))
+	const made = new Uint8Array(Buffer.concat([bytes.subarray(0, start), section, bytes.subarray(at)]))
+	new DataView(made.buffer).setUint32(made.length - FOOTER_BYTES + 12, section.length, true)
+	resealFooter(made)
+	return { bytes: made, meta: { ...meta, storedBytes } }
 }
 
 describe('hostile bytes with sound CRCs', () => {
@@ -29,6 +48,18 @@ describe('hostile bytes with sound CRCs', () => {
 		expect(codeOf(() => open({ bytes, meta }))).toBe('ISLE_UNSUPPORTED')
 		expect(codeOf(() => readSstMeta(bytes, 'here'))).toBe('ISLE_UNSUPPORTED')
 		expect(codeOf(() => open({ ...build(entries), meta: { ...meta, formatVersion: 2 } }))).toBe('ISLE_UNSUPPORTED')
+	})
+
+	test('a footer of version 0, or whose reserved bytes are not 0, is corrupt', () => {
+		for (const [at, value] of [
+			[16, 0],
+			[19, 1],
+		] as const) {
+			const { bytes, meta } = build(entries)
+			bytes[bytes.length - FOOTER_BYTES + at] = value
+			resealFooter(bytes)
+			expect(codeOf(() => open({ bytes, meta }))).toBe('ISLE_CORRUPT')
+		}
 	})
 
 	test('a footer whose sections do not add up is corrupt', () => {
@@ -55,6 +86,52 @@ describe('hostile bytes with sound CRCs', () => {
 				expect(codeOf(() => table.decodeBlock(0, largest, 'here'))).toBe('ISLE_CORRUPT')
 			}
 		}
+	})
+
+	test('a block that declares more than its payload can hold is refused before it is allocated, whatever the table admits', () => {
+		const rawMaxBytes = 269_549_568
+		for (const codec of ['deflate', 'lz4', 'zstd'] as const) {
+			const zeros = new Uint8Array(4_000_000)
+			const payload = codecByName(codec)?.compress(zeros) ?? zeros
+			const stored = new Uint8Array(9 + payload.length)
+			stored.set(payload, 9)
+			stored[4] = codecByName(codec)?.id ?? 0
+			const declare = (rawBytes: number): Uint8Array => {
+				const view = new DataView(stored.buffer)
+				view.setUint32(5, rawBytes, true)
+				view.setUint32(0, crc32(stored.subarray(4)), true)
+				return stored
+			}
+			// The most that there is: zeros.
+			expect(openStoredBlock(declare(zeros.length), rawMaxBytes, 'here')).toHaveLength(zeros.length)
+			let asked = 0
+			const room = (rawBytes: number): Uint8Array => {
+				asked += rawBytes
+				return new Uint8Array(rawBytes)
+			}
+			const lie = declare(rawMaxBytes)
+			expect(codeOf(() => openStoredBlock(lie.subarray(0, 200), rawMaxBytes, 'here', room))).toBe('ISLE_CORRUPT')
+			const short = new Uint8Array(lie.subarray(0, 200))
+			new DataView(short.buffer).setUint32(0, crc32(short.subarray(4)), true)
+			expect(codeOf(() => openStoredBlock(short, rawMaxBytes, 'here', room))).toBe('ISLE_CORRUPT')
+			expect(asked, codec).toBe(0)
+		}
+	})
+
+	test('a block with keys outside of the range that its table says is corrupt', () => {
+		const { bytes, meta } = build([entry('b', 1), entry('c', 2), entry('d', 3)])
+		for (const range of [
+			{ smallestKey: utf8('bb') },
+			{ largestKey: utf8('cc') },
+			{ smallestKey: utf8('bb'), largestKey: utf8('cc') },
+		]) {
+			const lie = withMeta(bytes, { ...meta, ...range })
+			expect(
+				codeOf(() => readAll(lie)),
+				JSON.stringify(range),
+			).toBe('ISLE_CORRUPT')
+		}
+		expect(readAll(withMeta(bytes, meta))).toHaveLength(3)
 	})
 
 	test('a block of a codec that is not known is unsupported', () => {
