@@ -54,8 +54,8 @@ export function encodePackHeader(packId: string): Uint8Array<ArrayBuffer> {
 export function decodePackHeader(header: Uint8Array, where: string): string {
 	if (header.length < PACK_HEADER_BYTES) throw corrupt(where, 'a blob pack that is shorter than its header')
 	const view = new DataView(header.buffer, header.byteOffset, PACK_HEADER_BYTES)
-	const text = (from: number, bytes: number): string => new TextDecoder().decode(header.subarray(from, from + bytes))
-	if (text(0, MAGIC.length) !== MAGIC) throw corrupt(where, 'bytes that do not begin as a blob pack does')
+	const magic = new TextDecoder().decode(header.subarray(0, MAGIC.length))
+	if (magic !== MAGIC) throw corrupt(where, 'bytes that do not begin as a blob pack does')
 	if (view.getUint32(CRC_AT, true) !== crc32(header.subarray(0, CRC_AT))) {
 		throw corrupt(where, 'a blob pack header whose CRC does not match')
 	}
@@ -65,10 +65,21 @@ export function decodePackHeader(header: Uint8Array, where: string): string {
 		throw new IsleError('ISLE_UNSUPPORTED', what, { details: { where } })
 	}
 	const idBytes = view.getUint16(10, true)
-	if (view.getUint32(12, true) !== FRAME_BYTES || idBytes === 0 || idBytes > PACK_ID_MAX_BYTES) {
+	const isPadded = header.subarray(ID_AT + idBytes, CRC_AT).every(byte => byte === 0)
+	if (
+		version === 0 ||
+		view.getUint32(12, true) !== FRAME_BYTES ||
+		idBytes === 0 ||
+		idBytes > PACK_ID_MAX_BYTES ||
+		!isPadded
+	) {
 		throw corrupt(where, 'a blob pack header that makes no sense')
 	}
-	return text(ID_AT, idBytes)
+	try {
+		return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header.subarray(ID_AT, ID_AT + idBytes))
+	} catch (cause) {
+		throw corrupt(where, 'a blob pack whose id is not UTF-8', cause)
+	}
 }
 
 /** What a value of that length takes in a pack. */

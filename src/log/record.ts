@@ -126,14 +126,16 @@ export function decodeRecord(bytes: Uint8Array, expected: LogPosition, where: st
 		)
 	}
 	const kind = preamble.u8()
-	preamble.u8()
+	const reserved = preamble.u8()
 	const headerLength = preamble.u32()
 	const storedCrc = preamble.u32()
 	if (headerLength > HEADER_MAX_BYTES) throw corrupt(where, `log record header claims ${headerLength} bytes`)
 	const headerBytes = preamble.bytes(headerLength)
 	if (crc32(headerBytes, crc32(bytes.subarray(0, 12))) !== storedCrc)
 		throw corrupt(where, 'log record checksum mismatch')
-	if (version === 0 || (kind !== KIND_COMMIT && kind !== KIND_SEAL)) throw corrupt(where, `log record kind ${kind}`)
+	if (version === 0 || reserved !== 0 || (kind !== KIND_COMMIT && kind !== KIND_SEAL)) {
+		throw corrupt(where, `log record kind ${kind}`)
+	}
 
 	const header = new ByteReader(headerBytes, where)
 	const owner = header.bytes(OWNER_BYTES)
@@ -146,6 +148,7 @@ export function decodeRecord(bytes: Uint8Array, expected: LogPosition, where: st
 	if (settledSlots > position.slot) throw corrupt(where, `a log record that vouches for ${settledSlots} slots`)
 	const body = header.lengthPrefixed(HEADER_MAX_BYTES)
 	const sections = decodeSections(bytes, PREAMBLE_BYTES + headerLength, header, where)
+	if (kind === KIND_SEAL && sections.length > 0) throw corrupt(where, 'a seal with sections')
 	return { kind: kind === KIND_COMMIT ? 'commit' : 'seal', position, owner, nonce, settledSlots, body, sections }
 }
 

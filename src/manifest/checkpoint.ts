@@ -75,7 +75,9 @@ export function checkpointKey(positions: CheckpointPositions): string {
 export function parseCheckpointKey(key: string): CheckpointName {
 	const match = NAME.exec(key)
 	if (match === null) throw corrupt(key, 'not the name of a checkpoint:')
-	const [maintenanceEpoch, maintenanceSlot, writerEpoch, writerSlot] = match.slice(1).map(Number)
+	const numbers = match.slice(1).map(Number)
+	if (!numbers.every(Number.isSafeInteger)) throw corrupt(key, 'a number beyond 2^53 in the name of a checkpoint:')
+	const [maintenanceEpoch, maintenanceSlot, writerEpoch, writerSlot] = numbers
 	return {
 		key,
 		maintenancePosition: { epoch: maintenanceEpoch ?? 0, slot: maintenanceSlot ?? 0 },
@@ -228,8 +230,7 @@ function checkedBody(bytes: Uint8Array, where: string): Uint8Array {
 			`checkpoint format ${version} is newer than this release reads: key=\`${where}\``,
 		)
 	}
-	if (version === 0) throw corrupt(where, 'checkpoint format 0')
-	preamble.u16()
+	if (version === 0 || preamble.u16() !== 0) throw corrupt(where, 'a checkpoint whose preamble makes no sense')
 	const storedCrc = preamble.u32()
 	const body = bytes.subarray(PREAMBLE_BYTES)
 	if (crc32(body, crc32(bytes.subarray(0, 8))) !== storedCrc) throw corrupt(where, 'checkpoint checksum mismatch')

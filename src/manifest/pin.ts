@@ -77,8 +77,7 @@ export function decodePin(bytes: Uint8Array, where: string): Pin {
 	if (version > PIN_FORMAT_VERSION) {
 		throw new IsleError('ISLE_UNSUPPORTED', `pin format ${version} is newer than this release reads: key=\`${where}\``)
 	}
-	if (version === 0) throw corrupt(where, 'pin format 0')
-	preamble.u16()
+	if (version === 0 || preamble.u16() !== 0) throw corrupt(where, 'a pin whose preamble makes no sense')
 	const storedCrc = preamble.u32()
 	const body = bytes.subarray(PREAMBLE_BYTES)
 	if (crc32(body, crc32(bytes.subarray(0, 8))) !== storedCrc) throw corrupt(where, 'pin checksum mismatch')

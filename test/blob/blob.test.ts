@@ -11,6 +11,7 @@ import {
 	framesRange,
 	PACK_HEADER_BYTES,
 } from '../../src/blob/pack-format.ts'
+import { crc32 } from '../../src/bytes/crc32.ts'
 import { codeOf, collect, cut, join, packOf, pattern, storedOf } from './pack-model.ts'
 
 const sizes = fc.oneof(
@@ -122,6 +123,19 @@ describe('a pack', () => {
 		expect(decodePackHeader(encodePackHeader(longest), 'here')).toBe(longest)
 		expect(() => encodePackHeader(`${longest}w`)).toThrow('broken invariant')
 		expect(() => encodePackHeader('')).toThrow('broken invariant')
+	})
+
+	test('a header of version 0, whose id is no text, or has more than zeros behind it, is corrupt behind a checksum that is right', () => {
+		for (const [at, value] of [
+			[8, 0],
+			[16, 0xff],
+			[25, 1],
+		] as const) {
+			const header = encodePackHeader('w3-17')
+			header[at] = value
+			new DataView(header.buffer).setUint32(60, crc32(header.subarray(0, 60)), true)
+			expect(codeOf(() => decodePackHeader(header, 'here'))).toBe('ISLE_CORRUPT')
+		}
 	})
 
 	test('a value inside a value, and an end without a beginning, are refused', () => {

@@ -23,13 +23,13 @@ function codeOf(run: () => unknown): string | undefined {
 /** A record with a header of the test's choosing, all checksums right. */
 function forge(
 	header: Uint8Array,
-	options: { version?: number; kind?: number; claimedHeader?: number } = {},
+	options: { version?: number; kind?: number; reserved?: number; claimedHeader?: number } = {},
 ): Uint8Array {
 	const preamble = new ByteWriter()
 	preamble.bytes(new TextEncoder().encode('ISLR'))
 	preamble.u16(options.version ?? 1)
 	preamble.u8(options.kind ?? 1)
-	preamble.u8(0)
+	preamble.u8(options.reserved ?? 0)
 	preamble.u32(options.claimedHeader ?? header.length)
 	const front = preamble.finish()
 	return new ByteWriter()
@@ -133,6 +133,15 @@ describe('a log record', () => {
 		expect(codeOf(() => decodeRecord(forge(plain, { version: 0 }), START, 'x'))).toBe('ISLE_CORRUPT')
 		expect(codeOf(() => decodeRecord(forge(plain, { kind: 0 }), START, 'x'))).toBe('ISLE_CORRUPT')
 		expect(codeOf(() => decodeRecord(forge(plain, { kind: 3 }), START, 'x'))).toBe('ISLE_CORRUPT')
+	})
+
+	test('that is a seal with sections, or whose reserved byte is not 0, is corrupt', () => {
+		const empty = header(writer => writer.varint(0).varint(0))
+		const oneSection = header(writer => writer.varint(0).varint(1).varint(0))
+		expect(codeOf(() => decodeRecord(forge(oneSection), START, 'x'))).toBe(undefined)
+		expect(codeOf(() => decodeRecord(forge(empty, { kind: 2 }), START, 'x'))).toBe(undefined)
+		expect(codeOf(() => decodeRecord(forge(oneSection, { kind: 2 }), START, 'x'))).toBe('ISLE_CORRUPT')
+		expect(codeOf(() => decodeRecord(forge(empty, { reserved: 1 }), START, 'x'))).toBe('ISLE_CORRUPT')
 	})
 
 	test('that vouches for slots behind its own is corrupt, for all before it is not', () => {

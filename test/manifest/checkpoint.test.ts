@@ -70,6 +70,15 @@ describe('a checkpoint', () => {
 		expect(() => decodeCheckpoint(forge(body, 0), 'x')).toThrow(corruptError)
 	})
 
+	test('whose reserved bytes are not 0 is corrupt, behind a checksum that is right', () => {
+		for (const at of [6, 7]) {
+			const bytes = encodeCheckpoint(SAMPLE)
+			bytes[at] = 1
+			new DataView(bytes.buffer).setUint32(8, crc32(bytes.subarray(12), crc32(bytes.subarray(0, 8))), true)
+			expect(() => decodeCheckpoint(bytes, 'x')).toThrow(corruptError)
+		}
+	})
+
 	test('with counts that lie is refused before anything is allocated', () => {
 		const front = (): ByteWriter => {
 			const writer = new ByteWriter()
@@ -115,12 +124,17 @@ describe('the name of a checkpoint', () => {
 		)
 	})
 
-	test.each(['checkpoints/', 'checkpoints/tmp', 'checkpoints/1-2_3-4', 'log/x', `checkpoints/${'0'.repeat(67)}`])(
-		'%s is none',
-		key => {
-			expect(() => parseCheckpointKey(key)).toThrow(corruptError)
-		},
-	)
+	const beyond = `checkpoints/9999999999999999-${'0'.repeat(16)}_${'0'.repeat(16)}-${'0'.repeat(16)}`
+	test.each([
+		'checkpoints/',
+		'checkpoints/tmp',
+		'checkpoints/1-2_3-4',
+		'log/x',
+		`checkpoints/${'0'.repeat(67)}`,
+		beyond,
+	])('%s is none', key => {
+		expect(() => parseCheckpointKey(key)).toThrow(corruptError)
+	})
 })
 
 describe('the newest checkpoint', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { crc32 } from '../../src/bytes/crc32.ts'
 import { encodeCheckpoint } from '../../src/manifest/checkpoint.ts'
 import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
@@ -59,6 +60,11 @@ describe('the bytes of a pin', () => {
 			expect(() => decodePin(changed, 'pins/7')).toThrow(/pins\/7/)
 		}
 		expect(() => decodePin(encodeCheckpoint(stateOf('w1-0')), 'pins/7')).toThrow(/not a pin/)
+		const reserved = new Uint8Array(bytes)
+		reserved[6] = 1
+		const body = reserved.subarray(12)
+		new DataView(reserved.buffer).setUint32(8, crc32(body, crc32(reserved.subarray(0, 8))), true)
+		expect(() => decodePin(reserved, 'pins/7')).toThrow(/pins\/7/)
 	})
 })
 
