@@ -91,7 +91,7 @@ export function toWire(error: unknown, depth = 0): WireError {
 	if (!(error instanceof Error)) {
 		return {
 			name: 'Error',
-			message: String(error),
+			message: textOf(error),
 			stack: undefined,
 			code: undefined,
 			details: undefined,
@@ -106,6 +106,15 @@ export function toWire(error: unknown, depth = 0): WireError {
 		code,
 		details: error instanceof IsleError ? error.details : undefined,
 		cause: error.cause === undefined || depth >= MAX_CAUSES ? undefined : toWire(error.cause, depth + 1),
+	}
+}
+
+/** Anything can be thrown, also what refuses to be a text. */
+function textOf(thrown: unknown): string {
+	try {
+		return String(thrown)
+	} catch {
+		return 'something that is no text was thrown'
 	}
 }
 
