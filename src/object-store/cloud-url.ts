@@ -54,7 +54,7 @@ export function parseCloudUrl(url: string, scheme: string, known: readonly strin
 
 function pathOf(parsed: URL, expected: string): string {
 	try {
-		return decodeURIComponent(parsed.pathname.replace(/^\/+|\/+$/g, ''))
+		return decodeURIComponent(parsed.pathname).replace(/^\/+|\/+$/g, '')
 	} catch (error) {
 		throw new TypeError(`${expected} with whole percent escapes`, { cause: error })
 	}

@@ -11,6 +11,7 @@ describe('URLs of cloud stores', () => {
 			prefix: 'team/db 1',
 			parameters: { account: 'me' },
 		})
+		expect(parseCloudUrl('azblob://box/%2Fteam/db%2F%2F', 'azblob', KNOWN).prefix).toBe('team/db')
 		const again = cloudUrl('azblob', 'box', { account: undefined, endpoint: 'http://127.0.0.1:10000/me' })
 		expect(parseCloudUrl(again, 'azblob', KNOWN).parameters).toEqual({ endpoint: 'http://127.0.0.1:10000/me' })
 	})
