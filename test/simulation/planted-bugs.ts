@@ -2,7 +2,7 @@
  * Positive controls: mistakes that engines of this kind were released with, each as a patch of our sources. The simulation has to find
  * each of them within a bounded number of histories; one that it does not find is a defect of the simulation.
  */
-import type { SourcePatch } from './engine.ts'
+import type { SourcePatch } from '../support/patched-modules.ts'
 
 export interface PlantedBug {
 	readonly name: string
