@@ -79,8 +79,10 @@ export function decodeCommit(record: LogRecord, where: string): LoadedCommit {
 	const lastSeq = reader.varint()
 	const committedAtMs = reader.varint()
 	const inlineTables = new Map<string, Uint8Array>()
+	const ids = new Set<string>()
 	const tables = readList(reader, where, (): TableRef => {
 		const id = readId(reader)
+		if (ids.size === ids.add(id).size) throw corrupt(where, `two tables with the id ${id}`)
 		const place = reader.u8()
 		if (place === PLACE_OBJECT) {
 			return { id, objectKey: readObjectKey(reader), offset: 0, meta: decodeSstMeta(reader, where) }

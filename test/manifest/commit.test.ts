@@ -133,6 +133,12 @@ describe('a commit', () => {
 		expect(decodeCommit(recordOf(body, [new Uint8Array(500)]), WHERE).inlineTables.size).toBe(1)
 	})
 
+	test('with two tables of one id is corrupt: the bytes of one would be taken for the other', () => {
+		const [first, second] = SAMPLE.tables as readonly [CommitTable, CommitTable]
+		const body = encodeCommitBody({ ...SAMPLE, tables: [first, { ...second, id: first.id }] })
+		expect(() => decodeCommit(recordOf(body, SECTIONS), WHERE)).toThrow(corruptError)
+	})
+
 	test('with a place of a table that this release does not know is corrupt, and not taken for an inline one', () => {
 		const { meta } = tableOf('w2-0', 1, 1)
 		const writer = new ByteWriter().varint(1).varint(1).varint(0).varint(1).string('w2-0')
