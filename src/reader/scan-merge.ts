@@ -14,12 +14,11 @@ import { compareBytes } from '../bytes/compare.ts'
 import { type EntryKind, isExpired, KIND_TOMBSTONE } from '../sst/entry.ts'
 import { successor } from './key-range.ts'
 import { isSameKey, type ScanPage } from './scan-page.ts'
+import { ScanPreparation } from './scan-preparation.ts'
 import type { ScanSource } from './scan-source.ts'
 
 /** A source that wins this often in a row is let run to the key of the second. */
 const GALLOP_AFTER_WINS = 7
-/** Sources that are prepared together when the merge first waits; doubled each time, so that `limit: 1` opens few. */
-const FIRST_EAGER_SOURCES = 1
 
 /** Takes the rows of a batch. */
 export interface RowSink {
@@ -35,12 +34,15 @@ export interface MergeOptions {
 	readonly maxSeq: number
 	/** Entries that expired by then are hidden. */
 	readonly nowMs: number
+	/** Rows that are still wanted. */
+	readonly remaining: () => number
 }
 
 export class ScanMerge {
 	readonly #reverse: boolean
 	readonly #maxSeq: number
 	readonly #nowMs: number
+	readonly #preparation: ScanPreparation
 	readonly #heap: ScanSource[] = []
 	/** Sources whose next key is unknown until they are filled. */
 	#blocked: ScanSource[] = []
@@ -48,12 +50,12 @@ export class ScanMerge {
 	#lastPage: ScanPage | undefined
 	#lastIndex = 0
 	#wins = 0
-	#eagerSources = FIRST_EAGER_SOURCES
 
 	constructor(sources: readonly ScanSource[], options: MergeOptions) {
 		this.#reverse = options.reverse
 		this.#maxSeq = options.maxSeq
 		this.#nowMs = options.nowMs
+		this.#preparation = new ScanPreparation(options)
 		for (const source of sources) if (!source.isDone) this.#push(source)
 	}
 
@@ -71,9 +73,13 @@ export class ScanMerge {
 				return 'done'
 			}
 			if (top.page === undefined) {
+				if (this.#isPendingWhole(top)) {
+					this.#givePending(sink)
+					continue
+				}
 				const opening = top.fill()
 				if (opening !== undefined) {
-					this.#prepareMore(top)
+					this.#preparation.prepareWith(top, this.#heap)
 					return opening
 				}
 				this.#settleTop(top)
@@ -103,23 +109,6 @@ export class ScanMerge {
 		return waits.length === 0 ? undefined : Promise.all(waits)
 	}
 
-	/**
-	 * While the top is fetched: those that must be asked before anything is given, those that begin within what is fetched
-	 * (so that they come in the same round trip), and as many more as doubling allows.
-	 */
-	#prepareMore(top: ScanSource): void {
-		const limit = top.horizon ?? top.head
-		let eager = this.#eagerSources - 1
-		this.#eagerSources *= 2
-		for (const source of this.#heap) {
-			if (source === top || source.page !== undefined) continue
-			const order = source.head === undefined || limit === undefined ? Number.NaN : compareBytes(source.head, limit)
-			const isWithin = this.#reverse ? order >= 0 : order <= 0
-			if (!isWithin && eager-- <= 0) continue
-			source.prepare()
-		}
-	}
-
 	/** Decides about one entry. */
 	#decide(page: ScanPage, index: number, mayBeTooNew: boolean, sink: RowSink): void {
 		const lastPage = this.#lastPage
@@ -142,6 +131,13 @@ export class ScanMerge {
 		const kind = page.block.kindAt(index)
 		if (kind === KIND_TOMBSTONE || isExpired(page.block.expiresAtMsAt(index), this.#nowMs)) return
 		sink.add(page, index, kind)
+	}
+
+	/** Backwards: whether no version follows of the key at hand, because everything that is left lies behind it. */
+	#isPendingWhole(top: ScanSource): boolean {
+		const page = this.#lastPage
+		if (!this.#reverse || page === undefined || top.head === undefined) return false
+		return page.block.compareKeyAt(this.#lastIndex, top.head) > 0
 	}
 
 	/** Backwards, the newest version of a key is known when the next key begins. */

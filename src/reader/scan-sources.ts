@@ -10,7 +10,7 @@ import type { ReadView } from './read-view.ts'
 import { ScanMerge } from './scan-merge.ts'
 import { boundsOf, type ScanSource } from './scan-source.ts'
 import type { SearchPlan } from './search-plan.ts'
-import { WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './table-reader.ts'
+import { WINDOW_MAX_BYTES } from './table-reader.ts'
 
 /** What all sources of one scan read ahead together, as stored: the windows of many sources are smaller. */
 const READ_AHEAD_BYTES = 16 * 1024 * 1024
@@ -45,11 +45,11 @@ function mergeOf(options: OpenMergeOptions, runs: readonly SortedEntries[]): Sca
 	const chains = plan.chains()
 	const bounds = boundsOf(range, commonBytes(plan, filled))
 	const perSource = Math.floor(READ_AHEAD_BYTES / Math.max(1, chains.length))
-	const windowMaxBytes = Math.min(WINDOW_MAX_BYTES, Math.max(WINDOW_MIN_BYTES, perSource))
+	const windowMaxBytes = Math.min(WINDOW_MAX_BYTES, perSource)
 	const context = { source, signal, reverse, windowMaxBytes, remaining }
 	const sources: ScanSource[] = filled.map(run => new MemtableSource(run, bounds))
 	for (const chain of chains) sources.push(new ChainSource(chain, bounds, context))
-	return new ScanMerge(sources, { reverse, maxSeq: view.maxSeq, nowMs })
+	return new ScanMerge(sources, { reverse, maxSeq: view.maxSeq, nowMs, remaining })
 }
 
 /** How many bytes all keys share at the front. */

@@ -13,7 +13,7 @@ import type { Block } from '../sst/block.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 
 /** First window: about four blocks, or one round trip's worth at 5 Mbit/s. */
-export const WINDOW_MIN_BYTES = 65_536
+const WINDOW_MIN_BYTES = 65_536
 /** Longest window: at 100 MB/s it takes as long as a round trip to a near store (10 ms). */
 export const WINDOW_MAX_BYTES = 1_048_576
 
@@ -22,7 +22,7 @@ export interface ScanContext {
 	readonly source: TableSource
 	readonly signal: AbortSignal
 	readonly reverse: boolean
-	/** Of one table reader; less than `WINDOW_MAX_BYTES` when a scan has many. */
+	/** Of one table reader; less than `WINDOW_MAX_BYTES` when a scan has many. At least one block is read. */
 	readonly windowMaxBytes: number
 	/** Entries that the scan may still give, by its limit: what lies beyond is not read ahead. */
 	readonly remaining: () => number
@@ -46,11 +46,12 @@ export class TableReader {
 	#hasFailed = false
 	#current: Window | undefined
 	#next: Window | undefined
-	#windowBytes = WINDOW_MIN_BYTES
+	#windowBytes: number
 
 	constructor(slot: TableSlot, context: ScanContext) {
 		this.slot = slot
 		this.#context = context
+		this.#windowBytes = Math.min(WINDOW_MIN_BYTES, context.windowMaxBytes)
 	}
 
 	/** Opens the table. Undefined: it is open. Otherwise call again when the promise has resolved. @throws what opening threw. */
@@ -92,11 +93,16 @@ export class TableReader {
 		return this.#next.arrival
 	}
 
-	/** Where the blocks end that are on their way, in the direction of the scan: a key that none of their entries lies behind. */
+	/**
+	 * Where the blocks end that are on their way, in the direction of the scan: a key that none of their entries lies behind. Of a
+	 * table that is being opened, where it ends.
+	 */
 	get horizon(): Uint8Array | undefined {
 		const { table } = this
 		const window = this.#next
-		if (table === undefined || window === undefined) return undefined
+		if (table === undefined)
+			return this.#context.reverse ? this.slot.ref.meta.smallestKey : this.slot.ref.meta.largestKey
+		if (window === undefined) return undefined
 		if (this.#context.reverse) return window.first === 0 ? table.meta.smallestKey : table.separatorOf(window.first)
 		const end = window.first + window.count
 		return end === table.blockCount ? table.meta.largestKey : table.separatorOf(end)

@@ -172,6 +172,62 @@ describe.each([1, 2, 8])('a scan of ten rows over %i overlapping runs', runs => 
 	})
 })
 
+describe.each([3, 40, 400])('a cold scan of ten rows over %i tables that overlap', count => {
+	let store: RoundStore
+	let manifest: Manifest
+	/** Table t holds the keys i with i % count = t, so that each begins and ends elsewhere. */
+	const keys = 100 * count
+
+	beforeAll(async () => {
+		store = new RoundStore(new MemoryStore())
+		store.isHolding = false
+		const l0 = Array.from({ length: count }, (_, t) => {
+			const versions = Array.from({ length: 100 }, (__, n) => put(keyOf(n * count + t), t * 100 + n + 1))
+			return storeTable(store, tableOf(`t${t}`, versions, { blockBytes: 1_024 }))
+		})
+		manifest = manifestOf({ l0: await Promise.all(l0) })
+		store.isHolding = true
+	})
+
+	const cases = [false, true].flatMap(reverse => [0, 0.5].map(start => [reverse, start] as const))
+	test.each(cases)('takes two round trips, and then one (reverse: %s, from: %s)', async (reverse, start) => {
+		const from = Math.floor((reverse ? 1 - start : start) * keys)
+		const bound = start === 0 ? {} : reverse ? { lt: keyOf(from) } : { gte: keyOf(from) }
+		const wanted = Array.from({ length: 10 }, (_, i) => keyOf(reverse ? from - 1 - i : from + i))
+		const reads = readsOf<string, string>(store, viewOf(manifest), { blockCacheBytes: 0 })
+		for (const rounds of [2, 1]) {
+			store.reset()
+			expect(await store.settle(collect(reads.keys({ ...bound, reverse, limit: 10 })))).toEqual(wanted)
+			expect(store.rounds.length).toBe(rounds)
+			// Without a bound the ten nearest tables are enough; each is asked once a round.
+			const most = start === 0 ? Math.min(10, count) : count
+			for (const round of store.rounds) {
+				expect(round.length).toBeLessThanOrEqual(most)
+				expect(new Set(round).size).toBe(round.length)
+			}
+		}
+	})
+})
+
+test('a scan over very many tables keeps what it reads ahead within 16 MiB and a block of each', async () => {
+	const count = 600
+	const counting = countingStore(new MemoryStore())
+	const filler = 'x'.repeat(1_000)
+	const l0 = Array.from({ length: count }, (_, t) => {
+		const versions = Array.from({ length: 100 }, (__, n) => put(keyOf(n * count + t), t * 100 + n + 1, filler))
+		return storeTable(counting, tableOf(`t${t}`, versions, { codec: 'none' }))
+	})
+	const manifest = manifestOf({ l0: await Promise.all(l0) })
+	const reads = readsOf<string, string>(counting, viewOf(manifest), { blockCacheBytes: 0 })
+	counting.reset()
+	const scan = reads.keys()
+	expect(await scan.next()).toEqual({ done: false, value: keyOf(0) })
+	await scan.close()
+	const ends = manifest.l0.reduce((sum, { meta }) => sum + meta.storedBytes - meta.metaOffset, 0)
+	// 60 MB lie there.
+	expect(counting.snapshot().total.receivedBytes - ends).toBeLessThan(16 * 1_048_576 + count * 5_200)
+})
+
 describe.each([false, true])('a scan of everything (reverse: %s)', reverse => {
 	test('reads ahead in windows that double, so that requests are few', async () => {
 		const { store, warm } = await makeRig(1)
