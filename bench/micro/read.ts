@@ -199,15 +199,14 @@ async function main(): Promise<void> {
 	const directory = mkdtempSync(join(tmpdir(), 'isle-read-'))
 	try {
 		const files = await openStore(`file:${directory}`)
-		const manifest = await load(files, 1, 'none')
-		await gets(
-			'get uncached, file store, 64 in flight',
-			setUp(files, manifest, 0),
-			present.slice(0, 50_000),
-			50_000,
-			64,
-		)
-		await gets('get uncached, file store, one by one', setUp(files, manifest, 0), present.slice(0, 20_000), 20_000)
+		for (const codec of ['none', 'lz4'] as const) {
+			const manifest = await load(files, 1, codec)
+			const keys = present.slice(0, 50_000)
+			const label = `get uncached, file store, ${codec}`
+			await gets(`${label}, 64 in flight`, setUp(files, manifest, 0), keys, keys.length, 64)
+			await gets(`${label}, one by one`, setUp(files, manifest, 0), keys, keys.length)
+			await gets(`${label}, a sixteenth in memory`, setUp(files, manifest, ROWS * 7), keys, keys.length, 64)
+		}
 		await files.close()
 	} finally {
 		rmSync(directory, { recursive: true })

@@ -14,15 +14,21 @@ import type { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
+import { BriefMemory } from './brief-memory.ts'
 import { decodeInline, decodeInPool, estimatedRawBytes, POOL_MIN_RAW_BYTES } from './decode-blocks.ts'
 import type { DiskTables } from './disk-tables.ts'
 import type { TableSlot } from './table-slot.ts'
+
+/** No store answers at once for more (`QUICK_READ_MAX_BYTES`). */
+const NOW_MAX_BYTES = 65_536
 
 export class TableFetcher {
 	readonly #store: ObjectStore
 	readonly #pool: JobPool
 	readonly #disk: DiskTables | undefined
 	readonly #tracer: Tracer
+	/** For stored bytes that are decoded at once. */
+	readonly #memory = new BriefMemory()
 
 	constructor(store: ObjectStore, pool: JobPool, disk: DiskTables | undefined, tracer: Tracer) {
 		this.#store = store
@@ -47,6 +53,31 @@ export class TableFetcher {
 		this.#disk?.keepMetadata(slot, bytes)
 		this.#tracer.current()?.sawTable(slot.ref.id, 'store')
 		return table
+	}
+
+	/**
+	 * Block `index` at once, from a store that can; in `memory`, or in its own. A promise: ask again when it has resolved.
+	 * @throws ISLE_CORRUPT.
+	 */
+	blockNow(
+		slot: TableSlot,
+		table: SstTable,
+		index: number,
+		memory: BriefMemory | undefined,
+	): Block | Promise<void> | undefined {
+		if (this.#disk !== undefined || this.#store.readNow === undefined) return undefined
+		const { offset, bytes } = table.blockRange(index)
+		if (bytes > NOW_MAX_BYTES || estimatedRawBytes(table, bytes) > POOL_MIN_RAW_BYTES) return undefined
+		const { ref } = slot
+		// A block that is not compressed keeps the memory into which it is read.
+		const isKept = memory === undefined && table.meta.codec === 'none'
+		const stored = isKept ? new Uint8Array(bytes) : (memory ?? this.#memory).stored(bytes)
+		const answer = this.#store.readNow(ref.objectKey, ref.offset + offset, stored)
+		if (answer === true) {
+			this.#sawBlocks(slot, index, 1, 'store')
+			return table.decodeBlock(index, stored, slot.where, memory)
+		}
+		return answer === false ? undefined : answer
 	}
 
 	/** Blocks `first` to `first + count − 1`: at the most one GET. @throws as `table`. */

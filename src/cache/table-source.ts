@@ -5,8 +5,8 @@
  * read by one GET. Both are single-flight, both stay in caches that are bounded in bytes. Bytes that are in memory
  * anyway (a table that came inside a log record, one that was just encoded) are offered, and then nothing is read.
  *
- * Invariants: a `TableSlot` holds what is in memory of one table and nothing else does; what is cached keeps no larger
- * buffer alive; whoever reads a block holds it himself, so that evicting it frees nothing under him; an absent object is
+ * Invariants: a `TableSlot` holds what is in memory of one table and nothing else does; what is cached keeps no larger buffer
+ * alive; whoever reads a block holds it himself, so that evicting it frees nothing under him; an absent object is
  * `ISLE_NOT_FOUND`, which the reader turns into a refresh or `ISLE_EXPIRED`.
  */
 import { corrupt } from '../errors.ts'
@@ -16,6 +16,7 @@ import { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
 import { openTable, type SstTable } from '../sst/sst-table.ts'
+import { BriefMemory } from './brief-memory.ts'
 import { ByteCache, type CacheStats } from './byte-cache.ts'
 import { decodeInline } from './decode-blocks.ts'
 import type { DiskCacheStats } from './disk-cache.ts'
@@ -69,13 +70,18 @@ export class TableSource {
 	/** Slots with offered bytes, oldest first. */
 	readonly #offered = new Set<TableSlot>()
 	#offeredBytes = 0
+	/** Of one block that is not kept. */
+	readonly #briefMemory: BriefMemory | undefined
+	#turn: Promise<void> | undefined
 	#sweepAt = SWEEP_MIN_SLOTS
 
 	constructor(options: TableSourceOptions) {
 		this.#tracer = options.tracer ?? new Tracer()
 		this.#fetcher = new TableFetcher(options.store, options.pool, options.disk, this.#tracer)
 		this.#disk = options.disk
-		this.#blocks = new ByteCache(options.blockCacheBytes ?? DEFAULT_BLOCK_CACHE_BYTES)
+		const { blockCacheBytes = DEFAULT_BLOCK_CACHE_BYTES } = options
+		this.#blocks = new ByteCache(blockCacheBytes)
+		this.#briefMemory = blockCacheBytes === 0 ? new BriefMemory() : undefined
 		this.#tables = new ByteCache(options.tableCacheBytes ?? DEFAULT_TABLE_CACHE_BYTES)
 		this.#offeredMaxBytes = options.offeredBytes ?? DEFAULT_OFFERED_BYTES
 	}
@@ -145,6 +151,29 @@ export class TableSource {
 		const decoded = decodeInline(table, index, 1, slot.offered.subarray(offset, offset + bytes), slot.where)
 		this.#keepBlocks(slot, table, index, decoded)
 		return decoded[0]
+	}
+
+	/**
+	 * A block that is not in memory, if the store gives it at once. One that the cache would not keep stands in memory that the
+	 * next call takes, when `isBrief`. Undefined: `takeTurn` may say when to ask again. @throws ISLE_CORRUPT.
+	 */
+	readBlockNow(slot: TableSlot, table: SstTable, index: number, isBrief: boolean): Block | undefined {
+		if (slot.reading.has(index)) return undefined
+		const memory = isBrief ? this.#briefMemory : undefined
+		const answer = this.#fetcher.blockNow(slot, table, index, memory)
+		if (answer instanceof Promise) {
+			this.#turn = answer
+			return undefined
+		}
+		if (answer !== undefined && memory === undefined) this.#keepBlocks(slot, table, index, [answer])
+		return answer
+	}
+
+	/** When `readBlockNow` may give what it has just refused. Told once. */
+	takeTurn(): Promise<void> | undefined {
+		const turn = this.#turn
+		this.#turn = undefined
+		return turn
 	}
 
 	/** Whether a block needs no GET; does not count as a use. */
@@ -220,7 +249,11 @@ export class TableSource {
 	): BlockRead {
 		const flight = new Flight(
 			signal,
-			shared => this.#fetchBlocks(slot, table, first, count, shared),
+			async shared => {
+				const blocks = await this.#fetcher.blocks(slot, table, first, count, shared)
+				this.#keepBlocks(slot, table, first, blocks)
+				return blocks
+			},
 			() => {
 				for (let i = first; i < first + count; i++) slot.reading.delete(i)
 			},
@@ -228,18 +261,6 @@ export class TableSource {
 		const read: BlockRead = { first, flight }
 		for (let i = first; i < first + count; i++) slot.reading.set(i, read)
 		return read
-	}
-
-	async #fetchBlocks(
-		slot: TableSlot,
-		table: SstTable,
-		first: number,
-		count: number,
-		signal: AbortSignal | undefined,
-	): Promise<readonly Block[]> {
-		const blocks = await this.#fetcher.blocks(slot, table, first, count, signal)
-		this.#keepBlocks(slot, table, first, blocks)
-		return blocks
 	}
 
 	#keepTable(slot: TableSlot, table: SstTable): SstTable {

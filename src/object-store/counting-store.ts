@@ -106,6 +106,18 @@ class Counting implements CountingStore {
 		return this.#count('getRange', 0, this.#store.getRange(key, range, options), receivedBytes)
 	}
 
+	/** Counts as `getRange` when it has read. */
+	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
+		const answer = this.#store.readNow?.(key, offset, target) ?? false
+		if (answer === true) {
+			for (const tally of this.#talliesNow('getRange')) {
+				tally.requests++
+				tally.receivedBytes += target.byteLength
+			}
+		}
+		return answer
+	}
+
 	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
 		return this.#count('put', lengthOf(body), this.#store.put(key, body, options))
 	}

@@ -16,6 +16,13 @@ export interface FileStatus {
 	readonly isDirectory: boolean
 }
 
+/** What changes whenever a name of a file comes, goes, or becomes another. */
+export interface FileLinks {
+	readonly links: number
+	/** Of its status (ctime), not its contents. */
+	readonly changedMs: number
+}
+
 export interface FileCalls {
 	/** A file that exists, for reading. A symbolic link at the last component is refused (ELOOP). */
 	openRead(path: string): Promise<number>
@@ -39,6 +46,8 @@ export interface FileCalls {
 	statusOf(fd: number): Promise<FileStatus>
 	/** `status` without leaving the thread; undefined when there is nothing. For local file systems only. */
 	statusNow(path: string): FileStatus | undefined
+	/** Of an open file, without leaving the thread. For local file systems only. */
+	linksNow(fd: number): FileLinks
 	/** True when the file system answers from this machine's memory or disks, so that `statusNow` cannot hang. */
 	isLocal(path: string): Promise<boolean>
 	link(from: string, to: string): Promise<void>
@@ -118,6 +127,10 @@ export const systemFileCalls: FileCalls = {
 	statusNow: path => {
 		const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
 		return stats === undefined ? undefined : fileStatus(stats)
+	},
+	linksNow: fd => {
+		const { nlink, ctimeMs } = fs.fstatSync(fd)
+		return { links: nlink, changedMs: ctimeMs }
 	},
 	isLocal: path => answered<fs.StatsFs>(done => fs.statfs(path, done)).then(({ type }) => LOCAL_TYPES.has(type)),
 	link: (from, to) => finished(done => fs.link(from, to, done)),

@@ -39,7 +39,7 @@ export class FileReader {
 		this.#host = host
 		this.#directories = directories
 		this.#writer = writer
-		this.#handles = new ReadHandles(root, calls, host.clock)
+		this.#handles = new ReadHandles(root, calls, host.clock, path => writer.isUnsettled(path))
 	}
 
 	async get(key: string): Promise<Uint8Array | undefined> {
@@ -56,7 +56,7 @@ export class FileReader {
 
 	async getRange(key: string, range: ByteRange): Promise<Uint8Array | undefined> {
 		const path = `${this.#root}/${key}`
-		const turn = range.bytes <= QUICK_READ_MAX_BYTES ? this.#handles.turnOf(path) : undefined
+		const turn = range.bytes <= QUICK_READ_MAX_BYTES ? this.#handles.turnOf(key) : undefined
 		if (turn !== undefined) {
 			await turn
 			const bytes = this.rangeNow(key, range, undefined)
@@ -69,7 +69,7 @@ export class FileReader {
 			}
 		}
 		const target = uninitialised(range.bytes)
-		const bytesRead = await this.#handles.read(path, target, range.offset, () => this.#open(key))
+		const bytesRead = await this.#handles.read(key, target, range.offset, () => this.#open(key))
 		if (bytesRead === undefined) return undefined
 		if (bytesRead < range.bytes) throw shortObject(key, range, range.offset + bytesRead)
 		if (this.#writer.isUnsettled(path)) await this.#writer.settled(path)
@@ -78,11 +78,17 @@ export class FileReader {
 
 	/** The same at once, when that is certain to be quick; undefined otherwise, whatever the reason. Never throws. */
 	rangeNow(key: string, range: ByteRange, options: RequestOptions | undefined): Uint8Array | undefined {
-		if (range.bytes > QUICK_READ_MAX_BYTES) return undefined
+		if (range.bytes > QUICK_READ_MAX_BYTES || !this.#handles.mayReadNow(key)) return undefined
 		if (options !== undefined && (options.deadlineMs !== undefined || options.signal?.aborted === true))
 			return undefined
-		const path = `${this.#root}/${key}`
-		return this.#writer.isUnsettled(path) ? undefined : this.#handles.readNow(path, range.bytes, range.offset)
+		const target = uninitialised(range.bytes)
+		return this.readNow(key, range.offset, target) === true ? target : undefined
+	}
+
+	/** As of the store contract. */
+	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
+		if (target.byteLength > QUICK_READ_MAX_BYTES) return false
+		return this.#handles.readNow(key, target, offset)
 	}
 
 	async getStream(
@@ -114,9 +120,9 @@ export class FileReader {
 		return stream
 	}
 
-	/** The name at `path` is about to go: lets its disk space go too. */
-	forget(path: string): void {
-		this.#handles.forget(path)
+	/** The name of `key` is about to go: lets its disk space go too. */
+	forget(key: string): void {
+		this.#handles.forget(key)
 	}
 
 	/** Closes what is open; streams fail with `cause`. */
@@ -142,7 +148,7 @@ export class FileReader {
 			// A directory stands for keys beneath it, and is no object.
 			if (!status.isFile) return undefined
 			if (this.#writer.isUnsettled(path)) await this.#writer.settled(path)
-			handle = new ReadHandle(fd, status, this.#calls)
+			handle = new ReadHandle(path, fd, status, this.#calls)
 			return handle
 		} finally {
 			if (handle === undefined) await this.#calls.close(fd)

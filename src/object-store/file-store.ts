@@ -10,7 +10,7 @@
  * - run on Windows, which has no fsync of directories (`ISLE_UNSUPPORTED`).
  * The root may be a symbolic link (resolved once, when opening). Beneath it links are neither followed at the last
  * component of a key, nor written through, nor listed: order, not protection, for who may make links may change files.
- * Directories are never removed, not even empty ones: another process may hold one for durable.
+ * Directories are never removed: another process may hold one for durable.
  */
 import { realpath } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -124,8 +124,12 @@ class FileStore implements ObjectStore {
 	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
 		checkRange(range)
-		const read = (): Promise<Uint8Array | undefined> => this.#reader.getRange(key, range)
-		return this.#reader.rangeNow(key, range, options) ?? this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, read)
+		const now = this.#reader.rangeNow(key, range, options)
+		return now ?? this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, () => this.#reader.getRange(key, range))
+	}
+
+	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
+		return this.#reader.readNow(key, offset, target)
 	}
 
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
@@ -272,15 +276,13 @@ class FileStore implements ObjectStore {
 
 	async #deleteOne(operation: string, key: string, directories: Set<string>): Promise<void> {
 		const path = this.#path(key)
-		this.#reader.forget(path)
+		this.#reader.forget(key)
 		try {
 			await this.#calls.unlink(path)
 		} catch (error) {
-			const errno = errnoOf(error)
 			// EISDIR, and EPERM on macOS: a directory is no object, so the object is absent.
-			const isAbsent = errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR'
-			if (!isAbsent) throw fileError(error, operation, key)
-			return
+			if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errnoOf(error) ?? '')) return
+			throw fileError(error, operation, key)
 		}
 		this.#writer.forgetDoubt(path)
 		directories.add(dirname(path))
@@ -295,6 +297,4 @@ class FileStore implements ObjectStore {
 	}
 }
 
-function writeDeadlineMs(bytes: number): number {
-	return DEFAULT_DEADLINE_MS + Math.ceil(bytes * DEADLINE_MS_PER_BYTE)
-}
+const writeDeadlineMs = (bytes: number): number => DEFAULT_DEADLINE_MS + Math.ceil(bytes * DEADLINE_MS_PER_BYTE)

@@ -66,6 +66,12 @@ export interface ObjectStore {
 	 * object is `ISLE_CORRUPT`: a short answer is never taken for the whole.
 	 */
 	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined>
+	/**
+	 * Optional: fills `target` with the bytes from `offset` of an object, at once, where that is certain to be quick. False: ask
+	 * `getRange`, which knows what is wrong. A promise: ask again when it has resolved, so that other events get their turn.
+	 * Never throws.
+	 */
+	readNow?(key: string, offset: number, target: Uint8Array): boolean | Promise<void>
 	/** Creates or replaces. */
 	put(key: string, body: Body, options?: RequestOptions): Promise<void>
 	createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome>

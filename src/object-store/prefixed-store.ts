@@ -53,6 +53,10 @@ class PrefixedStore implements ObjectStore {
 		return this.#store.getRange(this.#inner(key), range, options)
 	}
 
+	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
+		return this.#isClosed ? false : (this.#store.readNow?.(this.#prefix + key, offset, target) ?? false)
+	}
+
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
 		return this.#store.put(this.#inner(key), body, options)
 	}

@@ -10,32 +10,40 @@
  * cannot be used again while it is open). So a deletion or replacement by any process is seen as it is without handles.
  * On a local file system the question is one `lstat` on this thread, 2–3 µs from the kernel's memory; elsewhere it
  * could hang, and goes to the thread pool beside the read. Small reads of a local file system are made on this thread
- * too, as long as they are quick (`quick-reads.ts`).
+ * too, as long as they are quick (`quick-reads.ts`). They ask the open file itself, at half the price: as long as neither
+ * its count of names nor the time of its last change of status has changed since the path was asked, its name is where it
+ * was. Only a directory above it may have got another name, so the path is asked again after `PATH_TRUSTED_MS`.
  *
  * Bounds: at most `MAX_HANDLES` are kept, and none for longer than two idle periods without use, so that the disk
  * space of an object that another process deleted comes back. A handle closes when its last read has ended.
  */
 import type { Clock, Timer } from '../host/clock.ts'
-import { uninitialised } from './body.ts'
-import type { FileCalls, FileStatus } from './file-calls.ts'
+import type { FileCalls, FileLinks, FileStatus } from './file-calls.ts'
 import { errnoOf } from './file-errors.ts'
 import { QuickReads } from './quick-reads.ts'
 
 /** A sixteenth of the usual limit of 1024 descriptors: the application needs the others. */
 const MAX_HANDLES = 64
 const IDLE_PERIOD_MS = 5_000
+/** About a thousand reads of 10 µs share what asking the path costs. */
+const PATH_TRUSTED_MS = 10
 
 /** An open file that closes once it is released and nobody reads from it. */
 export class ReadHandle {
+	readonly path: string
 	readonly fd: number
 	readonly status: FileStatus
 	readonly #calls: FileCalls
 	#readers = 0
 	#isReleased = false
-	/** For the idle sweep. */
+	/** Since the idle sweep, or the last search for a handle to let go, came by. */
 	wasUsed = true
+	/** When `path` named this file, and what its links were then. */
+	#namedMs = Number.NEGATIVE_INFINITY
+	#links: FileLinks = { links: 0, changedMs: 0 }
 
-	constructor(fd: number, status: FileStatus, calls: FileCalls) {
+	constructor(path: string, fd: number, status: FileStatus, calls: FileCalls) {
+		this.path = path
 		this.fd = fd
 		this.status = status
 		this.#calls = calls
@@ -55,6 +63,18 @@ export class ReadHandle {
 			this.#readers--
 			this.#closeWhenUnused()
 		}
+	}
+
+	/** Whether `path` still names this file, asked on this thread. */
+	isNamedNow(nowMs: number): boolean {
+		const { links, changedMs } = this.#calls.linksNow(this.fd)
+		const isUnchanged = links === this.#links.links && changedMs === this.#links.changedMs
+		if (isUnchanged && nowMs - this.#namedMs < PATH_TRUSTED_MS) return true
+		const status = this.#calls.statusNow(this.path)
+		if (status === undefined || !this.isFile(status)) return false
+		this.#links = { links, changedMs }
+		this.#namedMs = nowMs
+		return true
 	}
 
 	/** One call on this thread; answers the bytes read, or −1 when that is not possible. */
@@ -80,13 +100,16 @@ export class ReadHandles {
 	readonly #calls: FileCalls
 	readonly #clock: Clock
 	readonly #quick: QuickReads
+	readonly #isUnsettled: (path: string) => boolean
 	#isLocal: boolean | undefined
-	/** In order of use, the least recent first. */
+	/** By key, in the order in which they are looked through for one to let go. */
 	readonly #kept = new Map<string, ReadHandle>()
 	#timer: Timer | undefined
 	#isClosed = false
 
-	constructor(root: string, calls: FileCalls, clock: Clock) {
+	/** A path that `isUnsettled` is not read at once. */
+	constructor(root: string, calls: FileCalls, clock: Clock, isUnsettled: (path: string) => boolean) {
+		this.#isUnsettled = isUnsettled
 		this.#root = root
 		this.#calls = calls
 		this.#clock = clock
@@ -94,25 +117,22 @@ export class ReadHandles {
 	}
 
 	/**
-	 * Fills `target` from `position` of the file that `path` names at some moment of the call. Answers the bytes read
+	 * Fills `target` from `position` of the file that `key` names at some moment of the call. Answers the bytes read
 	 * (fewer at the end of the file) or undefined when there is no such file. `open` opens it.
 	 */
 	async read(
-		path: string,
+		key: string,
 		target: Uint8Array,
 		position: number,
 		open: () => Promise<ReadHandle | undefined>,
 	): Promise<number | undefined> {
-		const kept = this.#kept.get(path)
+		const kept = this.#kept.get(key)
 		if (kept !== undefined) {
 			const bytesRead = await (this.#isLocal
-				? this.#readChecked(kept, path, target, position)
-				: this.#readBesideCheck(kept, path, target, position))
-			if (bytesRead !== undefined) {
-				this.#touch(path, kept)
-				return bytesRead
-			}
-			this.forget(path)
+				? this.#readChecked(kept, target, position)
+				: this.#readBesideCheck(kept, target, position))
+			if (bytesRead !== undefined) return bytesRead
+			this.forget(key)
 		}
 		const handle = await open()
 		if (handle === undefined) return undefined
@@ -120,73 +140,63 @@ export class ReadHandles {
 			this.#isLocal ??= await this.#calls.isLocal(this.#root)
 			return await handle.read(target, position)
 		} finally {
-			this.#keep(path, handle)
+			this.#keep(key, handle)
 		}
 	}
 
+	/** Whether `readNow` may have an answer. */
+	mayReadNow(key: string): boolean {
+		return this.#isLocal === true && this.#kept.has(key)
+	}
+
 	/**
-	 * `bytes` bytes from `position`, at once and in memory of their own, when the file is open, local and still the one that
-	 * `path` names, and reads are quick; undefined otherwise.
+	 * Fills `target` from `position` at once when the file is open, local and still the one that `key` names, and reads are
+	 * quick. A promise: it is to be asked again then.
 	 */
-	readNow(path: string, bytes: number, position: number): Uint8Array | undefined {
-		const kept = this.#kept.get(path)
-		if (kept === undefined || this.#isLocal !== true) return undefined
+	readNow(key: string, target: Uint8Array, position: number): boolean | Promise<void> {
+		const kept = this.#kept.get(key)
+		if (kept === undefined || this.#isLocal !== true || this.#isUnsettled(kept.path)) return false
 		const startedMs = this.#quick.begin()
-		if (startedMs === undefined) return undefined
+		if (startedMs === undefined) return this.#quick.nextTurn ?? false
 		try {
-			const status = this.#calls.statusNow(path)
-			if (status === undefined || !kept.isFile(status)) return undefined
-			const target = uninitialised(bytes)
-			if (kept.readNow(target, position) < bytes) return undefined
-			this.#touch(path, kept)
-			return target
+			return kept.isNamedNow(startedMs) && kept.readNow(target, position) === target.byteLength
 		} catch {
 			// Whoever reads it in the thread pool hears what is wrong.
-			return undefined
+			return false
 		} finally {
 			this.#quick.end(startedMs)
 		}
 	}
 
 	/** When `readNow` may give what it has just refused; undefined when it would not. */
-	turnOf(path: string): Promise<void> | undefined {
-		return this.#isLocal === true && this.#kept.has(path) ? this.#quick.nextTurn : undefined
+	turnOf(key: string): Promise<void> | undefined {
+		return this.mayReadNow(key) ? this.#quick.nextTurn : undefined
 	}
 
 	/** Undefined when the path names another file now, or none. */
-	async #readChecked(
-		kept: ReadHandle,
-		path: string,
-		target: Uint8Array,
-		position: number,
-	): Promise<number | undefined> {
-		const status = this.#calls.statusNow(path)
+	async #readChecked(kept: ReadHandle, target: Uint8Array, position: number): Promise<number | undefined> {
+		const status = this.#calls.statusNow(kept.path)
 		return status !== undefined && kept.isFile(status) ? kept.read(target, position) : undefined
 	}
 
-	async #readBesideCheck(
-		kept: ReadHandle,
-		path: string,
-		target: Uint8Array,
-		position: number,
-	): Promise<number | undefined> {
-		const [status, reading] = await Promise.all([this.#statusOf(path), settled(kept.read(target, position))])
+	async #readBesideCheck(kept: ReadHandle, target: Uint8Array, position: number): Promise<number | undefined> {
+		const [status, reading] = await Promise.all([this.#statusOf(kept.path), settled(kept.read(target, position))])
 		if (status === undefined || !kept.isFile(status)) return undefined
 		if (reading.error !== undefined) throw reading.error
 		return reading.value
 	}
 
-	/** Lets the handle of a path go, if there is one. */
-	forget(path: string): void {
-		const handle = this.#kept.get(path)
+	/** Lets the handle of a key go, if there is one. */
+	forget(key: string): void {
+		const handle = this.#kept.get(key)
 		if (handle === undefined) return
-		this.#kept.delete(path)
+		this.#kept.delete(key)
 		handle.release()
 	}
 
 	/** Lets all handles go: on closing, and when descriptors are short. */
 	forgetAll(): void {
-		for (const path of this.#kept.keys()) this.forget(path)
+		for (const key of this.#kept.keys()) this.forget(key)
 		this.#timer?.cancel()
 		this.#timer = undefined
 	}
@@ -196,31 +206,36 @@ export class ReadHandles {
 		this.forgetAll()
 	}
 
-	#touch(path: string, handle: ReadHandle): void {
-		if (this.#kept.get(path) !== handle) return
-		this.#kept.delete(path)
-		this.#kept.set(path, handle)
-	}
-
-	#keep(path: string, handle: ReadHandle): void {
+	#keep(key: string, handle: ReadHandle): void {
 		if (this.#isClosed) {
 			handle.release()
 			return
 		}
-		this.forget(path)
-		this.#kept.set(path, handle)
-		if (this.#kept.size > MAX_HANDLES) {
-			const [oldest] = this.#kept.keys()
-			if (oldest !== undefined) this.forget(oldest)
-		}
+		this.forget(key)
+		this.#kept.set(key, handle)
+		if (this.#kept.size > MAX_HANDLES) this.#letOneGo()
 		this.#timer ??= this.#clock.schedule(IDLE_PERIOD_MS, () => this.#letIdleGo(), { background: true })
+	}
+
+	/** The first that was not used since it was last looked at (CLOCK): a read marks its handle and moves nothing. */
+	#letOneGo(): void {
+		for (const [key, handle] of this.#kept) {
+			if (!handle.wasUsed) {
+				this.forget(key)
+				return
+			}
+			handle.wasUsed = false
+			// To the end of the order, where the loop meets it once more at the latest.
+			this.#kept.delete(key)
+			this.#kept.set(key, handle)
+		}
 	}
 
 	#letIdleGo(): void {
 		this.#timer = undefined
-		for (const [path, handle] of this.#kept) {
+		for (const [key, handle] of this.#kept) {
 			if (handle.wasUsed) handle.wasUsed = false
-			else this.forget(path)
+			else this.forget(key)
 		}
 		if (this.#kept.size > 0) {
 			this.#timer = this.#clock.schedule(IDLE_PERIOD_MS, () => this.#letIdleGo(), { background: true })

@@ -58,6 +58,10 @@ class RetryingStore implements ObjectStore {
 		return this.#retry(options, limits => this.#store.getRange(key, range, limits))
 	}
 
+	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
+		return this.#store.readNow?.(key, offset, target) ?? false
+	}
+
 	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
 		return this.#retry(options, limits => this.#store.put(key, body, limits))
 	}

@@ -37,7 +37,7 @@ export async function getMany<Value>(
 	const hit = new Hit()
 	for (let i = 0; i < keys.length; i++) {
 		const bytes = keyEncoder.encode(keys[i])
-		const status = lookupCached(source, plan, view, bytes, hit)
+		const status = lookupCached(source, plan, view, bytes, hit, false)
 		if (status === LOOKUP_ABSENT) continue
 		if (status === LOOKUP_COLD || hit.kind === KIND_BLOB) want(wanted, bytes, i)
 		else if (hit.isVisible(nowMs)) results[i] = values.decode(hit.bytes, hit.start, hit.end)

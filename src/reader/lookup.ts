@@ -47,13 +47,17 @@ export class Hit {
 	}
 }
 
-/** Answers from memory alone. `hit` is written when the answer is `LOOKUP_FOUND`. */
+/**
+ * Answers from memory, and with `readsNow` from what the store gives at once; then `hit` is of use until the next lookup.
+ * It is written when the answer is `LOOKUP_FOUND`.
+ */
 export function lookupCached(
 	source: TableSource,
 	plan: SearchPlan,
 	view: ReadView,
 	key: Uint8Array,
 	hit: Hit,
+	readsNow: boolean,
 ): LookupStatus {
 	if (lookupMemtables(view, key, hit)) return LOOKUP_FOUND
 	const number = numberInPlan(plan, key)
@@ -70,7 +74,9 @@ export function lookupCached(
 		if (table === undefined) return LOOKUP_COLD
 		if (!table.mayContain(hash)) continue
 		for (let index = table.findBlock(key); index >= 0; ) {
-			const block = source.cachedBlock(slot, table, index)
+			const block =
+				source.cachedBlock(slot, table, index) ??
+				(readsNow ? source.readBlockNow(slot, table, index, foundSeq < 0) : undefined)
 			if (block === undefined) return LOOKUP_COLD
 			const found = findInBlock(block, key, view.maxSeq)
 			if (found === NEXT_BLOCK && table.mayContinue(index, key)) {

@@ -32,6 +32,8 @@ import { lastingStream, type OpenPieces, type StreamOptions, valueIsGone, valueR
 
 /** Views that are tried for one read before a missing object is reported. */
 const MAX_RENEWALS = 5
+/** Turns of the event loop that a read waits for before it takes the way of those that take their time. */
+const MAX_TURNS = 8
 
 export interface ReadCoreOptions {
 	readonly source: TableSource
@@ -109,7 +111,7 @@ export class ReadCore<Key, Value> {
 			const bytes = this.#keyEncoder.encode(key)
 			const view = views.view()
 			const hit = this.#hit
-			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
+			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit, true)
 			if (status === LOOKUP_COLD) return this.#getCold(views, view, new Uint8Array(bytes), signal)
 			if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return NOTHING
 			if (hit.kind === KIND_BLOB) return this.#getCold(views, view, new Uint8Array(bytes), signal)
@@ -124,7 +126,7 @@ export class ReadCore<Key, Value> {
 		const bytes = this.#keyEncoder.encode(key)
 		const view = views.view()
 		const hit = this.#hit
-		const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
+		const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit, false)
 		if (status === LOOKUP_COLD) return ifCold
 		if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return undefined
 		return hit.kind === KIND_BLOB ? ifCold : this.#values.decode(hit.bytes, hit.start, hit.end)
@@ -138,7 +140,7 @@ export class ReadCore<Key, Value> {
 			const bytes = this.#keyEncoder.encode(key)
 			const view = views.view()
 			const hit = this.#hit
-			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit)
+			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit, true)
 			if (status === LOOKUP_COLD) return this.#hasCold(views, view, new Uint8Array(bytes), signal)
 			return status === LOOKUP_FOUND && isVisible(hit, views) ? YES : NO
 		} catch (error) {
@@ -182,8 +184,7 @@ export class ReadCore<Key, Value> {
 		const range = valueRange(options)
 		signal?.throwIfAborted()
 		const bytes = new Uint8Array(this.#keyEncoder.encode(key))
-		return await this.#withRenewal(views, views.view(), signal, async first => {
-			const hit = await this.#lookup(first, bytes, signal)
+		const openAt = async (first: ReadView, hit: Hit | undefined): Promise<AsyncIterable<Uint8Array> | undefined> => {
 			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
 			const value = hit.bytes.slice(hit.start, hit.end)
 			if (hit.kind !== KIND_BLOB) return streamOf(value.subarray(range.start, range.end))
@@ -196,15 +197,19 @@ export class ReadCore<Key, Value> {
 			const open = opener(value, view)
 			const renew = async (cause: unknown): Promise<OpenPieces> => {
 				const newer = await views.renew(view, cause, signal)
-				return await this.#withRenewal(views, newer, signal, async latest => {
+				return await this.#withRenewal(views, newer, signal, latest => {
 					view = latest
-					const found = await this.#lookup(latest, bytes, signal)
-					if (found?.seq !== seq) throw valueIsGone(cause)
-					return opener(found.bytes.slice(found.start, found.end), latest)
+					return this.#lookup(latest, bytes, signal, found => {
+						if (found?.seq !== seq) throw valueIsGone(cause)
+						return opener(found.bytes.slice(found.start, found.end), latest)
+					})
 				})
 			}
 			return lastingStream({ open, pieces: await open(range) }, range, renew)
-		})
+		}
+		return await this.#withRenewal(views, views.view(), signal, view =>
+			this.#lookup(view, bytes, signal, hit => openAt(view, hit)),
+		)
 	}
 
 	/** Of this and the two below: where `ready` is given the view is that of the moment when it resolves. */
@@ -296,11 +301,29 @@ export class ReadCore<Key, Value> {
 		}
 	}
 
-	/** What a view has of `key`, fetched where it must be. `key` is not changed meanwhile. */
-	async #lookup(view: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<Hit | undefined> {
+	/**
+	 * Hands `use` what a view has of `key`, fetched where it must be, to use before it returns. `key` is not changed meanwhile.
+	 * The store, if it answers at once but for others that have their turn first, is asked again when they have had it.
+	 */
+	async #lookup<Result>(
+		view: ReadView,
+		key: Uint8Array,
+		signal: AbortSignal | undefined,
+		use: (hit: Hit | undefined) => Result | Promise<Result>,
+	): Promise<Result> {
+		const source = this.#source
+		const plan = this.planOf(view.manifest)
+		let turn = source.takeTurn()
+		for (let turns = 0; turn !== undefined && turns < MAX_TURNS; turns++) {
+			await turn
+			signal?.throwIfAborted()
+			const status = lookupCached(source, plan, view, key, this.#hit, true)
+			if (status !== LOOKUP_COLD) return use(status === LOOKUP_FOUND ? this.#hit : undefined)
+			turn = source.takeTurn()
+		}
 		const cold: ColdKey = { key, hit: new Hit(), status: LOOKUP_COLD }
-		await lookupCold(this.#source, this.planOf(view.manifest), view, [cold], signal)
-		return cold.status === LOOKUP_FOUND ? cold.hit : undefined
+		await lookupCold(source, plan, view, [cold], signal)
+		return use(cold.status === LOOKUP_FOUND ? cold.hit : undefined)
 	}
 
 	#getCold(
@@ -309,20 +332,20 @@ export class ReadCore<Key, Value> {
 		key: Uint8Array,
 		signal: AbortSignal | undefined,
 	): Promise<Value | undefined> {
-		return this.#withRenewal(views, first, signal, async view => {
-			const hit = await this.#lookup(view, key, signal)
-			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
-			if (hit.kind !== KIND_BLOB) return this.#values.decode(hit.bytes, hit.start, hit.end)
-			const value = await this.#blobs.read(view.manifest, hit.bytes.slice(hit.start, hit.end), signal)
-			return this.#values.decode(value, 0, value.length)
-		})
+		return this.#withRenewal(views, first, signal, view =>
+			this.#lookup<Value | undefined>(view, key, signal, hit => {
+				if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
+				if (hit.kind !== KIND_BLOB) return this.#values.decode(hit.bytes, hit.start, hit.end)
+				const ref = hit.bytes.slice(hit.start, hit.end)
+				return this.#blobs.read(view.manifest, ref, signal).then(value => this.#values.decode(value, 0, value.length))
+			}),
+		)
 	}
 
 	#hasCold(views: ViewProvider, first: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
-		return this.#withRenewal(views, first, signal, async view => {
-			const hit = await this.#lookup(view, key, signal)
-			return hit?.isVisible(views.nowMs()) ?? false
-		})
+		return this.#withRenewal(views, first, signal, view =>
+			this.#lookup(view, key, signal, hit => hit?.isVisible(views.nowMs()) ?? false),
+		)
 	}
 
 	#scan<Row>(

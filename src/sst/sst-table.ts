@@ -29,6 +29,13 @@ export interface TableRange {
 	readonly bytes: number
 }
 
+/** Memory for one block after another: each is of use until the next one is decoded. */
+export interface BlockMemory {
+	/** Room for so many raw bytes. */
+	readonly raw: (rawBytes: number) => Uint8Array
+	readonly positions: Uint32Array
+}
+
 export class SstTable {
 	readonly meta: SstMeta
 	readonly #filter: Filter
@@ -128,15 +135,18 @@ export class SstTable {
 
 	/**
 	 * Decodes block `i` from its stored bytes, exactly those of `blockRange(i)`. The block may share the buffer of `stored`
-	 * when that holds nothing else: leave it alone afterwards.
+	 * when that holds nothing else: leave it alone afterwards. With `memory` it stands there, or in `stored`.
 	 *
 	 * @throws ISLE_CORRUPT naming `where`, ISLE_UNSUPPORTED for a codec of a newer version.
 	 */
-	decodeBlock(i: number, stored: Uint8Array, where: string): Block {
+	decodeBlock(i: number, stored: Uint8Array, where: string, memory?: BlockMemory): Block {
 		if (stored.length !== this.#index.endOf(i) - this.#index.startOf(i)) {
 			throw corrupt(where, `block ${i} of ${stored.length} bytes, which the index does not describe,`)
 		}
-		return this.adoptBlock(i, openStoredBlock(stored, this.#rawMaxBytes, where), where)
+		if (memory === undefined) return this.adoptBlock(i, openStoredBlock(stored, this.#rawMaxBytes, where), where)
+		const block = new Block(openStoredBlock(stored, this.#rawMaxBytes, where, memory.raw), where, memory.positions)
+		this.#checkPlace(i, block, where)
+		return block
 	}
 
 	/** The largest raw size that a block of this table may declare. */

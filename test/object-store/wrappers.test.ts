@@ -9,6 +9,7 @@ import { FREE, GCS_STANDARD_PRICES, S3_STANDARD_PRICES } from '../../src/object-
 import { retryingStore } from '../../src/object-store/retrying-store.ts'
 import { FaultyStore, failBefore, loseReply, refuse } from '../support/faulty-store.ts'
 import { manualHost } from '../support/manual-clock.ts'
+import { PassThroughStore } from '../support/pass-through-store.ts'
 
 const BODY = new Uint8Array([1, 2, 3, 4, 5])
 
@@ -92,6 +93,20 @@ describe('countingStore', () => {
 			['deleteMany', 3, 0, 0, 0],
 		])
 		expect(total).toMatchObject({ requests: 13, failures: 0, sentBytes: 30, receivedBytes: 18 })
+	})
+
+	test('counts what a store reads at once as a range, and what it refuses not at all', () => {
+		const now = new (class extends PassThroughStore {
+			readNow(key: string): boolean | Promise<void> {
+				return key === 'later' ? Promise.resolve() : key === 'now'
+			}
+		})()
+		expect(retryingStore(countingStore(new MemoryStore())).readNow?.('now', 0, BODY)).toBe(false)
+		const counts = countingStore(now)
+		expect(retryingStore(prefixedStore(counts, '')).readNow?.('now', 0, new Uint8Array(7))).toBe(true)
+		expect(counts.readNow?.('never', 0, new Uint8Array(7))).toBe(false)
+		expect(counts.readNow?.('later', 0, new Uint8Array(7))).toBeInstanceOf(Promise)
+		expect(counts.snapshot().byKind.getRange).toMatchObject({ requests: 1, receivedBytes: 7, failures: 0 })
 	})
 
 	test('estimates the cost from a table of prices: a million commits on S3 are five dollars', async () => {

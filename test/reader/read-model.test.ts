@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Manifest } from '../../src/manifest/manifest.ts'
-import { MemoryStore } from '../../src/object-store/memory-store.ts'
+import { joinBody } from '../../src/object-store/body.ts'
+import type { Body } from '../../src/object-store/object-store.ts'
 import type { RangeOptions } from '../../src/reader/key-range.ts'
-import type { ReadView } from '../../src/reader/read-view.ts'
+import { type ReadView, viewOf } from '../../src/reader/read-view.ts'
 import { KIND_TOMBSTONE, KIND_VALUE } from '../../src/sst/entry.ts'
+import { PassThroughStore } from '../support/pass-through-store.ts'
 import {
 	type CoreReads,
 	collect,
@@ -13,6 +15,7 @@ import {
 	memtableOf,
 	modelOf,
 	NOW_MS,
+	put,
 	readsOf,
 	runOf,
 	storeTable,
@@ -41,6 +44,8 @@ const scenario = fc.record({
 	blockBytes: fc.constantFrom(64, 100, 1000),
 	codec: fc.constantFrom<'none' | 'lz4'>('none', 'lz4'),
 	cacheBytes: fc.constantFrom(0, 2_000, 1_000_000),
+	/** How many of three reads the store answers at once; another of them it answers a turn later. */
+	answersNow: fc.constantFrom(0, 1, 2, 3),
 	/** The first part of the key space is written only by the first operations, so that some tables do not overlap. */
 	isShifted: fc.boolean(),
 	maxSeqShare: fc.constantFrom(1, 1, 0.5, 0.1),
@@ -75,7 +80,7 @@ async function build(given: Scenario): Promise<Built> {
 	const parts = pieces.filter(piece => piece.length > 0)
 	const memtables = parts.splice(Math.max(0, parts.length - given.memtables)).reverse()
 	const runs = parts.splice(0, given.runs)
-	const store = new MemoryStore()
+	const store = new NowStore(given.answersNow)
 	const options = { blockBytes: given.blockBytes, codec: given.codec }
 	let ids = 0
 	const stored = (piece: readonly Version[]) => storeTable(store, tableOf(`t${ids++}`, piece, options))
@@ -99,6 +104,29 @@ async function build(given: Scenario): Promise<Built> {
 		tableCacheBytes: given.cacheBytes,
 	})
 	return { versions, view, reads }
+}
+
+class NowStore extends PassThroughStore {
+	readonly #answers: number
+	#asked = 0
+	readonly #objects = new Map<string, Uint8Array>()
+
+	constructor(answers: number) {
+		super()
+		this.#answers = answers
+	}
+
+	override async put(key: string, body: Body): Promise<void> {
+		await super.put(key, body)
+		this.#objects.set(key, joinBody(body))
+	}
+
+	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
+		const place = this.#asked++ % 3
+		if (place >= this.#answers) return place === this.#answers ? Promise.resolve() : false
+		target.set((this.#objects.get(key) as Uint8Array).subarray(offset, offset + target.length))
+		return true
+	}
 }
 
 /** Tables of one run: no key in two of them. */
@@ -157,9 +185,11 @@ describe('any mixture of runs, L0 tables and memtables reads like one sorted map
 				const model = new Map(modelOf(versions, view.maxSeq).map(([key, value]) => [hex(key), hex(value)]))
 				const keys = [...versions.map(({ key }) => key), Uint8Array.of(7, 7, 7), Uint8Array.of(0xff, 0xff)]
 				const many = await reads.getMany(keys)
+				const together = await Promise.all(keys.map(key => reads.get(key)))
 				for (const [i, key] of keys.entries()) {
 					const wanted = model.get(hex(key))
 					expect(hex(many[i])).toBe(wanted)
+					expect(hex(together[i])).toBe(wanted)
 					if (i % 7 !== 0) continue
 					expect(hex(await reads.get(key))).toBe(wanted)
 					expect(await reads.has(key)).toBe(wanted !== undefined)
@@ -211,6 +241,16 @@ describe('any mixture of runs, L0 tables and memtables reads like one sorted map
 			}),
 			{ numRuns: RUNS },
 		)
+	})
+
+	test('a value stays as it is while a table that might have had a newer one is read behind it', async () => {
+		const store = new NowStore(3)
+		const first = await storeTable(store, tableOf('a', [put('k', 5, 'newer'), put('x', 10)]))
+		const second = await storeTable(store, tableOf('b', [put('k', 3, 'older'), put('x', 9)]))
+		const view = viewOf(manifestOf({ l0: [first, second] }))
+		const reads = readsOf(store, view, { blockCacheBytes: 0 })
+		expect(await reads.get('k')).toBe('newer')
+		expect(await reads.get('k')).toBe('newer')
 	})
 
 	test('the model does notice a version that is lost', async () => {

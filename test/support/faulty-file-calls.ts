@@ -5,7 +5,7 @@
  */
 import { type FileCalls, systemFileCalls } from '../../src/object-store/file-calls.ts'
 
-export type FileCallName = Exclude<keyof FileCalls, 'statusNow' | 'readNow' | 'readFileNow'>
+export type FileCallName = Exclude<keyof FileCalls, 'statusNow' | 'linksNow' | 'readNow' | 'readFileNow'>
 
 interface FileRule {
 	readonly name: FileCallName
@@ -56,6 +56,7 @@ export class FaultyFileCalls {
 			status: path => this.#run('status', path, () => systemFileCalls.status(path)),
 			statusOf: fd => this.#run('statusOf', this.#pathOf(fd), () => systemFileCalls.statusOf(fd)),
 			statusNow: path => systemFileCalls.statusNow(path),
+			linksNow: fd => systemFileCalls.linksNow(fd),
 			isLocal: path => this.#run('isLocal', path, async () => this.isLocal ?? systemFileCalls.isLocal(path)),
 			link: (from, to) => this.#run('link', to, () => systemFileCalls.link(from, to)),
 			rename: (from, to) => this.#run('rename', to, () => systemFileCalls.rename(from, to)),
