@@ -10,7 +10,6 @@ import { refuseUnknownOptions } from './arguments.ts'
 import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
-import { BlobReader } from './reader/blob-reader.ts'
 import type { Pin, PinOptions } from './reader/pin.ts'
 import { type PinInfo, Pins } from './reader/pins.ts'
 import type { ReadOptions } from './reader/read-core.ts'
@@ -83,13 +82,13 @@ export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Va
 	/** Takes over `parts`: it closes them. Use `openReader`. @internal */
 	constructor(parts: ReaderParts, recent: RecentCommits) {
 		super(parts)
-		const { follower, store, source, pool, host, settings } = parts
+		const { follower, store, source, blobs, pool, host, settings } = parts
 		this.#tails = createTails<Key, Value>({
 			log: follower.log,
 			source: follower,
 			recent,
 			tables: source,
-			blobs: new BlobReader({ store }),
+			blobs,
 			pool,
 			host,
 			keys: settings.keys,

@@ -9,8 +9,8 @@ import type { ReadableStream } from 'node:stream/web'
 import { refuseUnknownOptions } from './arguments.ts'
 import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
 import type { CacheStats } from './cache/byte-cache.ts'
+import type { DiskBlobs } from './cache/disk-blobs.ts'
 import type { DiskCache, DiskCacheStats } from './cache/disk-cache.ts'
-import { DiskTables } from './cache/disk-tables.ts'
 import { TableSource } from './cache/table-source.ts'
 import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceStats } from './database-maintenance.ts'
 import { corrupt, IsleError, invariant } from './errors.ts'
@@ -31,7 +31,7 @@ import { type PinInfo, Pins } from './reader/pins.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './reader/read-core.ts'
 import { ReadMethods } from './reader/read-methods.ts'
 import type { ReadView } from './reader/read-view.ts'
-import { openDisk } from './reader/reader-parts.ts'
+import { cachedOn, openDisk } from './reader/reader-parts.ts'
 import type { Snapshot } from './reader/snapshot.ts'
 import type { JobPoolStats } from './runtime/job-pool.ts'
 import type { Change } from './tail/change.ts'
@@ -88,12 +88,12 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 	const parts = await openWriterParts(location, options, async ({ store, pool, host, tracer }) => {
 		const { blockCacheBytes, tableCacheBytes } = settings
 		const disk = await openDisk(settings, pool, host)
-		const tables = disk === undefined ? undefined : new DiskTables(disk, store, host.clock)
-		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: tables, tracer })
-		caches = { source, disk }
+		const cached = disk === undefined ? undefined : cachedOn(disk, store, host)
+		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: cached?.tables, tracer })
+		caches = { source, disk, diskBlobs: cached?.blobs }
 		return {
 			onLoaded: loaded => offerTables(source, loaded),
-			onClaimed: async () => await tables?.identify({ signal: options.signal }),
+			onClaimed: async () => await cached?.identity.identify({ signal: options.signal }),
 			close: async () => await disk?.close(),
 		}
 	})
@@ -117,6 +117,7 @@ const OPEN_OPTION_NAMES: readonly string[] = [
 interface Caches {
 	readonly source: TableSource
 	readonly disk: DiskCache | undefined
+	readonly diskBlobs: DiskBlobs | undefined
 }
 
 export class Database<Key = string, Value = string> extends ReadMethods<Key, Value> implements AsyncDisposable {
@@ -137,12 +138,12 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** Takes over `parts` and `caches`: it closes them. Use `open`. @internal */
 	constructor(parts: WriterParts, caches: Caches, home: MaintenanceHome) {
 		super()
-		const { source } = caches
+		const { source, diskBlobs: disk } = caches
 		const { store, pool, host, writer, keys, values } = parts
 		this.#parts = parts
 		this.#caches = caches
 		this.#writer = new DatabaseWriter(parts)
-		const blobs = new BlobReader({ store, objectKeyOf: blobPackKey, pending: ref => writer.pendingBlob(ref) })
+		const blobs = new BlobReader({ store, objectKeyOf: blobPackKey, pending: ref => writer.pendingBlob(ref), disk })
 		this.core = new ReadCore({ source, blobs, pool, host, keys, values })
 		this.views = {
 			view: () => {

@@ -10,7 +10,7 @@
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt } from '../errors.ts'
 import type { BlobRef } from './blob-ref.ts'
-import { blobRange, FRAME_BYTES, FRAME_CRC_BYTES, frameSeed, framesRange } from './pack-format.ts'
+import { blobRange, FRAME_BYTES, FRAME_CRC_BYTES, framesRange, isSoundFrame } from './pack-format.ts'
 
 /** Bytes [start, end) of a value. */
 export interface BlobSlice {
@@ -18,7 +18,10 @@ export interface BlobSlice {
 	readonly end: number
 }
 
+export type FrameListener = (index: number, frame: Uint8Array) => void
+
 export class FrameDecoder {
+	readonly #onFrame: FrameListener | undefined
 	readonly #ref: BlobRef
 	readonly #where: string
 	readonly #slice: BlobSlice
@@ -30,8 +33,12 @@ export class FrameDecoder {
 	#partialBytes = 0
 	#valueCrc = 0
 
-	/** `slice` (default: the whole value) must lie in the value; pieces are those of `framesRange` for it. */
-	constructor(ref: BlobRef, where: string, slice: BlobSlice = { start: 0, end: ref.bytes }) {
+	/**
+	 * `slice` (default: the whole value) must lie in the value; pieces are those of `framesRange` for it. `onFrame` sees each frame as
+	 * stored, once it was verified: a view.
+	 */
+	constructor(ref: BlobRef, where: string, slice: BlobSlice = { start: 0, end: ref.bytes }, onFrame?: FrameListener) {
+		this.#onFrame = onFrame
 		this.#ref = ref
 		this.#where = where
 		this.#slice = slice
@@ -88,10 +95,10 @@ export class FrameDecoder {
 		const payloadBytes = frame.length - FRAME_CRC_BYTES
 		const payload = frame.subarray(0, payloadBytes)
 		const crcBytes = frame.subarray(payloadBytes)
-		const crc = new DataView(frame.buffer, frame.byteOffset + payloadBytes, FRAME_CRC_BYTES).getUint32(0, true)
-		if (crc32(payload, frameSeed(this.#index)) !== crc) {
+		if (!isSoundFrame(this.#index, frame)) {
 			throw corrupt(this.#where, `frame ${this.#index} of a blob whose CRC does not match`)
 		}
+		this.#onFrame?.(this.#index, frame)
 		this.#valueCrc = crc32(crcBytes, this.#valueCrc)
 		const base = this.#index * FRAME_BYTES
 		this.#index++
@@ -124,8 +131,9 @@ export function decodeBlobStream(
 	source: AsyncIterable<Uint8Array>,
 	where: string,
 	slice?: BlobSlice,
+	onFrame?: FrameListener,
 ): AsyncIterableIterator<Uint8Array> {
-	const decoder = new FrameDecoder(ref, where, slice)
+	const decoder = new FrameDecoder(ref, where, slice, onFrame)
 	const pieces = source[Symbol.asyncIterator]()
 	const ready: Uint8Array[] = []
 	let isOver = false

@@ -100,6 +100,23 @@ export function framesRange(ref: BlobRef, start: number, end: number): PackRange
 	return { offset: ref.offset + framedBytes(first * FRAME_BYTES), bytes: framedBytes(stop - first * FRAME_BYTES) }
 }
 
+/** How many frames a value has. */
+export function frameCount(ref: BlobRef): number {
+	return Math.ceil(ref.bytes / FRAME_BYTES)
+}
+
+/** What frame `index` of a value takes in its pack. */
+export function frameBytesAt(ref: BlobRef, index: number): number {
+	return Math.min(FRAME_BYTES, ref.bytes - index * FRAME_BYTES) + FRAME_CRC_BYTES
+}
+
+/** Whether a stored frame is what was written as frame `index` of its value. */
+export function isSoundFrame(index: number, frame: Uint8Array): boolean {
+	const payloadBytes = frame.length - FRAME_CRC_BYTES
+	const crc = new DataView(frame.buffer, frame.byteOffset + payloadBytes, FRAME_CRC_BYTES).getUint32(0, true)
+	return crc32(frame.subarray(0, payloadBytes), frameSeed(index)) === crc
+}
+
 /** CRC state of a frame before its payload. */
 export function frameSeed(index: number): number {
 	return crc32(u32Bytes(index % 4294967296))

@@ -112,6 +112,16 @@ export class DiskCache {
 		return this.#filler.admits(bytes)
 	}
 
+	/** Whether what is read at once may be kept, when it is `bytes` in several files. */
+	admitsAll(bytes: number): boolean {
+		return this.#filler.admitsAll(bytes)
+	}
+
+	/** Whether `fill` would take `bytes` now. */
+	hasRoom(bytes: number): boolean {
+		return this.#filler.hasRoom(bytes)
+	}
+
 	/**
 	 * Those parts of a file that are there and sound, of the given indexes, by ascending index. The file is taken to be of at
 	 * most `maxBytes`. The parts share one buffer, which belongs to the caller.

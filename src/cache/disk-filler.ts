@@ -23,7 +23,7 @@ import { cacheRoot, prepareCacheDirectory } from './disk-directory.ts'
 const QUEUE_MAX_BYTES = 8_388_608
 /** Of one job: about 10 ms of a worker. */
 const BATCH_MAX_BYTES = 4_194_304
-/** No file is larger than this part of the bound: one does not push out everything else. */
+/** No file, and no large value that is read at once, is larger than this part of the bound: it would push out everything else. */
 const FILE_DIVISOR = 8
 /** What may be written between two sweeps, at the most, as a part of the bound. */
 const ALLOWANCE_DIVISOR = 32
@@ -82,13 +82,23 @@ export class DiskFiller {
 
 	/** Whether a file of `bytes` may be kept. */
 	admits(bytes: number): boolean {
-		return bytes <= Math.min(this.maxBytes / FILE_DIVISOR, QUEUE_MAX_BYTES)
+		return this.admitsAll(bytes) && bytes <= QUEUE_MAX_BYTES
+	}
+
+	/** Whether `bytes` in several files may be kept of one read. */
+	admitsAll(bytes: number): boolean {
+		return bytes <= this.maxBytes / FILE_DIVISOR
+	}
+
+	/** Whether the queue takes `bytes` more. */
+	hasRoom(bytes: number): boolean {
+		return this.#queuedBytes + bytes <= QUEUE_MAX_BYTES
 	}
 
 	/** Queues parts. Their bytes must not change; they are copied before they are written. */
 	fill(name: CacheFileName, parts: readonly CachePart[]): void {
 		const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0)
-		if (!this.admits(bytes) || this.#queuedBytes + bytes > QUEUE_MAX_BYTES || !this.breaker.isClosed) {
+		if (!this.admits(bytes) || !this.hasRoom(bytes) || !this.breaker.isClosed) {
 			this.fillsDropped++
 			return
 		}

@@ -5,57 +5,30 @@
  * number ⌊offset of b / 65,536⌋, so that every process finds it without an index. A file holds those blocks that somebody
  * has read.
  *
- * Names. The digest of a table covers the URL of the database; owner and nonce of the first seal of its log, which are
- * random and never deleted, so that a prefix that was wiped and used again is another database; and the whole reference
- * of the table (id, object, offset and metadata with sizes, key range and times), so that two histories that went apart,
- * as that of a restored copy does, do not mix. While the seal is not known nothing is cached.
+ * The digest of a table covers its database (disk-identity.ts) and the whole reference of the table (id, object, offset and
+ * metadata with sizes, key range and times), so that two histories that went apart, as that of a restored copy does, do not
+ * mix.
  */
-import { createHash } from 'node:crypto'
 import { type CachedPart, type CacheFileName, cacheFileOverheadBytes } from '../../workers/cache-file.ts'
-import { ByteWriter } from '../bytes/byte-writer.ts'
-import type { Clock } from '../host/clock.ts'
-import { FencedLog } from '../log/fenced-log.ts'
-import { LOG_START } from '../log/log-position.ts'
 import { writeTableRef } from '../manifest/table-ref-codec.ts'
-import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import { metaRange, type SstTable } from '../sst/sst-table.ts'
 import type { DiskCache, DiskCacheStats } from './disk-cache.ts'
+import type { DiskIdentity } from './disk-identity.ts'
 import type { TableSlot } from './table-slot.ts'
 
 /** Persisted in names of files: never change without a new layout. */
 const GROUP_BYTES = 65_536
 const METADATA_SECTION = 0xffff_ffff
-const DIGEST_BYTES = 16
-/** A database that was not there yet is looked for this often, while tables are read. */
-const IDENTIFY_PAUSE_MS = 1_000
 
 export class DiskTables {
 	readonly #disk: DiskCache
-	readonly #store: ObjectStore
-	readonly #clock: Clock
+	readonly #identity: DiskIdentity
 	readonly #digests = new WeakMap<TableSlot, Uint8Array>()
-	/** URL, owner and nonce. */
-	#identity: Uint8Array | undefined
-	#nextLookMs = Number.NEGATIVE_INFINITY
 
-	/** `store` is the one of the database, its prefix taken off. Whoever opened `disk` closes it. */
-	constructor(disk: DiskCache, store: ObjectStore, clock: Clock) {
+	/** Whoever opened `disk` closes it. */
+	constructor(disk: DiskCache, identity: DiskIdentity) {
 		this.#disk = disk
-		this.#store = store
-		this.#clock = clock
-	}
-
-	/** Finds out which database this is: one GET. Never rejects; called again by itself while there is no database. */
-	async identify(options: RequestOptions = {}): Promise<void> {
-		this.#nextLookMs = this.#clock.monotonicMs() + IDENTIFY_PAUSE_MS
-		const log = new FencedLog({ store: this.#store, folder: 'log', newestCheckpoint: async () => undefined })
-		try {
-			const seal = await log.readSlot(LOG_START, options)
-			if (seal === undefined) return
-			this.#identity = new ByteWriter().string(this.#store.url).bytes(seal.owner).bytes(seal.nonce).finish()
-		} catch {
-			// Reading works without a cache, and says itself what is wrong with the store.
-		}
+		this.#identity = identity
 	}
 
 	/** The end of a table, as `metaRange` names it. Never rejects. */
@@ -123,21 +96,14 @@ export class DiskTables {
 	#nameOf(slot: TableSlot, section: number): CacheFileName | undefined {
 		const digest = this.#digestOf(slot)
 		if (digest === undefined) return undefined
-		return { digest, section, label: `${this.#store.url}/${slot.ref.objectKey} ${slot.ref.id}` }
+		return { digest, section, label: `${this.#identity.url}/${slot.ref.objectKey} ${slot.ref.id}` }
 	}
 
 	#digestOf(slot: TableSlot): Uint8Array | undefined {
-		const identity = this.#identity
-		if (identity === undefined) {
-			if (this.#clock.monotonicMs() >= this.#nextLookMs) void this.identify()
-			return undefined
-		}
 		let digest = this.#digests.get(slot)
 		if (digest === undefined) {
-			const writer = new ByteWriter().lengthPrefixed(identity)
-			writeTableRef(writer, slot.ref)
-			digest = new Uint8Array(createHash('sha256').update(writer.finish()).digest()).slice(0, DIGEST_BYTES)
-			this.#digests.set(slot, digest)
+			digest = this.#identity.digestOf(writer => writeTableRef(writer, slot.ref))
+			if (digest !== undefined) this.#digests.set(slot, digest)
 		}
 		return digest
 	}

@@ -1,18 +1,21 @@
 /**
  * Reads large values from their packs: whole up to 256 MiB, or as a stream.
  *
- * Every frame is verified before any of it is handed out. Values are not cached; several readers of one value at the
- * same time share one GET.
+ * Every frame is verified before any of it is handed out. Values are not kept in memory; where there is a cache on disk their
+ * frames are looked for there first, and kept there once they were verified. Several readers of one value at the same time
+ * share one GET.
  */
 
 import { type BlobRef, decodeBlobRef } from '../blob/blob-ref.ts'
 import { decodeBlob, decodeBlobStream } from '../blob/frame-decoder.ts'
-import { blobRange, framesRange } from '../blob/pack-format.ts'
+import { blobRange, FRAME_BYTES, frameBytesAt, frameCount, framesRange, type PackRange } from '../blob/pack-format.ts'
+import type { DiskBlob, DiskBlobs, StoredFrame } from '../cache/disk-blobs.ts'
 import { SingleFlight } from '../cache/single-flight.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { VALUE_MAX_BYTES } from '../sst/entry.ts'
+import { FrameSource } from './frame-source.ts'
 import type { ValueRange } from './value-stream.ts'
 
 export interface BlobReaderOptions {
@@ -21,7 +24,20 @@ export interface BlobReaderOptions {
 	readonly objectKeyOf?: ((packId: string) => string | undefined) | undefined
 	/** A value that has not left this process yet; it is copied before anyone sees it. */
 	readonly pending?: ((ref: BlobRef) => Uint8Array | undefined) | undefined
+	/** A cache on disk. Whoever opened it closes it. */
+	readonly disk?: DiskBlobs | undefined
 }
+
+/** A value as it is stored. */
+interface FetchedValue {
+	readonly stored: Uint8Array
+	/** To be called once it was verified. */
+	keep(): void
+}
+
+const NOTHING_TO_KEEP = (): void => undefined
+/** Frames of one value that are read from disk side by side. */
+const PARALLEL_FRAMES = 4
 
 const PACK_ID = /^[a-z]\d+-\d+$/
 const EMPTY = new Uint8Array(0)
@@ -31,12 +47,14 @@ export class BlobReader {
 	readonly #objectKeyOf: ((packId: string) => string | undefined) | undefined
 	readonly #pending: ((ref: BlobRef) => Uint8Array | undefined) | undefined
 	readonly #packs = new WeakMap<Manifest, ReadonlyMap<string, string>>()
-	readonly #flights = new SingleFlight<string, Uint8Array>()
+	readonly #disk: DiskBlobs | undefined
+	readonly #flights = new SingleFlight<string, FetchedValue>()
 
 	constructor(options: BlobReaderOptions) {
 		this.#store = options.store
 		this.#objectKeyOf = options.objectKeyOf
 		this.#pending = options.pending
+		this.#disk = options.disk
 	}
 
 	/**
@@ -57,8 +75,10 @@ export class BlobReader {
 		if (ref.bytes === 0) return EMPTY
 		const name = `${ref.packId}/${ref.offset}`
 		// What is shared is the stored form: each reader decodes a value of its own.
-		const stored = await this.#flights.run(name, signal, shared => this.#fetch(ref, objectKey, shared))
-		return decodeBlob(ref, stored, objectKey)
+		const fetched = await this.#flights.run(name, signal, shared => this.#fetch(ref, objectKey, shared))
+		const value = decodeBlob(ref, fetched.stored, objectKey)
+		fetched.keep()
+		return value
 	}
 
 	/**
@@ -79,13 +99,57 @@ export class BlobReader {
 		const objectKey = this.#locate(manifest, ref)
 		const slice = { start, end }
 		if (start >= end) return decodeBlobStream(ref, streamOf(), objectKey, { start, end: start })
-		const pieces = await this.#store.getStream(objectKey, framesRange(ref, start, end), { signal })
-		if (pieces === undefined) throw gone(objectKey)
-		return decodeBlobStream(ref, pieces, objectKey, slice)
+		const stored = framesRange(ref, start, end)
+		const blob = this.#disk?.valueOf(objectKey, ref)
+		if (blob === undefined) return decodeBlobStream(ref, await this.#open(objectKey, stored, signal), objectKey, slice)
+		const frames = new FrameSource(blob, Math.floor(start / FRAME_BYTES), Math.ceil(end / FRAME_BYTES), first =>
+			this.#open(objectKey, framesRange(ref, first * FRAME_BYTES, end), signal),
+		)
+		const isKept = blob.admits(stored.bytes)
+		return decodeBlobStream(ref, frames, objectKey, slice, (index, frame) => {
+			// The consumer owns what it gets, and may change it.
+			if (isKept && frames.isFetched(index)) blob.keep(index, new Uint8Array(frame))
+		})
 	}
 
-	async #fetch(ref: BlobRef, objectKey: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+	async #open(
+		objectKey: string,
+		range: PackRange,
+		signal: AbortSignal | undefined,
+	): Promise<AsyncIterable<Uint8Array>> {
+		const pieces = await this.#store.getStream(objectKey, range, { signal })
+		if (pieces === undefined) throw gone(objectKey)
+		return pieces
+	}
+
+	async #fetch(ref: BlobRef, objectKey: string, signal: AbortSignal | undefined): Promise<FetchedValue> {
 		const range = blobRange(ref)
+		const blob = this.#disk?.valueOf(objectKey, ref)
+		if (blob === undefined || !blob.admits(range.bytes)) {
+			return { stored: await this.#read(objectKey, range, signal), keep: NOTHING_TO_KEEP }
+		}
+		const kept = await keptFrames(blob, ref)
+		const first = kept.indexOf(undefined)
+		if (first < 0) return { stored: joined(ref, kept), keep: NOTHING_TO_KEEP }
+		const end = kept.lastIndexOf(undefined) + 1
+		const missing = framesRange(ref, first * FRAME_BYTES, Math.min(ref.bytes, end * FRAME_BYTES))
+		const fetched = await this.#read(objectKey, missing, signal)
+		const news: StoredFrame[] = []
+		for (let index = first, at = 0; index < end; index++) {
+			const bytes = frameBytesAt(ref, index)
+			const frame = fetched.subarray(at, at + bytes)
+			if (kept[index] === undefined) news.push({ index, bytes: frame })
+			kept[index] = frame
+			at += bytes
+		}
+		// Called by each of those that share the value.
+		const keep = (): void => {
+			void this.#disk?.keepLater(blob, news.splice(0))
+		}
+		return { stored: end - first === kept.length ? fetched : joined(ref, kept), keep }
+	}
+
+	async #read(objectKey: string, range: PackRange, signal: AbortSignal | undefined): Promise<Uint8Array> {
 		const stored = await this.#store.getRange(objectKey, range, { signal })
 		if (stored === undefined) throw gone(objectKey)
 		if (stored.length !== range.bytes) {
@@ -105,6 +169,29 @@ export class BlobReader {
 		if (objectKey === undefined) throw gone(ref.packId)
 		return objectKey
 	}
+}
+
+/** Each frame of a value that is on disk, in its place. */
+async function keptFrames(blob: DiskBlob, ref: BlobRef): Promise<(Uint8Array | undefined)[]> {
+	const frames = Array.from<undefined, Uint8Array | undefined>({ length: frameCount(ref) }, () => undefined)
+	let next = 0
+	const read = async (): Promise<void> => {
+		for (let index = next++; index < frames.length; index = next++) frames[index] = await blob.frame(index)
+	}
+	await Promise.all(Array.from({ length: Math.min(PARALLEL_FRAMES, frames.length) }, read))
+	return frames
+}
+
+function joined(ref: BlobRef, frames: readonly (Uint8Array | undefined)[]): Uint8Array {
+	const [only] = frames
+	if (frames.length === 1 && only !== undefined) return only
+	const whole = new Uint8Array(blobRange(ref).bytes)
+	let at = 0
+	for (const frame of frames) {
+		if (frame !== undefined) whole.set(frame, at)
+		at += frame?.length ?? 0
+	}
+	return whole
 }
 
 /** Where every pack lies; `undefined` for an id that is none. */

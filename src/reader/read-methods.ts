@@ -64,7 +64,7 @@ export abstract class ReadMethods<Key, Value> {
 
 	/**
 	 * Brings what reads of `range` need into the caches (in memory, and on disk where there is one): the filters and indexes of
-	 * its tables first, then its blocks, until `maxBytes` are spent. Large values are not cached, and not read.
+	 * its tables first, then its blocks, until `maxBytes` are spent. Large values are not read.
 	 * @throws TypeError, RangeError; what reading throws; what `onProgress` throws; the signal's reason.
 	 */
 	prefetch(range: PrefetchRange<Encodable<Key>> = {}, options: PrefetchOptions = {}): Promise<PrefetchResult> {

@@ -1,6 +1,8 @@
 /** Opens what a reader is made of: store, follower, caches. The layers above add to it (a tail) by sharing these. */
 import type { Encoding } from '../bytes/encoding.ts'
+import { DiskBlobs } from '../cache/disk-blobs.ts'
 import { type DiskCache, openDiskCache } from '../cache/disk-cache.ts'
+import { DiskIdentity } from '../cache/disk-identity.ts'
 import { DiskTables } from '../cache/disk-tables.ts'
 import { TableSource } from '../cache/table-source.ts'
 import { type Host, systemHost } from '../host/host.ts'
@@ -13,6 +15,7 @@ import { retryingStore } from '../object-store/retrying-store.ts'
 import { borrowedPool } from '../runtime/borrowed-pool.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { acquireWorkerPool } from '../runtime/worker-pool.ts'
+import { BlobReader } from './blob-reader.ts'
 import { type ReaderOptions, type ReaderSettings, readerSettings } from './options.ts'
 
 /** What a reader is made of. */
@@ -28,6 +31,7 @@ export interface ReaderParts {
 	readonly disk: DiskCache | undefined
 	readonly follower: ManifestFollower
 	readonly source: TableSource
+	readonly blobs: BlobReader
 	readonly settings: ReaderSettings
 }
 
@@ -65,13 +69,13 @@ export async function openReaderParts(
 		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
 		const { blockCacheBytes, tableCacheBytes, gracePeriodMs } = settings
 		disk = await openDisk(settings, pool, host)
-		const diskTables = disk === undefined ? undefined : new DiskTables(disk, store, host.clock)
+		const cached = disk === undefined ? undefined : cachedOn(disk, store, host)
 		const source = new TableSource({
 			store,
 			pool,
 			blockCacheBytes,
 			tableCacheBytes,
-			disk: diskTables,
+			disk: cached?.tables,
 			tracer: counts.tracer,
 		})
 		const onLoaded = (loaded: LoadedCommit): void => {
@@ -82,14 +86,28 @@ export async function openReaderParts(
 			options.onLoaded?.(loaded)
 		}
 		const following = ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
-		const [follower] = await Promise.all([following, diskTables?.identify({ signal })])
-		return { store, counts, host, pool, disk, follower, source, settings }
+		const [follower] = await Promise.all([following, cached?.identity.identify({ signal })])
+		const blobs = new BlobReader({ store, disk: cached?.blobs })
+		return { store, counts, host, pool, disk, follower, source, blobs, settings }
 	} catch (error) {
 		await disk?.close()
 		await pool?.close()
 		await store.close()
 		throw error
 	}
+}
+
+/** What a cache on disk is asked for one database. */
+export interface CachedOnDisk {
+	readonly identity: DiskIdentity
+	readonly tables: DiskTables
+	readonly blobs: DiskBlobs
+}
+
+/** `store` is the one of the database, its prefix taken off. Whoever opened `disk` closes it. */
+export function cachedOn(disk: DiskCache, store: ObjectStore, { clock }: Host): CachedOnDisk {
+	const identity = new DiskIdentity(store, clock)
+	return { identity, tables: new DiskTables(disk, identity), blobs: new DiskBlobs(disk, identity) }
 }
 
 /** The cache of `cacheDir`, if there is one. @throws ISLE_FOREIGN_PREFIX when it holds something else. */

@@ -15,7 +15,6 @@ import { abortable } from '../host/abortable.ts'
 import { encodePosition } from '../log/log-position-codec.ts'
 import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
-import { BlobReader } from './blob-reader.ts'
 import { type Explanation, explain } from './explain.ts'
 import { Freshness, type FreshRangeOptions, type FreshReadOptions } from './freshness.ts'
 import { OpenSnapshots } from './open-snapshots.ts'
@@ -87,10 +86,9 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	/** Takes over `parts`: it closes them. @internal */
 	constructor(parts: ReaderParts) {
 		super()
-		const { follower, store, source, pool, host, settings } = parts
+		const { follower, source, blobs, pool, host, settings } = parts
 		this.#parts = parts
 		this.#view = viewOf(follower.manifest)
-		const blobs = new BlobReader({ store })
 		this.core = new ReadCore({ source, blobs, pool, host, keys: settings.keys, values: settings.values })
 		this.snapshots = new OpenSnapshots(this.core)
 		this.#freshness = new Freshness(follower, host, settings.maxStalenessMs)

@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DiskCache, openDiskCache } from '../../src/cache/disk-cache.ts'
+import { DiskIdentity } from '../../src/cache/disk-identity.ts'
 import { DiskTables } from '../../src/cache/disk-tables.ts'
 import { TableSource } from '../../src/cache/table-source.ts'
 import { type Host, systemHost } from '../../src/host/host.ts'
@@ -78,8 +79,9 @@ export async function openReads(
 	const { host = systemHost, memoryBytes = 0 } = options
 	const pool = options.pool ?? createInlinePool(systemHost)
 	const disk = await openDiskCache({ directory, maxBytes: options.maxBytes, pool, host, calls: options.calls })
-	const tables = new DiskTables(disk, database.store, host.clock)
-	await tables.identify()
+	const identity = new DiskIdentity(database.store, host.clock)
+	await identity.identify()
+	const tables = new DiskTables(disk, identity)
 	const caches = { blockCacheBytes: memoryBytes, tableCacheBytes: memoryBytes }
 	const source = new TableSource({ store: database.store, pool, disk: tables, ...caches })
 	const reads = readsOf<string, string>(database.store, viewOf(database.manifest), { source })
