@@ -29,6 +29,7 @@ import { applyEdits } from './fold-edits.ts'
 import { type EpochOwners, LogsReading } from './logs-reading.ts'
 import type { CheckpointPositions, MaintainerNote, Manifest } from './manifest.ts'
 import { ManifestReplay } from './manifest-replay.ts'
+import { plainTable } from './packed-table.ts'
 
 export interface MaintenanceOwnerOptions {
 	/** Of the database, with retries for what is idempotent. */
@@ -165,7 +166,7 @@ export class MaintenanceOwner {
 			position: this.#owner.nextPosition,
 			writerPosition: before.writerPosition,
 			committedAtMs,
-			edits,
+			edits: edits.map(plainEdit),
 		}
 		const after = applied(before, record)
 		try {
@@ -237,6 +238,13 @@ export class MaintenanceOwner {
 		this.#failure ??= error instanceof Error ? error : new Error(String(error))
 		return this.#failure
 	}
+}
+
+/** Records are told to other threads: a table that moves may be a packed one of the state. */
+function plainEdit(edit: Edit): Edit {
+	if (edit.kind === 'pending') return { ...edit, merge: { ...edit.merge, outputs: edit.merge.outputs.map(plainTable) } }
+	if (edit.kind !== 'replace') return edit
+	return { ...edit, add: edit.add.map(({ runId, table }) => ({ runId, table: plainTable(table) })) }
 }
 
 function applied(before: Manifest, record: EditRecord): Manifest {

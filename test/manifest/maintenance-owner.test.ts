@@ -3,6 +3,7 @@ import { isIsleError } from '../../src/errors.ts'
 import { listCheckpoints } from '../../src/manifest/checkpoint.ts'
 import { DatabaseLogs } from '../../src/manifest/database-logs.ts'
 import type { Edit, EditRecord } from '../../src/manifest/edit.ts'
+import { encodeEdits } from '../../src/manifest/edit-codec.ts'
 import { MaintenanceOwner } from '../../src/manifest/maintenance-owner.ts'
 import { MaintenanceWatcher } from '../../src/manifest/maintenance-watcher.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
@@ -110,6 +111,20 @@ describe('an owner of the maintenance log', () => {
 		expect(owner.manifest.l0).toEqual([])
 		expect(owner.manifest.removed).toHaveLength(2)
 		expect(await loaded(shared)).toEqual(owner.manifest)
+	})
+
+	test('tells of records that may cross to another thread, also of a table that moves from run to run', async () => {
+		const { shared } = await sharedStore(2)
+		const owner = await claimOwner(shared)
+		await owner.append([mergeAll(owner)])
+		const [run] = owner.manifest.runs
+		const [table] = run?.tables ?? []
+		if (table === undefined) throw new Error('there is a run')
+		const runId = owner.nextTableId()
+		const add = [{ runId, table }]
+		const record = await owner.append([{ kind: 'replace', remove: [table.id], add, addPacks: [] }])
+		expect(encodeEdits(structuredClone(record))).toEqual(encodeEdits(record))
+		expect(owner.manifest.runs.map(({ id }) => id)).toEqual([runId])
 	})
 
 	test('refuses edits that do not fit its state, typed, sends nothing, and lives on', async () => {
