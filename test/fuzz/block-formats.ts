@@ -51,7 +51,7 @@ const TWINS: Readonly<Partial<Record<CodecName, typeof lz4KernelCodec>>> = {
 }
 
 /** Most bytes that one byte of a payload can stand for, and the header: RFC 1951, the LZ4 block format, RFC 8878. */
-const EXPANSION: Readonly<Record<CodecName, number>> = { none: 1, lz4: 255, deflate: 1032, zstd: 44_000 }
+const EXPANSION: Readonly<Record<CodecName, number>> = { none: 1, lz4: 255, deflate: 1032, zstd: 32_768 }
 
 /** Both make the same of a payload, or both refuse it. */
 function checkTwin(bytes: Uint8Array, raw: Uint8Array | undefined): void {
@@ -99,8 +99,11 @@ function storedFormat(codec: CodecName): Format {
 		seal: sealStored,
 		judge: judgeStored,
 		makeSealed: (sample, random) => changedPayload(sample, random, samples),
-		// Raw bytes, once or twice, and those that the judge asks for.
-		allocationMaxBytes: bytes => 4 * EXPANSION[codec === 'none' ? 'deflate' : codec] * (bytes + 64) + 1_300_000,
+		// Raw bytes, once or twice, and those that the judge asks for. The codec is what the block says.
+		allocationMaxBytes: bytes => {
+			const named = CODEC_NAMES.find(name => codecByName(name)?.id === bytes[4]) ?? 'none'
+			return 4 * EXPANSION[named] * (bytes.length + 64) + 1_300_000
+		},
 	})
 }
 
@@ -159,6 +162,6 @@ export const blockFormats: readonly Format[] = [
 			return 'accepted'
 		},
 		// A prefix of 64 KiB is made once for each key of a block.
-		allocationMaxBytes: bytes => 100 * bytes * bytes + 1_000_000,
+		allocationMaxBytes: ({ length }) => 100 * length * length + 1_000_000,
 	}),
 ]

@@ -64,7 +64,7 @@ export interface ByteFormatOptions {
 	/** Throws for a wrong answer. Samples must be accepted. */
 	readonly judge: (input: ByteInput) => Verdict | Promise<Verdict>
 	/** Default: 64 bytes for each of the input, and 64 KiB. */
-	readonly allocationMaxBytes?: ((inputBytes: number) => number) | undefined
+	readonly allocationMaxBytes?: ((input: Uint8Array) => number) | undefined
 	/** Another way to make sealed bytes of a sample. */
 	readonly makeSealed?: ((sample: Uint8Array, random: Random) => Uint8Array | undefined) | undefined
 }
@@ -74,7 +74,7 @@ const NOISE_SHARE = 0.05
 const SEALED_SHARE = 0.67
 const NOISE_MAX_BYTES = 200
 
-const defaultAllocation = (inputBytes: number): number => 64 * inputBytes + 65_536
+const defaultAllocation = ({ length }: Uint8Array): number => 64 * length + 65_536
 
 export function byteFormat(options: ByteFormatOptions): Format {
 	const { name, judge, allocationMaxBytes = defaultAllocation } = options
@@ -83,7 +83,7 @@ export function byteFormat(options: ByteFormatOptions): Format {
 		attempt(random) {
 			const input = makeInput(options, random)
 			return {
-				allocationMaxBytes: allocationMaxBytes(input.bytes.length),
+				allocationMaxBytes: allocationMaxBytes(input.bytes),
 				judge: () => judge(input),
 				show: () => `${input.kind} ${input.bytes.length} bytes ${Buffer.from(input.bytes).toString('hex')}`,
 			}
@@ -128,7 +128,7 @@ export interface CodecFormatOptions<Value> {
 	readonly covered?: ((bytes: Uint8Array) => number) | undefined
 	/** What must hold of any value that was accepted. */
 	readonly check?: ((value: Value) => void) | undefined
-	readonly allocationMaxBytes?: ((inputBytes: number) => number) | undefined
+	readonly allocationMaxBytes?: ((input: Uint8Array) => number) | undefined
 }
 
 /** A format with one encoding for each value: what is accepted must encode to the same bytes again. */

@@ -171,7 +171,7 @@ function tableFormat(codec: CodecName): Format {
 			return 'accepted'
 		},
 		// Blocks are decoded several times for each of their entries.
-		allocationMaxBytes: bytes => 4_000 * bytes + 200_000_000,
+		allocationMaxBytes: ({ length }) => 4_000 * length + 200_000_000,
 	})
 }
 
@@ -221,6 +221,6 @@ export const tableFormats: readonly Format[] = [
 			}
 			return 'accepted'
 		},
-		allocationMaxBytes: bytes => 40 * bytes * 8 + 300_000,
+		allocationMaxBytes: ({ length }) => 320 * length + 300_000,
 	}),
 ]
