@@ -3,7 +3,13 @@ import { decodeBlobRef } from '../src/blob/blob-ref.ts'
 import { BlockRunReader } from '../src/sst/block-run.ts'
 import { KIND_BLOB } from '../src/sst/entry.ts'
 import type { JobResult } from './jobs.ts'
-import type { CollectBlobRefsInput, CollectBlobRefsOutput, MergeSource, PackRefs } from './merge-job.ts'
+import {
+	buffersOf,
+	type CollectBlobRefsInput,
+	type CollectBlobRefsOutput,
+	type MergeSource,
+	type PackRefs,
+} from './merge-job.ts'
 
 interface Found {
 	readonly bytes: number
@@ -17,7 +23,8 @@ export function collectBlobRefsJob(input: CollectBlobRefsInput): JobResult<Colle
 	for (const source of input.sources) entriesRead += collect(source, byPack)
 	const packs = input.packIds.map(packId => refsOf(packId, byPack.get(packId) ?? new Map()))
 	const transfer = packs.flatMap(({ offsets, bytes, crcs }) => [offsets.buffer, bytes.buffer, crcs.buffer])
-	return { output: { packs, entriesRead }, transfer }
+	const buffers = buffersOf(input.sources)
+	return { output: { packs, entriesRead, buffers }, transfer: [...transfer, ...buffers] }
 }
 
 /** Adds the references of one source; returns how many entries it has. */

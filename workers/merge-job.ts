@@ -15,6 +15,12 @@ export interface MergeSource {
 	readonly blocks: Uint8Array
 }
 
+/** The buffers of `sources`, each once. */
+export function buffersOf(sources: readonly MergeSource[]): ArrayBuffer[] {
+	// What a job owns is no SharedArrayBuffer.
+	return [...new Set(sources.map(({ blocks }) => blocks.buffer as ArrayBuffer))]
+}
+
 /** Values of one pack that now lie in another: entry i moved from `oldOffsets[i]` to `newOffsets[i]`. */
 export interface BlobMoves {
 	readonly packId: string
@@ -74,7 +80,7 @@ export interface MergeTablesOutput {
 	/** Blocks that were copied as stored, and the bytes of them. */
 	readonly blocksPassed: number
 	readonly bytesPassed: number
-	/** Those of `buffers` that no table took. */
+	/** Those of `buffers` that no table took, and those of the sources. */
 	readonly buffers: readonly ArrayBuffer[]
 }
 
@@ -97,4 +103,6 @@ export interface CollectBlobRefsOutput {
 	/** One for each pack of the input, in its order. */
 	readonly packs: readonly PackRefs[]
 	readonly entriesRead: number
+	/** Those of the sources. */
+	readonly buffers: readonly ArrayBuffer[]
 }

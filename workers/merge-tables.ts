@@ -16,7 +16,7 @@ import { isOfSize, MergeOutput } from '../src/sst/merge-output.ts'
 import { MergeTree } from '../src/sst/merge-tree.ts'
 import type { JobResult } from './jobs.ts'
 import { KernelMerge } from './kernel-merge.ts'
-import type { MergeSource, MergeTablesInput, MergeTablesOutput } from './merge-job.ts'
+import { buffersOf, type MergeSource, type MergeTablesInput, type MergeTablesOutput } from './merge-job.ts'
 import { isStoredAlike, type MergeSetup, setUpMerge } from './merge-setup.ts'
 
 const TARGET_MIN_BYTES = 1024
@@ -42,7 +42,7 @@ export function mergeTablesJob(input: MergeTablesInput, withoutKernel = false): 
 	merge.run()
 	const { counts, blobRefsMoved, blocksPassed, bytesPassed } = merge
 	const { tables } = setup.tables
-	const buffers = setup.memory.free
+	const buffers = [...setup.memory.free, ...buffersOf(input.sources)]
 	return {
 		output: { tables, ...counts, blobRefsMoved, blocksPassed, bytesPassed, buffers },
 		transfer: [...tables.map(({ bytes }) => bytes.buffer), ...buffers],

@@ -19,16 +19,16 @@ import type { AddedTable } from '../manifest/edit.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../manifest/manifest.ts'
 import type { RewritePacksChoice } from './choice.ts'
 import { DamagedInput, MergeInputs } from './merge-inputs.ts'
-import { runSourceJob } from './merge-job-runs.ts'
+import { runSourceJob, type SourceMemory } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
 import { areLive, isRefused } from './merge-scope.ts'
 import type { MergeComponents } from './merge-task.ts'
 import { type PackCopy, packBody } from './pack-body.ts'
+import { uploadTables } from './table-uploads.ts'
 
 /** Tables of a run may become this many times as large as others: splitting off a small rest would help nobody. */
 const TABLE_GROWTH = 2
 const TABLE_MAX_BYTES = 1_073_741_824
-const MEMORY_PER_INPUT_BYTE = 2
 
 export interface RewriteSummary {
 	readonly kind: 'done' | 'void'
@@ -111,12 +111,11 @@ class PackRewrite {
 		const packIds = packs.map(pack => pack.id)
 		const found = new Map<string, Map<number, BlobRef>>(packIds.map(id => [id, new Map()]))
 		for (const table of tables) {
-			for await (const { inputs, range } of this.#rangesOf(table, this.#output.targetBytes)) {
-				const { pool } = this.#components
+			for await (const { range, ...from } of this.#rangesOf(table, this.#output.targetBytes)) {
 				const answer = await runSourceJob(
-					pool,
+					this.#components.pool,
 					'collect-blob-refs',
-					inputs,
+					from,
 					range.parts,
 					sources => ({ sources, packIds }),
 					this.#signal,
@@ -197,55 +196,56 @@ class PackRewrite {
 		const mostBytes = runId === null ? TABLE_MAX_BYTES : this.#output.targetBytes * TABLE_GROWTH
 		const output = { ...this.#output, targetBytes: Math.min(TABLE_MAX_BYTES, mostBytes) }
 		const added: AddedTable[] = []
-		for await (const { inputs, range } of this.#rangesOf(table, mostBytes)) {
-			const { pool, budget } = this.#components
-			const release = await budget.acquire(range.inputBytes * MEMORY_PER_INPUT_BYTE, this.#signal)
-			try {
-				const { tables } = await runSourceJob(
-					pool,
-					'merge-tables',
-					inputs,
-					range.parts,
-					sources => ({
-						sources,
-						lower: range.lower,
-						upper: range.upper,
-						output,
-						dropTombstones: false,
-						expireBeforeMs: 0,
-						blobMoves: copies.map(copy => copy.moves),
-					}),
-					this.#signal,
-				)
-				for (const { bytes, meta } of tables) added.push({ runId, table: await this.#upload(bytes, meta) })
-			} finally {
-				release()
+		for await (const { range, ...from } of this.#rangesOf(table, mostBytes)) {
+			const made = await runSourceJob(
+				this.#components.pool,
+				'merge-tables',
+				from,
+				range.parts,
+				(sources, buffers) => ({
+					sources,
+					lower: range.lower,
+					upper: range.upper,
+					output,
+					dropTombstones: false,
+					expireBeforeMs: 0,
+					blobMoves: copies.map(copy => copy.moves),
+					buffers,
+				}),
+				this.#signal,
+			)
+			for (const stored of await uploadTables(this.#components, made, from.loan, this.#signal)) {
+				this.#unnamed.add(stored.objectKey)
+				this.#bytesWritten += stored.meta.storedBytes
+				added.push({ runId, table: stored })
 			}
 		}
 		return added
 	}
 
-	async #upload(bytes: Uint8Array, meta: TableRef['meta']): Promise<TableRef> {
-		const ref = await this.#components.uploads.putTable(bytes, meta, this.#signal)
-		this.#unnamed.add(ref.objectKey)
-		this.#bytesWritten += bytes.length
-		this.#components.onTable?.(ref, bytes)
-		return ref
-	}
-
-	async *#rangesOf(table: TableRef, budgetBytes: number): AsyncGenerator<{ inputs: MergeInputs; range: MergeRange }> {
-		const { store, memoryBytes } = this.#components
-		const offered = (ref: TableRef): Uint8Array | undefined => this.#components.offered?.(ref)
-		const inputs = new MergeInputs({ store, wholeMaxBytes: memoryBytes / 4, offered })
-		await inputs.open(table, this.#signal)
-		let lower: Uint8Array | null = null
-		do {
-			const next = nextRange([[table]], { lower, upper: null }, budgetBytes, ref => inputs.opened(ref))
-			invariant(next.kind === 'range', 'a table that is open is not asked for')
-			this.#bytesRead += next.range.inputBytes
-			yield { inputs, range: next.range }
-			lower = next.range.upper
-		} while (lower !== null)
+	/** The ranges of a table, each with its memory until the next is asked for. */
+	async *#rangesOf(table: TableRef, budgetBytes: number): AsyncGenerator<SourceMemory & { range: MergeRange }> {
+		const { store, memory } = this.#components
+		const inputs = new MergeInputs({ store, memory, offered: ref => this.#components.offered?.(ref) })
+		try {
+			await inputs.open(table, this.#signal)
+			let lower: Uint8Array | null = null
+			do {
+				const next = nextRange([[table]], { lower, upper: null }, budgetBytes, ref => inputs.opened(ref))
+				invariant(next.kind === 'range', 'a table that is open is not asked for')
+				const { range } = next
+				this.#bytesRead += range.inputBytes
+				const loan = await memory.lend(range.inputBytes, this.#signal)
+				try {
+					yield { inputs, loan, range }
+				} finally {
+					loan.end()
+				}
+				lower = range.upper
+			} while (lower !== null)
+		} finally {
+			inputs.close()
+		}
 	}
 }
 

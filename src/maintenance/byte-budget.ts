@@ -1,37 +1,61 @@
 /**
- * Memory that several merges share: who wants bytes waits, first come first served, until they are free.
+ * Bytes that several merges share: who wants some waits, first come first served, until they are free.
  *
- * Invariant: what is held never exceeds the budget, but for a single holder that wants more than all of it.
+ * Beside what is acquired there is what is kept: taken at once or not at all, by whoever does without it else. Nobody who has
+ * kept some waits for others to let theirs go.
+ *
+ * Invariant: what is held never exceeds the budget, but for a single holder that wants more than is not kept.
  */
 export class ByteBudget {
 	readonly #maxBytes: number
 	readonly #waiting: { readonly bytes: number; grant(): void }[] = []
-	#usedBytes = 0
+	#acquiredBytes = 0
+	#keptBytes = 0
 
 	constructor(maxBytes: number) {
 		this.#maxBytes = maxBytes
 	}
 
 	get usedBytes(): number {
-		return this.#usedBytes
+		return this.#acquiredBytes + this.#keptBytes
+	}
+
+	get acquiredBytes(): number {
+		return this.#acquiredBytes
+	}
+
+	get keptBytes(): number {
+		return this.#keptBytes
 	}
 
 	/** Resolves with what gives the bytes back, to be called once. Rejects with the signal's reason. */
 	async acquire(bytes: number, signal?: AbortSignal): Promise<() => void> {
 		signal?.throwIfAborted()
 		if (this.#waiting.length > 0 || !this.#fits(bytes)) await this.#wait(bytes, signal)
-		else this.#usedBytes += bytes
+		else this.#acquiredBytes += bytes
 		let isHeld = true
 		return () => {
 			if (!isHeld) return
 			isHeld = false
-			this.#usedBytes -= bytes
+			this.#acquiredBytes -= bytes
 			this.#grant()
 		}
 	}
 
+	/** True: they are kept, until as many are let go. False where others wait, or where there is no room. */
+	keep(bytes: number): boolean {
+		if (this.#waiting.length > 0 || this.usedBytes + bytes > this.#maxBytes) return false
+		this.#keptBytes += bytes
+		return true
+	}
+
+	letGo(bytes: number): void {
+		this.#keptBytes -= bytes
+		this.#grant()
+	}
+
 	#fits(bytes: number): boolean {
-		return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.#maxBytes
+		return this.#acquiredBytes === 0 || this.usedBytes + bytes <= this.#maxBytes
 	}
 
 	#wait(bytes: number, signal: AbortSignal | undefined): Promise<void> {
@@ -56,7 +80,7 @@ export class ByteBudget {
 	#grant(): void {
 		for (let next = this.#waiting[0]; next !== undefined && this.#fits(next.bytes); next = this.#waiting[0]) {
 			this.#waiting.shift()
-			this.#usedBytes += next.bytes
+			this.#acquiredBytes += next.bytes
 			next.grant()
 		}
 	}

@@ -13,14 +13,15 @@ import type { Manifest, TableRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { rewritePacks } from './blob-rewrite.ts'
-import { ByteBudget } from './byte-budget.ts'
 import { type Choice, type MergeChoice, tablesOfChoice } from './choice.ts'
 import { DamagedInput, type MaintainedInput } from './merge-inputs.ts'
+import { MergeMemory } from './merge-memory.ts'
 import type { Chain } from './merge-ranges.ts'
 import { MergeRun } from './merge-run.ts'
 import { areLive } from './merge-scope.ts'
 import { type MergeComponents, type MergeProgress, type MergeSummary, NOTHING_MERGED } from './merge-task.ts'
 import type { OwnedState } from './owned-state.ts'
+import { bufferBytesFor } from './range-size.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface ExecutorOptions {
@@ -33,7 +34,7 @@ export interface ExecutorOptions {
 	readonly output: MergeOutputOptions
 	/** A table that is in memory anyway, whole and as stored. */
 	offered?(ref: TableRef): Uint8Array | undefined
-	/** A table that was just made, before its edit; the bytes are given away. */
+	/** A table that was just made, before its edit. Not to be kept: its memory is used again. */
 	onTable?(ref: TableRef, bytes: Uint8Array): void
 }
 
@@ -62,12 +63,13 @@ export class Executor {
 	constructor(options: ExecutorOptions) {
 		const { output, mergeMemoryBytes, ...components } = options
 		this.#output = output
-		this.#components = { ...components, memoryBytes: mergeMemoryBytes, budget: new ByteBudget(mergeMemoryBytes) }
+		const memory = new MergeMemory(mergeMemoryBytes, bufferBytesFor(output.targetBytes))
+		this.#components = { ...components, memory }
 	}
 
 	/** Memory of all merges that run. */
-	get budget(): ByteBudget {
-		return this.#components.budget
+	get memory(): MergeMemory {
+		return this.#components.memory
 	}
 
 	/**

@@ -9,11 +9,13 @@
  */
 
 import type { MergeSource } from '../../workers/merge-job.ts'
+import { freeBuffer } from '../bytes/free.ts'
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
 import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
 import { plainTable } from '../manifest/packed-table.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
+import type { MergeMemory } from './merge-memory.ts'
 import type { RangePart } from './merge-ranges.ts'
 import { forEachBounded } from './parallel.ts'
 
@@ -45,8 +47,8 @@ export interface MergeInputsOptions {
 	readonly store: ObjectStore
 	/** The whole of a table, where it is in memory anyway. Not changed. */
 	offered?(ref: TableRef): Uint8Array | undefined
-	/** Small tables are kept whole up to this many bytes together. */
-	readonly wholeMaxBytes: number
+	/** Small tables are kept whole where it has room for them. */
+	readonly memory: MergeMemory
 }
 
 interface OpenInput {
@@ -60,7 +62,6 @@ interface OpenInput {
 export class MergeInputs {
 	readonly #options: MergeInputsOptions
 	readonly #inputs = new Map<string, OpenInput>()
-	#wholeBytes = 0
 
 	constructor(options: MergeInputsOptions) {
 		this.#options = options
@@ -68,6 +69,11 @@ export class MergeInputs {
 
 	opened(ref: TableRef): SstTable | undefined {
 		return this.#inputs.get(ref.id)?.table
+	}
+
+	/** Lets go of all. */
+	close(): void {
+		this.release(() => true)
 	}
 
 	/** At most one GET. @throws DamagedInput, ISLE_UNAVAILABLE and the like, the signal's reason. */
@@ -81,6 +87,7 @@ export class MergeInputs {
 		try {
 			this.#inputs.set(ref.id, { ref, table: openTable(ref.meta, metaBytes, whereOf(ref)), whole, isOffered })
 		} catch (error) {
+			if (whole !== undefined && !isOffered) this.#options.memory.letGo(whole.length)
 			throw named(error, ref)
 		}
 	}
@@ -95,14 +102,17 @@ export class MergeInputs {
 		for (const [id, { ref, whole, isOffered }] of this.#inputs) {
 			if (!isPast(ref)) continue
 			this.#inputs.delete(id)
-			if (whole !== undefined && !isOffered) this.#wholeBytes -= whole.length
+			if (whole !== undefined && !isOffered) this.#options.memory.letGo(whole.length)
 		}
 	}
 
-	/** The blocks of `parts`, of tables that are open, all in one buffer. @throws as `open`. */
-	async read(parts: readonly RangePart[], signal: AbortSignal | undefined): Promise<MergeSource[]> {
-		const totalBytes = parts.reduce((sum, part) => sum + part.bytes, 0)
-		const target = new Uint8Array(totalBytes)
+	/** The blocks of `parts`, of tables that are open, all in `buffer`, which has room for them. @throws as `open`. */
+	async read(
+		parts: readonly RangePart[],
+		buffer: ArrayBuffer,
+		signal: AbortSignal | undefined,
+	): Promise<MergeSource[]> {
+		const target = new Uint8Array(buffer)
 		const sources: MergeSource[] = []
 		const pieces: { input: OpenInput; from: number; bytes: number; at: number }[] = []
 		let at = 0
@@ -123,21 +133,24 @@ export class MergeInputs {
 			at += part.bytes
 		}
 		await forEachBounded(pieces, PARALLEL_GETS, async ({ input, from, bytes, at: to }) => {
-			const stored =
-				input.whole?.subarray(from, from + bytes) ?? (await this.#read(input.ref, { offset: from, bytes }, signal))
+			if (input.whole !== undefined) {
+				target.set(input.whole.subarray(from, from + bytes), to)
+				return
+			}
+			const stored = await this.#read(input.ref, { offset: from, bytes }, signal)
 			target.set(stored, to)
+			freeBody(stored)
 		})
 		return sources
 	}
 
 	async #readWhole(ref: TableRef, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
 		const { storedBytes } = ref.meta
-		if (storedBytes > WHOLE_MAX_BYTES || this.#wholeBytes + storedBytes > this.#options.wholeMaxBytes) return undefined
-		this.#wholeBytes += storedBytes
+		if (storedBytes > WHOLE_MAX_BYTES || !this.#options.memory.keep(storedBytes)) return undefined
 		try {
 			return await this.#read(ref, { offset: 0, bytes: storedBytes }, signal)
 		} catch (error) {
-			this.#wholeBytes -= storedBytes
+			this.#options.memory.letGo(storedBytes)
 			throw error
 		}
 	}
@@ -158,6 +171,11 @@ export class MergeInputs {
 		const gone = `the object of a table is gone: key=\`${objectKey}\``
 		throw named(new IsleError('ISLE_NOT_FOUND', gone, { details: { key: objectKey } }), ref)
 	}
+}
+
+/** What a store has handed out is the caller's. A view of something larger is left alone. */
+function freeBody({ buffer, byteLength }: Uint8Array): void {
+	if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) freeBuffer(buffer)
 }
 
 /** Names an input in the errors of a job. */

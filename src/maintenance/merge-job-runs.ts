@@ -8,6 +8,7 @@ import { IsleError } from '../errors.ts'
 import type { TableRef } from '../manifest/manifest.ts'
 import type { Job, JobPool } from '../runtime/job-pool.ts'
 import { asDamagedInput, type MergeInputs } from './merge-inputs.ts'
+import type { MergeLoan } from './merge-memory.ts'
 import type { RangePart } from './merge-ranges.ts'
 
 type SourceJob = 'merge-tables' | 'collect-blob-refs'
@@ -15,28 +16,43 @@ type SourceJob = 'merge-tables' | 'collect-blob-refs'
 /** A worker that dies is not the fault of the merge; one that dies again may be. */
 const WORKER_ATTEMPTS = 2
 
-/** @throws DamagedInput for a table of `parts`; what the store and the pool throw; the signal's reason. */
+/** What reads and what is read into. */
+export interface SourceMemory {
+	readonly inputs: MergeInputs
+	readonly loan: MergeLoan
+}
+
+/**
+ * `makeInput` gets the sources, and buffers that the job may fill.
+ *
+ * @throws DamagedInput for a table of `parts`; what the store and the pool throw; the signal's reason.
+ */
 export async function runSourceJob<Name extends SourceJob>(
 	pool: JobPool,
 	name: Name,
-	inputs: MergeInputs,
+	{ inputs, loan }: SourceMemory,
 	parts: readonly RangePart[],
-	makeInput: (sources: readonly MergeSource[]) => JobInputs[Name],
+	makeInput: (sources: readonly MergeSource[], buffers: readonly ArrayBuffer[]) => JobInputs[Name],
 	signal: AbortSignal,
 ): Promise<JobOutputs[Name]> {
 	const tables: readonly TableRef[] = parts.map(part => part.ref)
+	const inputBytes = parts.reduce((sum, part) => sum + part.bytes, 0)
 	for (let attempt = 1; ; attempt++) {
-		const sources = await inputs.read(parts, signal)
-		const input = makeInput(sources)
-		const transfer = [...new Set(sources.map(source => source.blocks.buffer as ArrayBuffer))]
+		const buffer = loan.takeInput(inputBytes)
+		const sources = await inputs.read(parts, buffer, signal)
+		const outputs = name === 'merge-tables' ? loan.takeOutputs() : []
+		const input = makeInput(sources, outputs)
+		const transfer = [buffer, ...outputs]
 		let isLost = false
 		const make = (): Job<Name> => {
-			isLost = transfer.some(buffer => buffer.byteLength === 0)
+			isLost = buffer.detached
 			if (isLost) throw new IsleError('ISLE_UNAVAILABLE', `a worker died with the input of job \`${name}\``)
 			return { input, transfer }
 		}
 		try {
-			return await pool.run(name, make, { signal })
+			const output = await pool.run(name, make, { signal })
+			for (const free of output.buffers) loan.giveBack(free)
+			return output
 		} catch (error) {
 			if (!isLost || attempt === WORKER_ATTEMPTS) throw asDamagedInput(error, tables)
 		}

@@ -9,13 +9,14 @@
  * no record names is deleted when the merge ends without it; memory is bounded by the range budget and the shared budget,
  * whatever the inputs are; an entry is dropped for good only where nothing outside the inputs that is older has its key.
  */
-import type { MergeSource, MergeTablesInput, MergeTablesOutput } from '../../workers/merge-job.ts'
+import type { MergeTablesOutput } from '../../workers/merge-job.ts'
 import { compareBytes } from '../bytes/compare.ts'
 import { isIsleError } from '../errors.ts'
 import type { Edit } from '../manifest/edit.ts'
 import type { TableRef } from '../manifest/manifest.ts'
 import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
+import { MEMORY_PER_INPUT_BYTE } from './merge-memory.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
 import { areLive, holdsProgress, isRefused, MergeScope } from './merge-scope.ts'
 import { doneBefore, planSegments } from './merge-segments.ts'
@@ -27,16 +28,13 @@ import {
 	type MergeTask,
 	NOTHING_MERGED,
 } from './merge-task.ts'
+import { rangeBytesFor } from './range-size.ts'
+import { uploadTables } from './table-uploads.ts'
 
 /** Ranges of one merge that are under way at once: one is read or uploaded while a worker has the other. */
 const RANGES_IN_FLIGHT = 2
-/** A range in flight: its input, and about as much output. */
-const MEMORY_PER_INPUT_BYTE = 2
 /** Progress is recorded every so many tables, and from then on when an eighth is new: the records stay a small part of the work. */
 const RECORD_MIN_TABLES = 8
-/** Where little is left of the input, ranges grow up to this many times, so that outputs come near their target size. */
-const RANGE_GROWTH_MAX = 4
-
 interface Flight {
 	readonly tableIds: readonly string[]
 	readonly upper: Uint8Array | null
@@ -73,14 +71,13 @@ export class MergeRun {
 		this.#tables = task.chains.flat()
 		this.#tableIds = this.#tables.map(table => table.id)
 		this.#scope = new MergeScope(components.state.manifest, task.chains)
-		const { store, memoryBytes } = components
-		const wholeMaxBytes = memoryBytes / 4
-		this.#inputs = new MergeInputs({ store, wholeMaxBytes, offered: ref => components.offered?.(ref) })
-		this.#inputBytes = this.#tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
+		const { store, memory } = components
+		this.#inputs = new MergeInputs({ store, memory, offered: ref => components.offered?.(ref) })
+		this.#inputBytes = storedBytesOf(this.#tables)
 		this.#made = [...(task.resume?.outputs ?? [])]
 		this.#recordedCount = this.#made.length
 		this.#doneKey = task.resume?.resumeKey ?? null
-		this.#rangeBytes = task.output.targetBytes
+		this.#rangeBytes = rangeBytesFor(task.output.targetBytes)
 		if (task.resume !== undefined) {
 			const { passed, doneBytes } = doneBefore(task.chains, task.resume)
 			this.#passed.push(...passed)
@@ -107,6 +104,7 @@ export class MergeRun {
 			throw error
 		} finally {
 			signal.removeEventListener('abort', onAbort)
+			this.#inputs.close()
 		}
 	}
 
@@ -176,64 +174,53 @@ export class MergeRun {
 
 	/** Little output of much input: the next range may be larger. */
 	#adaptRange(inputBytes: number, tables: readonly TableRef[]): void {
-		const { targetBytes } = this.#task.output
-		const outputBytes = tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
-		const shrinking = outputBytes / Math.max(1, inputBytes)
-		const growth = Math.min(RANGE_GROWTH_MAX, Math.max(1, 1 / Math.max(shrinking, 1 / RANGE_GROWTH_MAX)))
-		const most = this.#components.memoryBytes / (RANGES_IN_FLIGHT * MEMORY_PER_INPUT_BYTE)
-		this.#rangeBytes = Math.max(targetBytes, Math.min(targetBytes * growth, most))
+		const shrinking = storedBytesOf(tables) / Math.max(1, inputBytes)
+		const most = this.#components.memory.maxBytes / (RANGES_IN_FLIGHT * MEMORY_PER_INPUT_BYTE)
+		this.#rangeBytes = rangeBytesFor(this.#task.output.targetBytes, shrinking, most)
 	}
 
 	async #mergeRange(range: MergeRange): Promise<readonly TableRef[]> {
-		const [{ signal }, { budget, pool }] = [this.#stop, this.#components]
-		const release = await budget.acquire(range.inputBytes * MEMORY_PER_INPUT_BYTE, signal)
+		const { signal } = this.#stop
+		const { memory, pool } = this.#components
+		const loan = await memory.lend(range.inputBytes, signal)
 		try {
-			const makeInput = (sources: readonly MergeSource[]): MergeTablesInput => ({
-				sources,
-				lower: range.lower,
-				upper: range.upper,
-				output: this.#task.output,
-				dropTombstones: this.#scope.isBottomOf(range),
-				expireBeforeMs: this.#task.expireBeforeMs,
-			})
-			const output = await runSourceJob(pool, 'merge-tables', this.#inputs, range.parts, makeInput, signal)
-			this.#count(range.inputBytes, output)
-			return await this.#upload(output)
+			const from = { inputs: this.#inputs, loan }
+			const output = await runSourceJob(
+				pool,
+				'merge-tables',
+				from,
+				range.parts,
+				(sources, buffers) => ({
+					sources,
+					lower: range.lower,
+					upper: range.upper,
+					output: this.#task.output,
+					dropTombstones: this.#scope.isBottomOf(range),
+					expireBeforeMs: this.#task.expireBeforeMs,
+					buffers,
+				}),
+				signal,
+			)
+			const stored = await uploadTables(this.#components, output, loan, signal)
+			this.#count(range.inputBytes, output, stored)
+			return stored
 		} finally {
-			release()
+			loan.end()
 		}
 	}
 
-	#count(bytesRead: number, output: MergeTablesOutput): void {
+	#count(bytesRead: number, output: MergeTablesOutput, stored: readonly TableRef[]): void {
 		const before = this.#summary
 		this.#summary = {
 			...before,
 			bytesRead: before.bytesRead + bytesRead,
+			bytesWritten: before.bytesWritten + storedBytesOf(stored),
+			tablesWritten: before.tablesWritten + stored.length,
 			entriesRead: before.entriesRead + output.entriesRead,
 			entriesWritten: before.entriesWritten + output.entriesWritten,
 			tombstonesDropped: before.tombstonesDropped + output.tombstonesDropped,
 			expiredDropped: before.expiredDropped + output.expiredDropped,
 		}
-	}
-
-	/** Uploads all or nothing. */
-	async #upload({ tables }: MergeTablesOutput): Promise<readonly TableRef[]> {
-		const { uploads } = this.#components
-		const puts = tables.map(async ({ bytes, meta }) => {
-			const ref = await uploads.putTable(bytes, meta, this.#stop.signal)
-			this.#components.onTable?.(ref, bytes)
-			return ref
-		})
-		const settled = await Promise.allSettled(puts)
-		const stored = settled.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
-		const failure = settled.find(result => result.status === 'rejected')
-		if (failure !== undefined || this.#stop.signal.aborted) {
-			await uploads.discard(stored.map(table => table.objectKey))
-			throw failure === undefined ? this.#stop.signal.reason : failure.reason
-		}
-		const bytesWritten = stored.reduce((sum, table) => sum + table.meta.storedBytes, this.#summary.bytesWritten)
-		this.#summary = { ...this.#summary, bytesWritten, tablesWritten: this.#summary.tablesWritten + stored.length }
-		return stored
 	}
 
 	/** Records how far it came. False, as of `#replace`: the merge has become void. */
@@ -297,4 +284,8 @@ export class MergeRun {
 		}
 		await this.#discardFresh()
 	}
+}
+
+function storedBytesOf(tables: readonly TableRef[]): number {
+	return tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
 }

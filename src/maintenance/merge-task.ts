@@ -3,7 +3,7 @@ import type { MergeOutputOptions } from '../../workers/merge-job.ts'
 import type { PendingMerge, TableRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
-import type { ByteBudget } from './byte-budget.ts'
+import type { MergeMemory } from './merge-memory.ts'
 import type { Chain } from './merge-ranges.ts'
 import type { OwnedState } from './owned-state.ts'
 import type { Uploads } from './uploads.ts'
@@ -13,11 +13,9 @@ export interface MergeComponents {
 	readonly pool: JobPool
 	readonly state: OwnedState
 	readonly uploads: Uploads
-	readonly budget: ByteBudget
-	/** Of the shared budget; small inputs are kept whole up to a quarter of it. */
-	readonly memoryBytes: number
+	readonly memory: MergeMemory
 	offered?(ref: TableRef): Uint8Array | undefined
-	/** A table that was just made, before its edit. The bytes are given away. */
+	/** A table that was just made, before its edit. Not to be kept: its memory is used again. */
 	onTable?(ref: TableRef, bytes: Uint8Array): void
 }
 

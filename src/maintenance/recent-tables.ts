@@ -37,13 +37,13 @@ export class RecentTables {
 	}
 
 	/**
-	 * Keeps a small table that was just made, in memory of its own; answers what is kept, and undefined for a larger one.
+	 * Keeps a copy of a small table that was just made; answers what is kept, and undefined for a larger one.
 	 */
 	addMade({ id }: TableRef, bytes: Uint8Array): Uint8Array | undefined {
 		if (!isSmall(bytes)) return undefined
-		const alone = bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice()
-		this.#add(id, alone)
-		return alone
+		const copy = bytes.slice()
+		this.#add(id, copy)
+		return copy
 	}
 
 	#add(id: string, bytes: Uint8Array): void {

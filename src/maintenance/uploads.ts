@@ -7,8 +7,15 @@
  */
 import type { TableRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
+import type { RepeatedRequestOptions } from '../object-store/retrying-store.ts'
 import type { SstMeta } from '../sst/sst-meta.ts'
 import type { OwnedState } from './owned-state.ts'
+
+export interface UploadedTable {
+	readonly table: TableRef
+	/** Nothing reads its bytes any more. False where an attempt was given up, which may go on for a while. */
+	readonly isLetGo: boolean
+}
 
 export class Uploads {
 	readonly #store: ObjectStore
@@ -27,17 +34,24 @@ export class Uploads {
 	}
 
 	/** Uploads a table. A failure leaves nothing but litter. */
-	async putTable(bytes: Uint8Array, meta: SstMeta, signal: AbortSignal): Promise<TableRef> {
+	async putTable(bytes: Uint8Array, meta: SstMeta, signal: AbortSignal): Promise<UploadedTable> {
 		const id = this.#state.nextTableId()
 		const objectKey = `sst/${id}`
+		let isLetGo = true
+		const options: RepeatedRequestOptions = {
+			signal,
+			onRepeat: () => {
+				isLetGo = false
+			},
+		}
 		try {
-			await this.#store.put(objectKey, bytes, { signal })
+			await this.#store.put(objectKey, bytes, options)
 		} catch (error) {
 			// It may have taken effect, or do so yet.
 			await this.discard([objectKey])
 			throw error
 		}
-		return { id, objectKey, offset: 0, meta }
+		return { table: { id, objectKey, offset: 0, meta }, isLetGo }
 	}
 
 	/** Deletes objects that no record names, now or at the next `deleteLitter`. Never rejects. */

@@ -28,6 +28,11 @@ export interface RetryingStoreOptions {
 	readonly host?: Host | undefined
 }
 
+export interface RepeatedRequestOptions extends RequestOptions {
+	/** Told that an attempt has failed and that there may be another. What was given up may go on reading its body for a while. */
+	readonly onRepeat?: (() => void) | undefined
+}
+
 /**
  * Wraps `store`. `deadlineMs` of a call bounds all of its attempts and pauses together; its signal ends them at once.
  * When the budget is spent the call rejects with `ISLE_UNAVAILABLE`, whose `cause` is the last failure. `close()` closes
@@ -62,7 +67,7 @@ class RetryingStore implements ObjectStore {
 		return this.#store.readNow?.(key, offset, target) ?? false
 	}
 
-	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
+	put(key: string, body: Body, options?: RepeatedRequestOptions): Promise<void> {
 		return this.#retry(options, limits => this.#store.put(key, body, limits))
 	}
 
@@ -96,7 +101,7 @@ class RetryingStore implements ObjectStore {
 
 	/** Each attempt gets what is left of the deadline. */
 	async #retry<T>(
-		options: RequestOptions | undefined,
+		options: RepeatedRequestOptions | undefined,
 		call: (limits: RequestOptions | undefined) => Promise<T>,
 	): Promise<T> {
 		const { deadlineMs, signal } = options ?? {}
@@ -110,6 +115,7 @@ class RetryingStore implements ObjectStore {
 			} catch (error) {
 				signal?.throwIfAborted()
 				if (!isIsleError(error, 'ISLE_UNAVAILABLE')) throw error
+				options?.onRepeat?.()
 				const budgetMs = Math.min(this.#budget.budgetMs, leftMs())
 				retry ??= new Retry(this.#host, { ...this.#budget, budgetMs })
 				if (leftMs() <= 0 || !(await retry.pause(signal))) throw spent(retry, error)

@@ -22,6 +22,11 @@ const GROWTH = 1.1
 /** Room for the last block and the last entry. Those that do not fit make the buffer grow. */
 const MARGIN_BYTES = 65_536
 
+/** Memory that a table of `targetBytes` takes, or one of all that is made of `inputBytes` of stored blocks, if that is less. */
+export function tableCapacityBytes(targetBytes: number, inputBytes: number): number {
+	return Math.min(targetBytes, Math.ceil(inputBytes * GROWTH)) + MARGIN_BYTES
+}
+
 export class TableSeries {
 	readonly tables: BuiltTable[] = []
 	readonly #options: Omit<TableOptions, 'minWriteMs' | 'maxWriteMs'>
@@ -38,7 +43,7 @@ export class TableSeries {
 		this.#options = options
 		this.#targetBytes = targetBytes
 		this.#memory = memory
-		this.#capacityBytes = Math.min(targetBytes, Math.ceil(inputBytes * GROWTH)) + MARGIN_BYTES
+		this.#capacityBytes = tableCapacityBytes(targetBytes, inputBytes)
 	}
 
 	/** Estimated raw size of the block at hand; 0 when it is empty. */

@@ -180,7 +180,7 @@ describe('a merge', () => {
 		const crew = await rig.hire(faulty)
 		let largest = 0
 		faulty.before = call => {
-			if (call.operation === 'put') largest = Math.max(largest, crew.budget.usedBytes)
+			if (call.operation === 'put') largest = Math.max(largest, crew.memory.heldBytes)
 			return undefined
 		}
 		await crew.executor.execute(everything(crew), executing())

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { MergeInputs } from '../../src/maintenance/merge-inputs.ts'
+import { MergeMemory } from '../../src/maintenance/merge-memory.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { Rig } from './rig.ts'
 import { rows } from './rig-histories.ts'
@@ -18,7 +19,8 @@ test('what was offered does not make room for tables that are kept whole', async
 		read.push(range.bytes)
 		return getRange(key, range, options)
 	}
-	const inputs = new MergeInputs({ store, wholeMaxBytes: 0, offered: ref => (ref.id === first.id ? bytes : undefined) })
+	const memory = new MergeMemory(0, 1024)
+	const inputs = new MergeInputs({ store, memory, offered: ref => (ref.id === first.id ? bytes : undefined) })
 	await inputs.open(first, undefined)
 	inputs.release(() => true)
 	await inputs.open(second, undefined)

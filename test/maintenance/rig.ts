@@ -11,11 +11,11 @@ import type { RetryBudget } from '../../src/host/backoff.ts'
 import { claimLog } from '../../src/log/claim.ts'
 import type { LogOwner } from '../../src/log/log-owner.ts'
 import type { LogPosition } from '../../src/log/log-position.ts'
-import type { ByteBudget } from '../../src/maintenance/byte-budget.ts'
 import { CheckpointKeeper } from '../../src/maintenance/checkpoint-keeper.ts'
 import type { MergeChoice } from '../../src/maintenance/choice.ts'
 import { type CollectOptions, Collector } from '../../src/maintenance/collector.ts'
 import { type ExecuteOptions, Executor } from '../../src/maintenance/executor.ts'
+import type { MergeMemory } from '../../src/maintenance/merge-memory.ts'
 import type { MaintenanceSettings } from '../../src/maintenance/options.ts'
 import { Uploads } from '../../src/maintenance/uploads.ts'
 import { encodeCommitBody } from '../../src/manifest/commit.ts'
@@ -64,7 +64,7 @@ export interface Crew {
 	readonly executor: Executor
 	readonly collector: Collector
 	readonly keeper: CheckpointKeeper
-	readonly budget: ByteBudget
+	readonly memory: MergeMemory
 }
 
 export class Rig {
@@ -175,7 +175,7 @@ export class Rig {
 			changeRetentionMs,
 		}
 		const keeper = new CheckpointKeeper({ state: owner, host, settings })
-		return { owner, uploads, executor, collector, keeper, budget: executor.budget }
+		return { owner, uploads, executor, collector, keeper, memory: executor.memory }
 	}
 
 	/** The state as any reader opens it. */

@@ -11,7 +11,8 @@ const PACKS = ['w0-1', 'w1-0', 'w2-3', 'absent']
 test('the references to each pack are found, each once, by offset', () => {
 	fc.assert(
 		fc.property(modelTables, tables => {
-			const { output, transfer } = collectBlobRefsJob({ sources: sourcesOf(tables), packIds: PACKS })
+			const sources = sourcesOf(tables)
+			const { output, transfer } = collectBlobRefsJob({ sources, packIds: PACKS })
 			const entries = tables.flatMap(table => table.entries)
 			expect(output.entriesRead).toBe(entries.length)
 			const refs = entries.filter(item => item.kind === KIND_BLOB).map(item => decodeBlobRef(item.value, 'here'))
@@ -24,7 +25,8 @@ test('the references to each pack are found, each once, by offset', () => {
 				expect([...bytes]).toEqual(expected.map(ref => ref.bytes))
 				expect([...crcs]).toEqual(expected.map(ref => ref.crc))
 			}
-			expect(new Set(transfer).size).toBe(3 * PACKS.length)
+			expect(new Set(output.buffers)).toEqual(new Set(sources.map(source => source.blocks.buffer)))
+			expect(new Set(transfer).size).toBe(3 * PACKS.length + output.buffers.length)
 		}),
 		{ numRuns: 100 },
 	)

@@ -149,9 +149,11 @@ describe('limits', () => {
 	test('a merge of nothing, and one of which nothing is left, give no table and their memory back', () => {
 		expect(mergeTablesJob(mergeInput([])).output.tables).toEqual([])
 		const gone = numbered(10, 1).map(tombstone)
-		const buffers = [new ArrayBuffer(200_000)]
-		const input = { ...mergeInput(sourcesOf([table(gone)]), { dropTombstones: true }), buffers }
+		const spare = new ArrayBuffer(200_000)
+		const sources = sourcesOf([table(gone)])
+		const input = { ...mergeInput(sources, { dropTombstones: true }), buffers: [spare] }
 		const { output, transfer } = mergeTablesJob(input)
+		const buffers = [spare, ...sources.map(source => source.blocks.buffer)]
 		expect(output).toMatchObject({ tables: [], tombstonesDropped: 10, entriesWritten: 0, buffers })
 		expect(transfer).toEqual(buffers)
 	})
