@@ -124,7 +124,7 @@ export function failureOf(result: RunResult): string | undefined {
 export function userCompilerOptions(root: string): Readonly<Record<string, unknown>> {
 	return {
 		target: 'es2023',
-		lib: ['es2023', 'esnext.disposable', 'dom'],
+		lib: ['es2023', 'es2024.arraybuffer', 'esnext.disposable', 'dom'],
 		module: 'nodenext',
 		types: ['node'],
 		typeRoots: [join(root, 'node_modules/@types')],
