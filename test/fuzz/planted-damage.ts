@@ -153,8 +153,8 @@ export const PLANTED_DAMAGE: readonly PlantedDamage[] = [
 		'blob-value',
 		5000,
 		'src/blob/frame-decoder.ts',
-		'if (crc32(payload, frameSeed(this.#index)) !== crc)',
-		'if (crc < 0)',
+		'if (!isSoundFrame(this.#index, frame))',
+		'if (this.#index < 0)',
 	),
 	planted(
 		'value-of-any-length',
