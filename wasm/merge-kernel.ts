@@ -24,6 +24,7 @@ import {
 	PATIENCE,
 	ROOM_BYTES,
 	SLOT_AT,
+	SLOT_BLOCK,
 	SLOT_BYTES,
 	SLOT_COUNT,
 	SLOT_END,
@@ -67,6 +68,9 @@ import {
 } from './block-writer'
 import { compareKeys, compareWith, copy, suffixStart, valueEnd, valueStart } from './entry-bytes'
 
+export { decompress } from './lz4'
+
+const KEY_MAX_BYTES: i32 = 65536
 const KIND_TOMBSTONE: i32 = 0
 const KIND_BLOB: i32 = 2
 
@@ -93,6 +97,13 @@ let valueBytes: i32 = 0
 
 export function open(index: i32, sharedBytes: i32): i32 {
 	return openBlock(load<usize>(STATE_START, SLOTS) + index * SLOT_BYTES, sharedBytes)
+}
+
+/** The same of a slot that has a block of no merge. */
+export function openAlone(slot: usize): i32 {
+	const bytes = load<usize>(slot, SLOT_BLOCK)
+	// As if all keys shared the prefix of the block: then heads tell keys apart.
+	return openBlock(slot, min(load<i32>(bytes, 8), KEY_MAX_BYTES))
 }
 
 export function encode(): void {

@@ -68,6 +68,16 @@ export class KernelPlace implements MergePlace {
 		invariant(false, `a block of ${block.count} entries that only the kernel takes for damaged`)
 	}
 
+	/** The same in memory of its own: that of `raw`, which the block takes over. */
+	openElsewhere(raw: Uint8Array, where: string): Block {
+		this.room(raw.length).set(raw)
+		this.#set(at.SLOT_LENGTH, raw.length)
+		const found = this.#open()
+		if (found === 0) return new Block(raw, where)
+		const count = this.#ints[this.#slot + at.SLOT_END / 4] as number
+		return new Block(raw, where, this.#positions.slice(0, 2 * count + 1), found === 2)
+	}
+
 	enter(start: number, end: number): void {
 		this.#set(at.SLOT_AT, start)
 		this.#set(at.SLOT_END, end)

@@ -10,32 +10,11 @@
 import { copyRange } from '../bytes/copy.ts'
 import { invariant } from '../errors.ts'
 import { KEY_MAX_BYTES } from './entry.ts'
-import { kernelCode } from './kernel-code.ts'
+import { growKernel, type KernelExports, newKernel } from './kernel.ts'
 import * as at from './kernel-layout.ts'
 import { KernelPlace, Places, slotBytesOf } from './kernel-place.ts'
 import type { MadeBlock } from './table-counts.ts'
 
-/** What asc makes of the exported functions. */
-interface KernelExports {
-	readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
-	open(slot: number, sharedBytes: number): number
-	encode(): void
-	beginTable(): void
-	openBytes(): number
-	isTableFull(): number
-	begin(): void
-	skip(): void
-	run(from: number): number
-}
-
-declare const WebAssembly:
-	| {
-			readonly Module: new (code: Uint8Array) => object
-			readonly Instance: new (module: object, imports: object) => { readonly exports: KernelExports }
-	  }
-	| undefined
-
-const PAGE_BYTES = 65_536
 /** A limit of ours: the memory of a kernel stays for the life of its thread. */
 const MEMORY_MAX_BYTES = 33_554_432
 /** Header of a raw block with an expiry. */
@@ -65,22 +44,10 @@ export interface KernelSettings {
 export function createMergeKernel(settings: KernelSettings): MergeKernel | undefined {
 	const bytes = memoryOf(settings)
 	if (!(bytes <= MEMORY_MAX_BYTES)) return undefined
-	exportsOfThread ??= instantiate()
+	exportsOfThread ??= newKernel() ?? null
 	if (exportsOfThread === null) return undefined
-	const { memory } = exportsOfThread
-	const missing = bytes - memory.buffer.byteLength
-	if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES))
+	growKernel(exportsOfThread, bytes)
 	return new MergeKernel(exportsOfThread, settings)
-}
-
-function instantiate(): KernelExports | null {
-	if (typeof WebAssembly === 'undefined') return null
-	try {
-		return new WebAssembly.Instance(new WebAssembly.Module(kernelCode()), {}).exports
-	} catch {
-		// A platform that lacks what the code needs: the merge in TypeScript does the same.
-		return null
-	}
 }
 
 /** What a kernel with these settings takes, or a little more. */

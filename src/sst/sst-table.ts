@@ -12,9 +12,10 @@
 import { compareBytes, equalBytes } from '../bytes/compare.ts'
 import { corrupt, invariant } from '../errors.ts'
 import { isSameBlobUses } from './blob-uses.ts'
-import { Block } from './block.ts'
+import type { Block } from './block.ts'
 import { BlockIndex } from './block-index.ts'
-import type { BlockRun } from './block-run.ts'
+import { openBlock } from './block-kernel.ts'
+import type { BlockPlace, BlockRun } from './block-run.ts'
 import { Filter } from './filter.ts'
 import { decodeFooter, FOOTER_BYTES } from './footer.ts'
 import type { SstMeta } from './sst-meta.ts'
@@ -27,13 +28,6 @@ const OVERHEAD_BYTES = 600
 export interface TableRange {
 	readonly offset: number
 	readonly bytes: number
-}
-
-/** Memory for one block after another: each is of use until the next one is decoded. */
-export interface BlockMemory {
-	/** Room for so many raw bytes. */
-	readonly raw: (rawBytes: number) => Uint8Array
-	readonly positions: Uint32Array
 }
 
 export class SstTable {
@@ -135,16 +129,17 @@ export class SstTable {
 
 	/**
 	 * Decodes block `i` from its stored bytes, exactly those of `blockRange(i)`. The block may share the buffer of `stored`
-	 * when that holds nothing else: leave it alone afterwards. With `memory` it stands there, or in `stored`.
+	 * when that holds nothing else: leave it alone afterwards. With `place` it stands there, or in `stored`.
 	 *
 	 * @throws ISLE_CORRUPT naming `where`, ISLE_UNSUPPORTED for a codec of a newer version.
 	 */
-	decodeBlock(i: number, stored: Uint8Array, where: string, memory?: BlockMemory): Block {
+	decodeBlock(i: number, stored: Uint8Array, where: string, place?: BlockPlace): Block {
 		if (stored.length !== this.#index.endOf(i) - this.#index.startOf(i)) {
 			throw corrupt(where, `block ${i} of ${stored.length} bytes, which the index does not describe,`)
 		}
-		if (memory === undefined) return this.adoptBlock(i, openStoredBlock(stored, this.#rawMaxBytes, where), where)
-		const block = new Block(openStoredBlock(stored, this.#rawMaxBytes, where, memory.raw), where, memory.positions)
+		if (place === undefined) return this.adoptBlock(i, openStoredBlock(stored, this.#rawMaxBytes, where), where)
+		const raw = openStoredBlock(stored, this.#rawMaxBytes, where, bytes => place.room(bytes))
+		const block = place.open(raw, where)
 		this.#checkPlace(i, block, where)
 		return block
 	}
@@ -156,7 +151,7 @@ export class SstTable {
 
 	/** Block `i` from its raw bytes, which `decode-blocks` made elsewhere; it takes them over. @throws ISLE_CORRUPT naming `where`. */
 	adoptBlock(i: number, raw: Uint8Array, where: string): Block {
-		const block = new Block(raw, where)
+		const block = openBlock(raw, where)
 		this.#checkPlace(i, block, where)
 		return block
 	}

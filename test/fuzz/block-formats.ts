@@ -2,6 +2,7 @@
 import { crc32 } from '../../src/bytes/crc32.ts'
 import type { Random } from '../../src/host/random.ts'
 import { Block } from '../../src/sst/block.ts'
+import { BriefPlace, openBlock } from '../../src/sst/block-kernel.ts'
 import { CODEC_NAMES, codecByName } from '../../src/sst/codec.ts'
 import { fflateDeflateCodec } from '../../src/sst/codec-deflate.ts'
 import { lz4KernelCodec } from '../../src/sst/codec-lz4.ts'
@@ -157,6 +158,14 @@ export const blockFormats: readonly Format[] = [
 		judge({ bytes, kind }) {
 			const answer = decoded(() => new Block(new Uint8Array(bytes), WHERE))
 			expectThat(answer !== undefined || kind !== 'sample', 'a sample is refused')
+			const places = [openBlock, (raw: Uint8Array, where: string) => new BriefPlace().open(raw, where)]
+			for (const open of places) {
+				const kernel = decoded(() => open(new Uint8Array(bytes), WHERE))
+				expectThat((kernel === undefined) === (answer === undefined), 'the kernel judges a block otherwise')
+				if (kernel === undefined) continue
+				expectThat(kernel.value.hasVersions === answer?.value.hasVersions, 'the kernel finds other versions')
+				checkBlock(kernel.value, soughtKeys)
+			}
 			if (answer === undefined) return 'refused'
 			checkBlock(answer.value, soughtKeys)
 			return 'accepted'
