@@ -108,7 +108,8 @@ export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Va
 	 * Keeps the newest state on the store under `name` until it is released or expires, whatever becomes
 	 * of this process: nothing that it needs is collected meanwhile. This is the one call with which
 	 * a reader writes to the store: one PUT, 2 refreshes.
-	 * @throws TypeError, RangeError; ISLE_DENIED where this process may not write; ISLE_UNAVAILABLE; the signal's reason.
+	 * @throws TypeError, RangeError; ISLE_NOT_FOUND where no database is yet; ISLE_DENIED where this process may not write;
+	 * ISLE_UNAVAILABLE; the signal's reason.
 	 */
 	async pin(name: string, options: PinOptions = {}): Promise<Pin<Key, Value>> {
 		this.views.view()

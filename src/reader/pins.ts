@@ -6,6 +6,7 @@
  */
 import { describe } from '../arguments.ts'
 import { IsleError, isIsleError } from '../errors.ts'
+import { comparePositions, LOG_START } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { createPin, listPinKeys, readPin, releasePin, type StoredPin } from '../manifest/pin.ts'
 import type { OpenSnapshots } from './open-snapshots.ts'
@@ -61,6 +62,8 @@ export class Pins<Key, Value> {
 		const { signal } = options
 		signal?.throwIfAborted()
 		let manifest = await this.#source.pinnable({ signal })
+		// Whatever lies in a prefix without a database keeps one from being made there.
+		if (comparePositions(manifest.writerPosition, LOG_START) === 0) throw noDatabase()
 		for (let attempt = 1; ; attempt++) {
 			let newest = manifest
 			const refresh = async (): Promise<Manifest> => {
@@ -180,6 +183,10 @@ function isId(name: string): boolean {
 
 function noSuchPin(name: string): IsleError {
 	return new IsleError('ISLE_NOT_FOUND', `there is no such pin: name=\`${name}\``, { details: { name } })
+}
+
+function noDatabase(): IsleError {
+	return new IsleError('ISLE_NOT_FOUND', 'there is no database yet of which a state could be pinned')
 }
 
 function checkName(name: unknown): void {

@@ -196,6 +196,18 @@ describe('a pin', () => {
 		expect(await reader.pins()).toHaveLength(1)
 	})
 
+	test('of nothing yet is refused, and leaves the prefix free for a database', async () => {
+		const maintained = new Maintained()
+		await using reader = await maintained.openReader()
+		await expect(reader.pin('early')).rejects.toMatchObject({ code: 'ISLE_NOT_FOUND' })
+		expect(await maintained.objects('')).toBe(0)
+		await using db = await maintained.open()
+		await db.put('a', '1')
+		await db.flush()
+		await using pin = await reader.pin('early')
+		expect(await rowsOf(pin)).toEqual(['a=1'])
+	})
+
 	test('refuses what is no name and no time', async () => {
 		const maintained = await filled()
 		await using reader = await maintained.openReader(countingStore(maintained.rig.store))
