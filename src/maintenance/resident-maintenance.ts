@@ -17,7 +17,7 @@ import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { JobPoolStats } from '../runtime/job-pool.ts'
 import type { MaintainerStatus, MaintenanceHint } from './maintainer-status.ts'
 import { Backoff } from './maintenance-backoff.ts'
-import { type MaintenanceEvent, publishEvent, reportedError } from './maintenance-event.ts'
+import { type MaintenanceEvent, publishEvent, type ReportedError, reportedError } from './maintenance-event.ts'
 import { isVacant, unservedPolicies } from './takeover.ts'
 import type { DueJudge } from './trade.ts'
 import { NO_TOTALS } from './work-totals.ts'
@@ -144,7 +144,7 @@ export class ResidentMaintenance {
 		const door = this.#door
 		this.#door = undefined
 		// What it could not do at the end, somebody does later; its thread is gone all the same.
-		await door?.close().catch((error: unknown) => this.#trouble(error, 0))
+		await door?.close().catch((error: unknown) => this.#trouble(reportedError(error), 0))
 	}
 
 	/** Looks now, or as soon as the interval allows. */
@@ -204,7 +204,7 @@ export class ResidentMaintenance {
 			try {
 				await refresh()
 			} catch (error) {
-				this.#pause(error)
+				this.#pause(reportedError(error))
 				return
 			}
 			if (this.#closed !== undefined || !judge.hasWork(manifest(), host.clock.nowMs())) return
@@ -239,15 +239,15 @@ export class ResidentMaintenance {
 		publishEvent(event, this.#options.storeUrl)
 		if (event.channel !== 'isledb:maintenance' || event.kind !== 'state') return
 		if (event.to === 'active') this.#backoff.reset()
-		if (event.to === 'failed') void this.#replace(event.why)
+		if (event.to === 'failed') void this.#replace(report.lastError ?? { code: undefined, message: event.why })
 	}
 
 	/** One that has failed does nothing any more: it is ended, and another one starts. */
-	async #replace(why: string): Promise<void> {
+	async #replace(failure: ReportedError): Promise<void> {
 		const door = this.#door
 		this.#door = undefined
 		this.#generation++
-		this.#pause(new Error(why))
+		this.#pause(failure)
 		await door?.close().catch(() => undefined)
 	}
 
@@ -255,11 +255,11 @@ export class ResidentMaintenance {
 		this.#door = undefined
 		this.#generation++
 		this.#deaths++
-		if (this.#closed === undefined) this.#pause(error)
+		if (this.#closed === undefined) this.#pause(reportedError(error))
 	}
 
 	/** Another one starts after a while, when there is work. */
-	#pause(error: unknown): void {
+	#pause(error: ReportedError): void {
 		const { clock, random } = this.#options.host
 		const restartInMs = this.#backoff.nextMs(random)
 		this.#trouble(error, restartInMs)
@@ -267,9 +267,8 @@ export class ResidentMaintenance {
 		this.#lookAt(this.#notBeforeMs)
 	}
 
-	#trouble(error: unknown, restartInMs: number): void {
+	#trouble(lastError: ReportedError, restartInMs: number): void {
 		const report = this.status()
-		const lastError = reportedError(error)
 		this.#report = { ...report, state: 'resting', epoch: undefined, running: [], lastError }
 		publishEvent(
 			{ channel: 'isledb:maintenance', kind: 'ended', error: lastError, restartInMs },

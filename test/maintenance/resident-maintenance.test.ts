@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { MaintenanceHint } from '../../src/maintenance/maintainer-status.ts'
-import { type MaintenanceNotice, ResidentMaintenance } from '../../src/maintenance/resident-maintenance.ts'
+import {
+	type MaintenanceNotice,
+	type MaintenanceReport,
+	ResidentMaintenance,
+} from '../../src/maintenance/resident-maintenance.ts'
 import { NO_TOTALS } from '../../src/maintenance/work-totals.ts'
 import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
@@ -62,7 +66,7 @@ function stage() {
 	return { host, world, resident }
 }
 
-function stateNotice(to: 'active' | 'failed'): MaintenanceNotice {
+function stateNotice(to: 'active' | 'failed', lastError?: MaintenanceReport['lastError']): MaintenanceNotice {
 	const event = { channel: 'isledb:maintenance', kind: 'state', from: 'standby', to, why: 'a test', epoch: 1 } as const
 	const report = {
 		state: to,
@@ -74,7 +78,7 @@ function stateNotice(to: 'active' | 'failed'): MaintenanceNotice {
 		totals: { ...NO_TOTALS, works: 3 },
 		quarantined: [],
 		timesFenced: 0,
-		lastError: undefined,
+		lastError,
 		requests: undefined,
 		pool: undefined,
 	}
@@ -175,9 +179,11 @@ describe('the maintainer of a writer', () => {
 		world.hasWork = true
 		resident.noteCommit()
 		await host.clock.advance(0)
-		world.notify(stateNotice('failed'))
+		const damage = { code: 'ISLE_CORRUPT', message: 'a record is not what was written' }
+		world.notify(stateNotice('failed', damage))
 		await settle()
 		expect(world.open).toBe(0)
+		expect(resident.status().lastError).toEqual(damage)
 		await host.clock.advance(1050)
 		expect(world.starts).toHaveLength(2)
 		await resident.close()
