@@ -67,7 +67,7 @@ async function makeDirectories(directory: string): Promise<void> {
 	}
 }
 
-/** A marker that was cut short by a crash, or is being written, is one too. */
+/** A marker of which a crash has left a part, or zeros in its place, is one too, and so is one that is being written. */
 async function hasMarker(directory: string): Promise<boolean> {
 	let text: string
 	try {
@@ -76,7 +76,7 @@ async function hasMarker(directory: string): Promise<boolean> {
 		if (errnoOf(error) === 'ENOENT') return false
 		throw error
 	}
-	if (text.length > MARKER_MAX_BYTES || !MARKER.startsWith(text)) {
+	if (text.length > MARKER_MAX_BYTES || !MARKER.startsWith(text.replace(/\0+$/, ''))) {
 		throw foreign(directory, `${MARKER_NAME} in it is not the marker of a cache`)
 	}
 	return true
