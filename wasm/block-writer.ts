@@ -87,30 +87,44 @@ export function wouldEndSmall(): bool {
 	return count > 0 && estimatedBytes() * 2 < blockBytes
 }
 
-/** 0: the key of entry `at` of `slot` is not larger than the last one. 1: the entry has no place in this block. 2: it has. */
-export function relate(slot: usize, at: i32, valueBytes: i32): i32 {
-	const split = load<i32>(slot, SLOT_PREFIX_BYTES)
-	const source = load<usize>(slot, SLOT_PREFIX)
-	const start = suffixStart(slot, at)
-	const suffix = start - split
-	const keyBytes = split + i32(valueStart(slot, at) - start)
+/** Negative, zero or positive as a key, in parts as `sharedOf` says, is smaller than, equal to or larger than the last one. */
+export function compareToLast(source: usize, split: i32, suffix: usize, keyBytes: i32): i32 {
 	const lastStart = count === 1 ? 0 : load<i32>(ends + ((<usize>count) << 3) - 12)
 	const lastSuffix = data + lastStart - prefixBytes
 	const lastBytes = prefixBytes + load<i32>(ends + ((<usize>count) << 3) - 8) - lastStart
 	const common = min(lastBytes, keyBytes)
 	const shared = sharedOf(source, split, suffix, prefix, prefixBytes, lastSuffix, common)
 	sharedBytes = shared
-	if (shared === common) {
-		if (keyBytes <= lastBytes) return 0
-	} else if (
-		load<u8>((shared < split ? source : suffix) + shared) <
-		load<u8>((shared < prefixBytes ? prefix : lastSuffix) + shared)
-	) {
-		return 0
-	}
-	const stays = min(prefixBytes, shared)
+	if (shared === common) return keyBytes - lastBytes
+	return (
+		i32(load<u8>((shared < split ? source : suffix) + shared)) -
+		i32(load<u8>((shared < prefixBytes ? prefix : lastSuffix) + shared))
+	)
+}
+
+/** Whether the key that was compared to the last one, and a value, have a place in this block. */
+export function fits(keyBytes: i32, valueBytes: i32): bool {
+	const stays = min(prefixBytes, sharedBytes)
 	const moved = (prefixBytes - stays) * count
-	return estimatedBytes() + moved + COLUMN_BYTES + keyBytes - stays + valueBytes > blockBytes ? 1 : 2
+	return estimatedBytes() + moved + COLUMN_BYTES + keyBytes - stays + valueBytes <= blockBytes
+}
+
+/** What the key that was compared to the last one shares with it. */
+export function sharedWithLast(): i32 {
+	return sharedBytes
+}
+
+export function lastSeq(): f64 {
+	return load<f64>(seqs + ((<usize>count) << 3) - 8)
+}
+
+/** 0: the key of entry `at` of `slot` is not larger than the last one. 1: the entry has no place in this block. 2: it has. */
+export function relate(slot: usize, at: i32, valueBytes: i32): i32 {
+	const split = load<i32>(slot, SLOT_PREFIX_BYTES)
+	const start = suffixStart(slot, at)
+	const keyBytes = split + i32(valueStart(slot, at) - start)
+	if (compareToLast(load<usize>(slot, SLOT_PREFIX), split, start - split, keyBytes) <= 0) return 0
+	return fits(keyBytes, valueBytes) ? 2 : 1
 }
 
 /** Appends entry `at` of `slot`, which was related to the last one unless the block is empty, with this kind and value. */
@@ -122,8 +136,7 @@ export function append(slot: usize, at: i32, kind: i32, expiresAtMs: f64, valueB
 	if (count === 0) {
 		begin(source, split, start, suffixBytes)
 	} else {
-		if (sharedBytes < prefixBytes) shortenPrefix(sharedBytes)
-		if (sharedBytes < commonBytes) commonBytes = sharedBytes
+		joinLast()
 	}
 	const entryBytes = suffixBytes + valueBytes
 	let end = dataBytes
@@ -137,13 +150,59 @@ export function append(slot: usize, at: i32, kind: i32, expiresAtMs: f64, valueB
 		copy(data + end + rest, start, entryBytes)
 		end += rest + entryBytes
 	}
+	store<u32>(hashes + ((<usize>count) << 2), hashOf(slot, at, load<u32>(slot, SLOT_PREFIX_HASH)))
+	const seq = load<f64>(load<usize>(slot, SLOT_SEQS) + ((<usize>at) << 3))
+	finishEntry(end, seq, kind, expiresAtMs, valueBytes)
+}
+
+/** The block at hand, which is empty, will have its entries from `at` on; `headBytesOf` its first key are free before. */
+export function placeData(at: usize): void {
+	data = at
+}
+
+/** What header and prefix of a block take at most whose first key is so long. */
+export function headBytesOf(keyBytes: i32): i32 {
+	return HEADER_BYTES + MIN_EXPIRY_BYTES + min(keyBytes, guessBytes)
+}
+
+/** Appends an entry whose key stands in one piece and was compared to the last one (unless the block is empty). */
+export function appendWhole(
+	key: usize,
+	keyBytes: i32,
+	value: usize,
+	valueBytes: i32,
+	seq: f64,
+	kind: i32,
+	expiresAtMs: f64,
+): void {
+	if (count === 0) begin(key, keyBytes, 0, 0)
+	else joinLast()
+	const left = key + prefixBytes
+	const suffixBytes = keyBytes - prefixBytes
+	const target = data + dataBytes
+	if (left + suffixBytes === value) {
+		copy(target, left, suffixBytes + valueBytes)
+	} else {
+		copy(target, left, suffixBytes)
+		copy(target + suffixBytes, value, valueBytes)
+	}
+	finishEntry(dataBytes + suffixBytes + valueBytes, seq, kind, expiresAtMs, valueBytes)
+}
+
+/** The prefix becomes what the key that is to be appended shares with all before it. */
+function joinLast(): void {
+	if (sharedBytes < prefixBytes) shortenPrefix(sharedBytes)
+	if (sharedBytes < commonBytes) commonBytes = sharedBytes
+}
+
+/** The bytes of an entry have been copied and end at `end`. */
+function finishEntry(end: i32, seq: f64, kind: i32, expiresAtMs: f64, valueBytes: i32): void {
 	const i = <usize>count
 	store<i32>(ends + (i << 3), end - valueBytes)
 	store<i32>(ends + (i << 3), end, 4)
-	store<f64>(seqs + (i << 3), load<f64>(load<usize>(slot, SLOT_SEQS) + ((<usize>at) << 3)))
+	store<f64>(seqs + (i << 3), seq)
 	store<f64>(expiries + (i << 3), expiresAtMs)
 	store<u8>(kinds + i, u8(kind))
-	store<u32>(hashes + (i << 2), hashOf(slot, at, load<u32>(slot, SLOT_PREFIX_HASH)))
 	if (expiresAtMs !== 0) hasExpiry = true
 	dataBytes = end
 	count++

@@ -139,6 +139,16 @@ export function hashOf(slot: usize, at: i32, prefixState: u32): u32 {
 			shift += 8
 		}
 	}
+	return finishHash(state, tail, keyBytes)
+}
+
+/** The hash of a key that stands in one piece, with zeros behind it up to a whole lane. */
+export function hashPadded(key: usize, keyBytes: i32): u32 {
+	const tail = (keyBytes & 3) === 0 ? 0 : load<u32>(key + (keyBytes & ~3))
+	return finishHash(hashLanes(key, keyBytes), tail, keyBytes)
+}
+
+function finishHash(state: u32, tail: u32, keyBytes: u32): u32 {
 	let hash = state ^ (rotl(tail * C1, 15) * C2) ^ keyBytes
 	hash = (hash ^ (hash >> 16)) * 0x85ebca6b
 	hash = (hash ^ (hash >> 13)) * 0xc2b2ae35

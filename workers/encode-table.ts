@@ -1,13 +1,16 @@
 /**
  * Job: the entries of a frozen memtable become an SSTable.
  *
- * Steps: sort references to the entries; then feed the builder in order. Feeding reads entries at random places, and the
- * processor waits for each. So before every 64 entries a short loop reads a word of each of their cache lines: those
+ * Steps: sort references to the entries; then feed the builder in order. Both happen in the flush kernel (wasm/flush-kernel.ts)
+ * where there is one for these entries, and here otherwise, byte for byte the same.
+ *
+ * Feeding reads entries at random places, and the processor waits for each. So before every 64 entries a short loop reads a word of each of their cache lines: those
  * waits overlap (measured: 228 instead of 330 ns an entry; touching one entry ahead in each step changes nothing).
  */
 import { invariant } from '../src/errors.ts'
 import {
 	type ArenaSegment,
+	checkSegments,
 	expiresAtMsAt,
 	HEADER_WORDS,
 	keyBytesAt,
@@ -20,9 +23,10 @@ import {
 	viewSegments,
 } from '../src/sst/entry-arena.ts'
 import { sortEntries } from '../src/sst/entry-sort.ts'
+import { flushInto } from '../src/sst/flush-kernel.ts'
 import type { SstMeta } from '../src/sst/sst-meta.ts'
 import { TableBuilder } from '../src/sst/table-builder.ts'
-import type { TableOptions } from '../src/sst/table-options.ts'
+import { blockBytesOf, type TableOptions } from '../src/sst/table-options.ts'
 import type { JobResult } from './jobs.ts'
 
 export interface EncodeTableInput {
@@ -48,17 +52,32 @@ const TOUCH_BATCH = 64
 /** Words in a cache line of 64 bytes. */
 const LINE_WORDS = 16
 
-export function encodeTableJob(input: EncodeTableInput): JobResult<EncodeTableOutput> {
-	const { segments, baseSeq, entryCount, table } = input
+/**
+ * So few are not worth the kernel, which then need not be there at all: what the main thread encodes itself is as small as
+ * that (src/writer/committer.ts).
+ */
+const KERNEL_MIN_ENTRIES = 1_025
+
+/** `withoutKernel` leaves the WebAssembly out, whose results are the same: tests and benchmarks compare. */
+export function encodeTableJob(input: EncodeTableInput, withoutKernel: boolean = false): JobResult<EncodeTableOutput> {
+	const { segments, entryCount, table } = input
 	invariant(entryCount > 0, 'a table of no entries is encoded')
 	const builder = new TableBuilder(table)
+	checkSegments(segments)
+	const flush = { ...input, blockBytes: blockBytesOf(table) }
+	const hasKernel = !withoutKernel && entryCount >= KERNEL_MIN_ENTRIES
+	if (!hasKernel || !flushInto(builder, flush)) sortAndFeed(builder, input)
+	const { bytes, meta } = builder.finish()
+	invariant(meta.entryCount === entryCount, 'a table lacks entries of its memtable')
+	const buffers = segments.map(segment => segment.buffer)
+	return { output: { bytes, meta, buffers }, transfer: [bytes.buffer, ...buffers] }
+}
+
+function sortAndFeed(builder: TableBuilder, { segments, entryCount, baseSeq }: EncodeTableInput): void {
 	const views = viewSegments(segments)
 	const refs = sortEntries(segments, views, entryCount)
 	const touched = feed(builder, refs, views.bytes, views.words, baseSeq)
-	const { bytes, meta } = builder.finish()
-	invariant(meta.entryCount === entryCount && Number.isInteger(touched), 'a table lacks entries of its memtable')
-	const buffers = segments.map(segment => segment.buffer)
-	return { output: { bytes, meta, buffers }, transfer: [bytes.buffer, ...buffers] }
+	invariant(Number.isInteger(touched), 'a sum of what was touched')
 }
 
 /** Adds all entries in the order of `refs`. Returns a meaningless number, so that the touches are not optimised away. */

@@ -24,7 +24,7 @@ class BlockKernel {
 	readonly #toAt: number
 
 	constructor(exports: KernelExports) {
-		const places = new Places()
+		const places = new Places(at.STATE_END)
 		this.#fromAt = places.take(BLOCK_MAX_BYTES)
 		this.#toAt = places.take(BLOCK_MAX_BYTES)
 		growKernel(exports, places.next + 2 * (at.SLOT_BYTES + at.SLACK_BYTES + 15 + slotBytesOf(BLOCK_MAX_BYTES)))

@@ -97,10 +97,15 @@ export interface SegmentViews {
 	readonly words: readonly Int32Array[]
 }
 
-export function viewSegments(segments: readonly ArenaSegment[]): SegmentViews {
+/** Segments lie within their buffers. */
+export function checkSegments(segments: readonly ArenaSegment[]): void {
 	for (const { buffer, firstWord, endWord } of segments) {
 		invariant(firstWord <= endWord && endWord * 4 <= buffer.byteLength, 'an arena segment ends past its buffer')
 	}
+}
+
+export function viewSegments(segments: readonly ArenaSegment[]): SegmentViews {
+	checkSegments(segments)
 	return {
 		bytes: segments.map(segment => new Uint8Array(segment.buffer)),
 		words: segments.map(segment => new Int32Array(segment.buffer, 0, segment.buffer.byteLength >>> 2)),

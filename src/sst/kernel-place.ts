@@ -9,7 +9,11 @@ const ENTRY_MIN_BYTES = 4
 
 /** Gives out places one after another, each at a multiple of 16. */
 export class Places {
-	next: number = at.STATE_END
+	next: number
+
+	constructor(start: number) {
+		this.next = start
+	}
 
 	take(bytes: number): number {
 		const place = this.next

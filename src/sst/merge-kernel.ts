@@ -80,7 +80,7 @@ export class MergeKernel {
 		this.#bytes = new Uint8Array(this.#buffer)
 		const count = rawMaxBytes.length
 		const entries = Math.ceil(blockBytes / ENTRY_ESTIMATE_BYTES) + 1
-		const places = new Places()
+		const places = new Places(at.STATE_END)
 		this.#bytes.fill(0, at.STATE_START, at.STATE_END)
 		const slotsAt = places.take(count * at.SLOT_BYTES)
 		this.#touchedAt = places.take(4 * count)

@@ -22,7 +22,7 @@ import { KeyHashes } from './key-hashes.ts'
 import type { CodecName, SstMeta } from './sst-meta.ts'
 import { SST_FORMAT_VERSION, settleProperties } from './sst-properties.ts'
 import { STORED_HEADER_BYTES, sealBlock, worthwhileBytes } from './stored-block.ts'
-import { type MadeBlock, TableCounts } from './table-counts.ts'
+import { type MadeBlock, type MadeEntries, TableCounts } from './table-counts.ts'
 import { blockBytesOf, checkTableOptions, FILTER_BITS_PER_KEY, type TableOptions } from './table-options.ts'
 import { TABLE_MAX_BYTES, TableOutput } from './table-output.ts'
 
@@ -189,10 +189,31 @@ export class TableBuilder {
 	addMade(made: MadeBlock): void {
 		invariant(this.#block.count === 0, 'a block that was made elsewhere, behind entries')
 		this.#beginBlock(made.firstKey, 0, made.firstKey.length)
-		this.#counts.addMade(made)
-		this.#keys.addAll(made.hashes)
-		this.#passedKey = made.lastKey
+		this.#countMade(made)
 		this.#storeBlock(made.raw)
+	}
+
+	/**
+	 * Appends a raw block that somebody else has made, as the next one of a table whose entries all come so; `endRaw` says what
+	 * they were. Its first key, `keyBuf[keyOffset, keyOffset + keyBytes)`, shares so much with the last key before it.
+	 */
+	addRaw(
+		raw: Uint8Array,
+		keyBuf: Uint8Array,
+		keyOffset: number,
+		keyBytes: number,
+		sharedBytes: number,
+		isSameKey: boolean,
+	): void {
+		if (this.#index.count > 0) this.#index.addSeparator(keyBuf, keyOffset, keyBytes, sharedBytes, isSameKey)
+		else this.#smallestKey = new Uint8Array(keyBuf.subarray(keyOffset, keyOffset + keyBytes))
+		this.#storeBlock(raw)
+	}
+
+	/** What was in all the blocks of `addRaw`. */
+	endRaw(made: MadeEntries): void {
+		invariant(this.#counts.entryCount === 0 && this.#block.count === 0, 'raw blocks behind other entries')
+		this.#countMade(made)
 	}
 
 	/** Ends the table. At least one entry must have been added; the builder is of no use afterwards. */
@@ -234,6 +255,12 @@ export class TableBuilder {
 		const footer = { metaOffset, filterBytes, indexBytes, propertiesBytes: section.length }
 		encodeFooter(footer, bytes, storedBytes - FOOTER_BYTES)
 		return { bytes, meta: describe(storedBytes) }
+	}
+
+	#countMade(made: MadeEntries): void {
+		this.#counts.addMade(made)
+		this.#keys.addAll(made.hashes)
+		this.#passedKey = made.lastKey
 	}
 
 	/** Ends the block at hand when entry `i` of `source`, with a value of so many bytes, does not fit into it. */

@@ -4,13 +4,10 @@ import type { Block } from './block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE } from './entry.ts'
 import type { SstMeta } from './sst-meta.ts'
 
-/** A raw block (block-format.ts) with one version of each of its keys, and what its table wants to know of it. */
-export interface MadeBlock {
-	/** These and `hashes` are views: of use until the next block is made. */
-	readonly raw: Uint8Array
-	/** As of `hashKey`, of each key. */
+/** What a table wants to know of entries that somebody else has put into raw blocks. */
+export interface MadeEntries {
+	/** As of `hashKey`, of each distinct key; a view, of use until something else is made. */
 	readonly hashes: Uint32Array
-	readonly firstKey: Uint8Array
 	readonly lastKey: Uint8Array
 	readonly count: number
 	readonly tombstoneCount: number
@@ -22,6 +19,13 @@ export interface MadeBlock {
 	readonly hasImmortal: boolean
 	/** The values of its entries of kind blob. */
 	readonly blobRefs: readonly Uint8Array[]
+}
+
+/** A raw block (block-format.ts) with one version of each of its keys, and what its table wants to know of it. */
+export interface MadeBlock extends MadeEntries {
+	/** A view: of use until the next block is made. */
+	readonly raw: Uint8Array
+	readonly firstKey: Uint8Array
 }
 
 /** Named when an entry of kind blob holds no reference: a caller that took it from a table has checked it. */
@@ -79,8 +83,8 @@ export class TableCounts {
 		else this.#addKinds(block)
 	}
 
-	/** Counts all entries of a block that somebody else has made and counted. */
-	addMade(made: MadeBlock): void {
+	/** Counts entries that somebody else has made and counted. */
+	addMade(made: MadeEntries): void {
 		this.entryCount += made.count
 		this.#rawBytes += made.keyAndValueBytes
 		this.#tombstoneCount += made.tombstoneCount
