@@ -13,6 +13,8 @@ export interface BenchArguments {
 	readonly scenario: string
 	/** Names of engines, in the order in which they run. Default: all that the scenario supports. */
 	readonly engines: readonly string[] | undefined
+	/** Only cases whose label has this text in it. */
+	readonly case: string | undefined
 	readonly store: string
 	/** What is added to each round trip to a server. */
 	readonly rttMs: number
@@ -20,7 +22,7 @@ export interface BenchArguments {
 	readonly uploadMbit: number | undefined
 	readonly codecs: readonly BenchCodec[]
 	readonly records: number | undefined
-	readonly valueBytes: number
+	readonly valueBytes: number | undefined
 	readonly batch: number
 	/** How many clients at once, one case each. Default: the scenario's. */
 	readonly clients: readonly number[] | undefined
@@ -30,6 +32,8 @@ export interface BenchArguments {
 	readonly repeat: number | undefined
 	/** Longest time of one measurement that may be cut short: the rate is of what was done. */
 	readonly seconds: number
+	/** Where to write a page with tables and charts. */
+	readonly html: string | undefined
 	/** Where to write all figures as JSON. */
 	readonly json: string | undefined
 	/** Where the databases are made (and removed). Default: the directory for temporary files. */
@@ -44,6 +48,7 @@ export class UsageError extends Error {
 export const USAGE = `npm run bench -- <scenario> [options]
 
   --engine a,b       engines, in this order (default: all that the scenario knows)
+  --case TEXT        only cases whose label has this text in it
   --store NAME       where isledb and slatedb write: file, memory, ceph, azurite (default: file)
   --rtt MS           added to each round trip to a server (default: 0)
   --mbit N           bandwidth towards a server, megabits a second (default: as fast as the machine is)
@@ -58,6 +63,9 @@ export const USAGE = `npm run bench -- <scenario> [options]
   --seconds N        longest time of one measurement; slower engines do less (default: 20)
   --directory PATH   where databases are made and removed (default: the temporary directory)
   --json FILE        write every figure of every run there
+  --html FILE        write tables and charts there, as one page
+
+npm run bench -- all [name …]    the full run, or these parts of it again, and RESULTS.md
 `
 
 /** 2^31 − 1 */
@@ -93,12 +101,13 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
 	const parsed: BenchArguments = {
 		scenario,
 		engines: list('--engine', take('--engine')),
+		case: take('--case'),
 		store: take('--store') ?? 'file',
 		rttMs: integer('--rtt', take('--rtt'), 0, 10_000) ?? 0,
 		uploadMbit: integer('--mbit', take('--mbit'), 1, 1_000_000),
 		codecs: codecs(take('--codec')),
 		records: integer('--records', take('--records'), 1, INTEGER_MAX),
-		valueBytes: integer('--value-bytes', take('--value-bytes'), 32, 65_536) ?? 100,
+		valueBytes: integer('--value-bytes', take('--value-bytes'), 32, 65_536),
 		batch: integer('--batch', take('--batch'), 1, 100_000) ?? 1000,
 		clients: list('--clients', take('--clients'))?.map(text => integer('--clients', text, 1, 100_000) ?? 1),
 		sizes: list('--sizes', take('--sizes'))?.map(text => integer('--sizes', text, 1, 1_048_576) ?? 1),
@@ -106,6 +115,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
 		repeat: integer('--repeat', take('--repeat'), 1, 100),
 		seconds: integer('--seconds', take('--seconds'), 1, 3_600) ?? 20,
 		json: take('--json'),
+		html: take('--html'),
 		directory: take('--directory'),
 	}
 	const [unknown] = options.keys()

@@ -4,9 +4,9 @@
  * An engine whose package is not installed is reported as missing, by the name to install; any other failure to load is
  * an error.
  */
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { UsageError } from './arguments.ts'
 import type { Engine } from './engine.ts'
 import type { Scenario } from './scenario.ts'
@@ -53,6 +53,15 @@ function isInstalled(packageName: string): boolean {
 	} catch {
 		return false
 	}
+}
+
+/** Of its package, or of this project. */
+export function versionOf({ packageName }: Pick<Engine, 'packageName'>): string {
+	const inside = packageName === undefined ? import.meta.url : import.meta.resolve(packageName)
+	let folder = dirname(fileURLToPath(inside))
+	while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder)
+	const described: { readonly version?: string } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+	return described.version ?? 'of unknown version'
 }
 
 async function load<Module>(folder: 'engines' | 'scenarios' | 'stores', name: string): Promise<Module> {

@@ -13,6 +13,8 @@ export interface EngineOptions {
 	readonly form: 'text' | 'bytes'
 	/** Memory for blocks that are read. Default: the engine's own. */
 	readonly cacheBytes?: number | undefined
+	/** What encodes tables, where the engine lets one say so: this thread, or so many others. Default: the engine's own. */
+	readonly pool?: 'inline' | number | undefined
 	/** Durable writes are waited for: where an engine trades their latency for requests, it should not. */
 	readonly isLatencyBound?: boolean | undefined
 	/** Everything between two commits goes into one table, where the engine lets one say so. */

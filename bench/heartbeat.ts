@@ -48,12 +48,13 @@ export class Heartbeat {
 		return this.#samples
 	}
 
-	/** What was seen since the start; rejects when no beat came. Ends the thread. */
-	async stop(): Promise<LoopDelay> {
+	/** What was seen since the start: undefined when that was too short for a beat to come. Ends the thread. */
+	async stop(): Promise<LoopDelay | undefined> {
 		// What is under way comes before the end of the thread.
 		Atomics.store(this.#stop, 0, 1)
 		Atomics.notify(this.#stop, 0)
 		await once(this.#worker, 'exit')
+		if (this.#samples === 0) return undefined
 		const delays = this.#delaysMs.subarray(0, this.#samples)
 		return {
 			samples: delays.length,

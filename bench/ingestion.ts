@@ -9,8 +9,8 @@ import { Usage } from './usage.ts'
 
 /** Record `i` of a workload. A key may be the same view again once the records in flight are done. */
 export interface RecordSource {
-	key(i: number): Datum
-	value(i: number): Datum
+	readonly key: (i: number) => Datum
+	readonly value: (i: number) => Datum
 }
 
 export type IngestMode = 'put' | 'batch' | 'batch-sync'

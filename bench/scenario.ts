@@ -10,6 +10,10 @@ export interface Case {
 	readonly engine: string
 	/** Of all cases of a scenario, the only one with this engine and label. */
 	readonly label: string
+	/** What it does, the same for all engines: those of one group are compared. Default: the label. */
+	readonly group?: string | undefined
+	/** The line that it is a point of, in charts of lines. Default: the engine. */
+	readonly series?: string | undefined
 	/** The table that it is in. */
 	readonly table: string
 	/** What `measure` needs to know: plain data. */
@@ -30,6 +34,7 @@ export interface Task {
 export interface Plan extends BenchArguments {
 	readonly records: number
 	readonly repeat: number
+	readonly valueBytes: number
 }
 
 /** Figures by name. */
@@ -44,6 +49,14 @@ export interface Column {
 	readonly unit?: number | undefined
 	/** Which of two figures is the better one: such columns are compared between engines, and drawn. */
 	readonly better?: 'more' | 'less' | undefined
+}
+
+/** A figure of each case against another one of it, both from the same table. */
+export interface LineChart {
+	readonly title: string
+	readonly table: string
+	readonly x: Omit<Column, 'digits'>
+	readonly y: Omit<Column, 'digits'>
 }
 
 export interface Target {
@@ -61,6 +74,8 @@ export interface Scenario {
 	readonly summary: string
 	readonly records: number
 	readonly repeat: number
+	/** Default 100. */
+	readonly valueBytes?: number | undefined
 	readonly engines: readonly string[]
 	cases(plan: Plan, engines: readonly Engine[]): Case[]
 	measure(task: Task): Promise<Figures>
@@ -68,6 +83,8 @@ export interface Scenario {
 	readonly columns: Readonly<Record<string, readonly Column[]>>
 	/** Of a table in which each case has several lines: what they are called. Their figures are `<part>/<figure>`. */
 	readonly parts?: Readonly<Record<string, readonly string[]>> | undefined
+	/** What is drawn as lines; tables with better and worse columns are drawn as bars without being asked. */
+	readonly lines?: readonly LineChart[] | undefined
 	/** `of` gives the medians of a case, or undefined when it did not run. */
 	targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[]
 	/** What one must know to read the figures. */

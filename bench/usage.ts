@@ -3,7 +3,7 @@
  * others waiting, and requests by kind.
  */
 import type { Requests, Session } from './engine.ts'
-import { Heartbeat } from './heartbeat.ts'
+import { Heartbeat, type LoopDelay } from './heartbeat.ts'
 import type { Column, Figures } from './scenario.ts'
 
 const BEAT_MS = 1
@@ -37,15 +37,17 @@ export class Usage {
 			cpuSeconds: (user + system) / 1e6,
 			cpuUsPerOperation: (user + system) / operations,
 			peakRssBytes: process.resourceUsage().maxRSS * 1024,
-			loopDelaySamples: delay.samples,
-			// Few beats say that the thread that beats did not get its turn either: the machine was full.
-			beatsShare: delay.samples / (elapsedMs / BEAT_MS),
-			loopDelayP50Ms: delay.p50Ms,
-			loopDelayP99Ms: delay.p99Ms,
-			loopDelayMaxMs: delay.maxMs,
+			...delayFigures(delay),
 			...(requests === undefined ? {} : requestFigures(requests, this.#requests)),
 		}
 	}
+}
+
+/** None where no beat came, which is not the same as no delay. */
+export function delayFigures(delay: LoopDelay | undefined): Figures {
+	if (delay === undefined) return {}
+	const { samples, p50Ms, p99Ms, maxMs } = delay
+	return { loopDelaySamples: samples, loopDelayP50Ms: p50Ms, loopDelayP99Ms: p99Ms, loopDelayMaxMs: maxMs }
 }
 
 /** Since `before`: totals, and `requests/<kind>/<what>` of each kind that occurred. */
@@ -71,8 +73,8 @@ export const USAGE_COLUMNS: readonly Column[] = [
 	{ title: 'µs CPU/op', figure: 'cpuUsPerOperation', digits: 2, better: 'less' },
 	{ title: 'peak MiB', figure: 'peakRssBytes', digits: 0, unit: 1_048_576, better: 'less' },
 	{ title: 'delay p50', figure: 'loopDelayP50Ms', digits: 2 },
-	{ title: 'p99', figure: 'loopDelayP99Ms', digits: 1, better: 'less' },
-	{ title: 'max ms', figure: 'loopDelayMaxMs', digits: 1 },
+	{ title: 'delay p99', figure: 'loopDelayP99Ms', digits: 1, better: 'less' },
+	{ title: 'delay max ms', figure: 'loopDelayMaxMs', digits: 1 },
 	{ title: 'beats', figure: 'loopDelaySamples', digits: 0 },
 	{ title: 'requests', figure: 'requests', digits: 0 },
 	{ title: 'MB sent', figure: 'sentBytes', digits: 0, unit: 1e6 },

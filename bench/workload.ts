@@ -5,13 +5,16 @@
  * digits, and one of 8,192 prepared values. So that making records costs little beside storing them, and leaves little to
  * the garbage collector, keys are written into a ring of views, and values are views that are shared.
  */
-import { seededRandom } from '../src/host/random.ts'
+import { type Random, seededRandom } from '../src/host/random.ts'
 
 export const KEY_BYTES = 16
 /** 800 KB of values of 100 bytes; a block of 16 KiB holds 140 records, so that few are twice in one. */
 const PREPARED_VALUES = 8_192
 /** Puts that may be in flight at once, whatever the batch. */
 const RING_MIN = 4_096
+
+/** A shorter rest of a value is filled with spaces. */
+const JSON_BYTES_MIN = 80
 
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 /** The two hexadecimal digits of each byte, as they stand in memory. */
@@ -85,11 +88,17 @@ function prepareValues(seed: number, valueBytes: number): Uint8Array[] {
 	const random = seededRandom(seed)
 	const bytes = Buffer.alloc(PREPARED_VALUES * valueBytes, ' ')
 	return Array.from({ length: PREPARED_VALUES }, (_, i) => {
-		const name = `user ${Math.floor(random.next() * 1e6)}`
-		const score = Math.floor(random.next() * 1e8) / 1e4
-		const text = `{"id":${Math.floor(random.next() * 1e9)},"name":"${name}","score":${score},"tags":["alpha","beta"],"active":${random.next() < 0.5}}`
+		// Of long values, as many as fit: spaces would compress to nothing.
+		let text = jsonText(random)
+		while (text.length + JSON_BYTES_MIN <= valueBytes) text += jsonText(random)
 		const at = i * valueBytes
 		bytes.write(text.slice(0, valueBytes), at, 'latin1')
 		return new Uint8Array(bytes.buffer, bytes.byteOffset + at, valueBytes)
 	})
+}
+
+function jsonText(random: Random): string {
+	const name = `user ${Math.floor(random.next() * 1e6)}`
+	const score = Math.floor(random.next() * 1e8) / 1e4
+	return `{"id":${Math.floor(random.next() * 1e9)},"name":"${name}","score":${score},"tags":["alpha","beta"],"active":${random.next() < 0.5}}`
 }

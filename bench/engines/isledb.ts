@@ -1,7 +1,8 @@
 /** This project, through its public API. */
 
 import { lastValueFrom, take } from 'rxjs'
-import { type Change, open, openStore } from '../../src/index.ts'
+import { systemHost } from '../../src/host/host.ts'
+import { acquireWorkerPool, type Change, createInlinePool, type JobPool, open, openStore } from '../../src/index.ts'
 import { loadStore } from '../discover.ts'
 import type { Datum, Engine } from '../engine.ts'
 import { boundsOf } from '../scan-bounds.ts'
@@ -12,19 +13,21 @@ const BULK_MEMTABLE_BYTES = 268_435_456
 export const engine: Engine = {
 	name: 'isledb',
 	packageName: undefined,
-	stores: ['file', 'memory', 'ceph'],
+	stores: ['file', 'memory', 'ceph', 'azurite'],
 	putsInFlight: 1,
 	codecName: codec => codec,
 	settings: codec => `defaults, codec ${codec}`,
-	async open({ directory, store, codec, form, cacheBytes, isBulkLoad }) {
+	async open({ directory, store, codec, form, cacheBytes, isBulkLoad, pool }) {
 		const encoding = form === 'bytes' ? 'buffer' : 'utf8'
 		const url = (await loadStore(store)).url(directory)
+		const jobs = pool === undefined ? undefined : poolOf(pool)
 		const db = await open(url, {
 			prefix: 'db',
 			keyEncoding: encoding,
 			valueEncoding: encoding,
 			codec,
 			blockCacheBytes: cacheBytes,
+			pool: jobs,
 			...(isBulkLoad ? { memtableMaxBytes: BULK_MEMTABLE_BYTES, flushIntervalMs: 0 } : {}),
 		})
 		const bare = await openStore(url, { prefix: 'bare' })
@@ -68,8 +71,13 @@ export const engine: Engine = {
 			barePut: async bytes => void (await bare.createIfAbsent(`object-${barePuts++}`, new Uint8Array(bytes))),
 			async close() {
 				await db.close()
+				await jobs?.close()
 				await bare.close()
 			},
 		}
 	},
+}
+
+export function poolOf(pool: 'inline' | number): JobPool {
+	return pool === 'inline' ? createInlinePool(systemHost) : acquireWorkerPool(systemHost, { maxThreads: pool })
 }

@@ -12,8 +12,9 @@ import { sleep, systemClock } from '../../src/host/clock.ts'
 import { type Database, open } from '../../src/index.ts'
 import { loadStore } from '../discover.ts'
 import type { Engine } from '../engine.ts'
-import { Heartbeat, type LoopDelay } from '../heartbeat.ts'
+import { Heartbeat } from '../heartbeat.ts'
 import type { Case, Column, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
+import { delayFigures } from '../usage.ts'
 import { KEY_BYTES, Workload } from '../workload.ts'
 
 const MERGE = 'merging a deep L0, to rest'
@@ -156,14 +157,10 @@ async function measureIngest({ plan, directory, settings, progress }: Task): Pro
 	}
 }
 
-function delayFigures({ samples, p50Ms, p99Ms, maxMs }: LoopDelay): Figures {
-	return { loopDelaySamples: samples, loopDelayP50Ms: p50Ms, loopDelayP99Ms: p99Ms, loopDelayMaxMs: maxMs }
-}
-
 const DELAYS: readonly Column[] = [
 	{ title: 'peak MiB', figure: 'peakRssBytes', digits: 0, unit: MIB },
 	{ title: 'delay p50', figure: 'loopDelayP50Ms', digits: 1 },
-	{ title: 'p99', figure: 'loopDelayP99Ms', digits: 1 },
+	{ title: 'delay p99', figure: 'loopDelayP99Ms', digits: 1, better: 'less' },
 	{ title: 'max ms', figure: 'loopDelayMaxMs', digits: 1 },
 ]
 
@@ -171,7 +168,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
 	[MERGE]: [
 		{ title: 'k rec/s', figure: 'recordsPerSecond', digits: 0, unit: 1000 },
 		{ title: 'MB/s', figure: 'bytesPerSecond', digits: 0, unit: 1e6 },
-		{ title: 'k rec/CPU s', figure: 'recordsPerCpuSecond', digits: 0, unit: 1000 },
+		{ title: 'k rec/CPU s', figure: 'recordsPerCpuSecond', digits: 0, unit: 1000, better: 'more' },
 		{ title: 'MB/CPU s', figure: 'bytesPerCpuSecond', digits: 0, unit: 1e6 },
 		{ title: 'seconds', figure: 'elapsedMs', digits: 1, unit: 1000 },
 		{ title: 'L0', figure: 'l0Tables', digits: 0 },
@@ -182,7 +179,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
 		...DELAYS,
 	],
 	[INGEST]: [
-		{ title: 'k puts/s', figure: 'putsPerSecond', digits: 0, unit: 1000 },
+		{ title: 'k puts/s', figure: 'putsPerSecond', digits: 0, unit: 1000, better: 'more' },
 		{ title: 'seconds', figure: 'elapsedMs', digits: 2, unit: 1000 },
 		{ title: 'CPU s', figure: 'cpuSeconds', digits: 2 },
 		{ title: 'L0', figure: 'l0Tables', digits: 0 },

@@ -25,6 +25,7 @@ function cases(plan: Plan, engines: readonly Engine[]): Case[] {
 			(engine.name === 'isledb' ? [1, 4] : [1]).map(parts => ({
 				engine: engine.name,
 				label: labelOf(engine.codecName(codec), parts),
+				group: labelOf(codec === 'none' ? 'uncompressed' : 'compressed', parts),
 				table: SCAN,
 				settings: { codec, parts },
 			})),
@@ -125,12 +126,12 @@ export const scenario: Scenario = {
 	measure,
 	columns: {
 		[SCAN]: [
-			{ title: 'by row, k rows/s', figure: 'rows', digits: 0, unit: 1000 },
-			{ title: 'batches', figure: 'batches', digits: 0, unit: 1000 },
-			{ title: 'reverse, rows', figure: 'reverseRows', digits: 0, unit: 1000 },
-			{ title: 'reverse, batches', figure: 'reverseBatches', digits: 0, unit: 1000 },
-			{ title: 'first scan, batches', figure: 'cold', digits: 0, unit: 1000 },
-			{ title: `k scans of ${SHORT_ROWS} rows/s`, figure: 'short', digits: 1, unit: 1000 },
+			{ title: 'by row, k rows/s', figure: 'rows', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'batches', figure: 'batches', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'reverse, rows', figure: 'reverseRows', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'reverse, batches', figure: 'reverseBatches', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'first scan, batches', figure: 'cold', digits: 0, unit: 1000, better: 'more' },
+			{ title: `k scans of ${SHORT_ROWS} rows/s`, figure: 'short', digits: 1, unit: 1000, better: 'more' },
 		],
 	},
 	targets,

@@ -1,23 +1,48 @@
-/** The tail: how many committed changes a second reach a consumer, while they are written and from the log. */
+/**
+ * The tail: how many committed changes a second reach a consumer, while they are written and from the log; and how long
+ * after its commit a change comes, in the writer's process and in another one.
+ */
 import type { Engine } from '../engine.ts'
 import { load } from '../loading.ts'
 import type { Case, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
+import { measureLag } from '../tail-lag.ts'
 import { Workload } from '../workload.ts'
 
+const LAG = 'from the commit of a change until it comes'
+const POLLS_MS = [0, 20, 200]
 const TAIL = 'tail, changes with keys and values as text'
 
 function cases(plan: Plan, engines: readonly Engine[]): Case[] {
-	return engines.flatMap(engine =>
-		plan.codecs.map(codec => ({
+	// Nobody else sees the memory of a process.
+	const polls = plan.store === 'memory' ? [0] : POLLS_MS
+	return engines.flatMap(engine => [
+		...plan.codecs.map(codec => ({
 			engine: engine.name,
 			label: engine.codecName(codec),
 			table: TAIL,
 			settings: { codec },
 		})),
-	)
+		...polls.map(pollIntervalMs => ({
+			engine: engine.name,
+			label: lagLabel(pollIntervalMs),
+			table: LAG,
+			settings: { isLag: true, pollIntervalMs },
+		})),
+	])
 }
 
-async function measure({ engine, plan, settings, directory, progress }: Task): Promise<Figures> {
+function lagLabel(pollIntervalMs: number): string {
+	return pollIntervalMs === 0
+		? 'in the process of the writer'
+		: `in another process, polling every ${pollIntervalMs} ms`
+}
+
+async function measure(task: Task): Promise<Figures> {
+	const { isLag, pollIntervalMs } = task.settings
+	return isLag === true ? await measureLag(task, Number(pollIntervalMs)) : await measureRates(task)
+}
+
+async function measureRates({ engine, plan, settings, directory, progress }: Task): Promise<Figures> {
 	const codec = settings['codec'] === 'none' ? 'none' : 'lz4'
 	const workload = new Workload(plan.seed, plan.valueBytes, 1)
 	const session = await engine.open({ directory, store: plan.store, codec, form: 'text' })
@@ -50,7 +75,18 @@ async function timed(work: () => Promise<unknown> | undefined): Promise<number> 
 }
 
 function targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[] {
-	return plan.codecs.flatMap(codec => {
+	const lags = POLLS_MS.map(pollIntervalMs => {
+		const figures = of('isledb', lagLabel(pollIntervalMs))
+		return {
+			name: `${lagLabel(pollIntervalMs)}: lag p99, ms`,
+			isAtLeast: false,
+			// A tick; or the poll interval and one GET.
+			required: pollIntervalMs === 0 ? 1 : Math.ceil(pollIntervalMs + (figures?.['bareGetMs'] ?? 0)),
+			actual: figures?.['lagP99Ms'],
+			digits: 2,
+		}
+	})
+	const rates = plan.codecs.flatMap(codec => {
 		const own = of('isledb', codec)
 		return (['batches', 'observable'] as const).map(figure => ({
 			name: `${codec}: ${figure}, M changes/s`,
@@ -60,6 +96,7 @@ function targets(of: (engine: string, label: string) => Figures | undefined, pla
 			digits: 2,
 		}))
 	})
+	return [...rates, ...lags]
 }
 
 export const scenario: Scenario = {
@@ -72,11 +109,21 @@ export const scenario: Scenario = {
 	measure,
 	columns: {
 		[TAIL]: [
-			{ title: 'while written, k/s', figure: 'live', digits: 0, unit: 1000 },
-			{ title: 'from the log, batches', figure: 'batches', digits: 0, unit: 1000 },
-			{ title: 'from the log, Observable', figure: 'observable', digits: 0, unit: 1000 },
+			{ title: 'while written, k/s', figure: 'live', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'from the log, batches', figure: 'batches', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'from the log, Observable', figure: 'observable', digits: 0, unit: 1000, better: 'more' },
+		],
+		[LAG]: [
+			{ title: 'lag p50 ms', figure: 'lagP50Ms', digits: 2, better: 'less' },
+			{ title: 'p99 ms', figure: 'lagP99Ms', digits: 2 },
+			{ title: 'max ms', figure: 'lagMaxMs', digits: 2 },
+			{ title: 'one GET, p50 ms', figure: 'bareGetMs', digits: 2 },
+			{ title: 'changes', figure: 'changes', digits: 0 },
 		],
 	},
 	targets,
-	notes: ['Thousands of changes a second. While written: until the last of them has come, writing included.'],
+	notes: [
+		'Thousands of changes a second. While written: until the last of them has come, writing included.',
+		'Lag: from when a durable put of one record resolved until the change is there, 13 ms apart; 0 where it came before.',
+	],
 }

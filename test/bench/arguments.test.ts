@@ -6,18 +6,20 @@ describe('the command line of the benchmark', () => {
 		expect(parseArguments(['ingest'])).toEqual({
 			scenario: 'ingest',
 			engines: undefined,
+			case: undefined,
 			store: 'file',
 			rttMs: 0,
 			uploadMbit: undefined,
 			clients: undefined,
 			codecs: ['none', 'lz4'],
 			records: undefined,
-			valueBytes: 100,
+			valueBytes: undefined,
 			batch: 1000,
 			seed: 1,
 			repeat: undefined,
 			seconds: 20,
 			json: undefined,
+			html: undefined,
 			directory: undefined,
 		})
 	})
@@ -25,7 +27,7 @@ describe('the command line of the benchmark', () => {
 	test('takes every option, behind a space or an equals sign, before and after the scenario', () => {
 		const words =
 			'--engine isledb,classic-level --records=5_000_000 scan --value-bytes 32 --batch 7 --codec lz4 --seed 0 --repeat 3 --seconds 5 ' +
-			'--json out.json --directory=here --store memory --rtt 25 --mbit=400 --clients 1,4_000'
+			'--json out.json --html=out.html --case lz4, --directory=here --store memory --rtt 25 --mbit=400 --clients 1,4_000'
 		expect(parseArguments(words.split(' '))).toEqual({
 			scenario: 'scan',
 			engines: ['isledb', 'classic-level'],
@@ -41,6 +43,8 @@ describe('the command line of the benchmark', () => {
 			repeat: 3,
 			seconds: 5,
 			json: 'out.json',
+			html: 'out.html',
+			case: 'lz4,',
 			directory: 'here',
 		})
 	})

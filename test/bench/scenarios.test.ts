@@ -1,93 +1,28 @@
-/** Each scenario end to end, as the command line runs it, with few records: so that the harness cannot rot. */
-import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+/** Each scenario of the engine end to end, as the command line runs it, with few records: so that the harness cannot rot. */
+import { describe, expect, test } from 'vitest'
 import { namesIn } from '../../bench/discover.ts'
+import { casesOf, runBench } from '../support/bench-command.ts'
 
-interface Report {
-	readonly scenario: string
-	readonly results: readonly {
-		readonly engine: string
-		readonly label: string
-		readonly table: string
-		readonly medians: Readonly<Record<string, number>>
-		readonly runs: readonly unknown[]
-	}[]
-	readonly targets: readonly { readonly name: string; readonly actual?: number }[]
-}
-
-/** Peers that are quick to open. */
-const LEVELS = 'isledb,classic-level'
-const PEERS = ['slatedb', 'classic-level', 'lmdb']
-const ENTRY = join(import.meta.dirname, '../../bench/bench.ts')
-const run = promisify(execFile)
-let directory = ''
-
-beforeAll(() => {
-	directory = mkdtempSync(join(tmpdir(), 'isledb-bench-test-'))
-})
-
-afterAll(() => rmSync(directory, { recursive: true }))
-
-async function bench(...words: readonly string[]): Promise<{ readonly report: Report; readonly output: string }> {
-	const json = join(directory, 'report.json')
-	const work = join(directory, 'work')
-	const { stdout } = await run(process.execPath, [ENTRY, ...words, '--json', json, '--directory', work])
-	expect(readdirSync(work)).toEqual([])
-	const report: Report = JSON.parse(readFileSync(json, 'utf8'))
-	return { report, output: stdout }
-}
-
-const casesOf = (report: Report): string[] => report.results.map(({ engine, label }) => `${engine}: ${label}`)
-
-describe('the benchmark', () => {
-	test('knows these scenarios; each is run below', () => {
+describe('the benchmark of the engine', () => {
+	test('knows these scenarios; each is run here or with the peers', () => {
 		expect(namesIn('scenarios')).toEqual([
 			'compaction',
 			'compaction-simulation',
 			'durable',
+			'flatness',
 			'ingest',
+			'ingest-shapes',
 			'open',
+			'pool',
 			'reads',
 			'scan',
 			'tail',
+			'ycsb',
 		])
-	})
-
-	test('ingest measures puts, batches and durable puts of both engines', async () => {
-		const { report, output } = await bench('ingest', '--engine', LEVELS, '--records', '1000', '--batch', '100')
-		expect(casesOf(report)).toEqual([
-			'isledb: none, await each put',
-			'isledb: none, batches of 100',
-			'isledb: none, one record',
-			'isledb: lz4, await each put',
-			'isledb: lz4, batches of 100',
-			'classic-level: none, puts, 64 in flight',
-			'classic-level: none, batches of 100',
-			'classic-level: none, batches of 100, each synced',
-			'classic-level: none, one record',
-			'classic-level: snappy, batches of 100',
-		])
-		const [put, , durable] = report.results
-		expect(put?.medians).toMatchObject({ putsPerSecond: expect.any(Number), loopDelayMaxMs: expect.any(Number) })
-		expect(put?.medians['loopDelaySamples']).toBeGreaterThan(0)
-		// One commit and what opening asked for; 1,000 records of 116 bytes, and little more, were sent.
-		expect(put?.medians['requests']).toBeLessThan(20)
-		expect(put?.medians['sentBytes']).toBeGreaterThan(116_000)
-		expect(put?.medians['sentBytes']).toBeLessThan(150_000)
-		expect(durable?.medians).toMatchObject({ bareP50Ms: expect.any(Number), per1024: expect.any(Number) })
-		// An object holds the record and the frame around it.
-		expect(durable?.medians['objectBytes']).toBeGreaterThan(116)
-		const answered = report.targets.filter(({ name }) => !/slatedb|lmdb/.test(name))
-		expect(answered.every(({ actual }) => Number.isFinite(actual))).toBe(true)
-		for (const { label } of report.results) expect(output).toContain(label)
 	})
 
 	test('compaction merges to rest what a process of its own has loaded, and measures ingest with and without it', async () => {
-		const { report } = await bench('compaction', '--sizes', '20', '--records', '1000', '--codec', 'none')
+		const { report } = await runBench('compaction', '--sizes', '20', '--records', '1000', '--codec', 'none')
 		expect(casesOf(report)).toEqual([
 			'isledb: none, 20 MiB',
 			'isledb: none, without maintenance',
@@ -101,18 +36,8 @@ describe('the benchmark', () => {
 		expect(alone?.medians['mergedBytes']).toBe(0)
 	})
 
-	test.each(['ingest', 'reads', 'scan'])('%s runs with each peer, and finds what it loaded', async scenario => {
-		const words = ['--records', '200', '--batch', '50', '--codec', 'none', '--seconds', '1', '--engine', PEERS.join()]
-		const { report } = await bench(scenario, ...words)
-		expect(new Set(report.results.map(({ engine }) => engine))).toEqual(new Set(PEERS))
-		for (const { medians } of report.results) {
-			expect(Math.min(...Object.values(medians).filter(Number.isFinite))).toBeGreaterThanOrEqual(0)
-			expect(Object.keys(medians).length).toBeGreaterThan(3)
-		}
-	})
-
 	test('repetitions are kept, and medians are taken of them', async () => {
-		const { report } = await bench(
+		const { report } = await runBench(
 			'ingest',
 			'--records',
 			'500',
@@ -120,26 +45,27 @@ describe('the benchmark', () => {
 			'lz4',
 			'--engine',
 			'isledb',
+			'--case',
+			'await each put',
 			'--repeat',
 			'2',
 		)
-		expect(report.results.map(({ runs }) => runs.length)).toEqual([2, 2, 2])
-		const unanswered = report.targets.filter(({ actual }) => actual === undefined).map(({ name }) => name)
-		expect(unanswered).toHaveLength(4)
-		for (const name of unanswered) expect(name).toMatch(/times (?:slatedb|classic-level|lmdb)/)
-	})
-
-	test('scan finds what was loaded, in both engines', async () => {
-		const { report } = await bench('scan', '--engine', LEVELS, '--records', '1000', '--codec', 'lz4')
-		expect(new Set(report.results.map(({ engine }) => engine))).toEqual(new Set(['isledb', 'classic-level']))
-		for (const { medians } of report.results) {
-			expect(Object.values(medians).length).toBeGreaterThanOrEqual(3)
-			expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
-		}
+		expect(report.results.map(({ runs }) => runs.length)).toEqual([2])
+		const answered = report.targets.filter(({ actual }) => actual !== undefined).map(({ name }) => name)
+		expect(answered).toContain('lz4: await each put, M/s')
+		expect(answered.some(name => name.includes('batch'))).toBe(false)
 	})
 
 	test('reads finds what was loaded in both engines, and counts what single reads ask for', async () => {
-		const { report, output } = await bench('reads', '--engine', LEVELS, '--records', '1000', '--codec', 'lz4')
+		const { report, output } = await runBench(
+			'reads',
+			'--engine',
+			'isledb,classic-level',
+			'--records',
+			'1000',
+			'--codec',
+			'lz4',
+		)
 		const rates = report.results.filter(({ table }) => table !== 'one read at a time')
 		expect(rates.map(({ engine }) => engine)).toEqual(['isledb', 'classic-level'])
 		for (const { medians } of rates) expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
@@ -166,7 +92,7 @@ describe('the benchmark', () => {
 	})
 
 	test('open counts what opening asks for, by the history and by the tables', async () => {
-		const { report } = await bench('open', '--records', '1000', '--store', 'memory')
+		const { report } = await runBench('open', '--records', '1000', '--store', 'memory')
 		expect(casesOf(report)).toEqual([
 			'isledb: 10 commits',
 			'isledb: 10 commits, maintained, then 200',
@@ -183,15 +109,58 @@ describe('the benchmark', () => {
 	})
 
 	test('tail sees every change, on the memory store too', async () => {
-		const { report } = await bench('tail', '--records', '1000', '--store', 'memory')
-		expect(casesOf(report)).toEqual(['isledb: none', 'isledb: lz4'])
-		for (const { medians } of report.results) expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
+		const { report } = await runBench('tail', '--records', '20', '--store', 'memory')
+		expect(casesOf(report)).toEqual(['isledb: none', 'isledb: lz4', 'isledb: in the process of the writer'])
+		const [none, , lag] = report.results
+		expect(Math.min(...Object.values(none?.medians ?? {}))).toBeGreaterThan(0)
+		expect(lag?.medians).toMatchObject({ changes: 20, lagP50Ms: expect.any(Number) })
+	})
+
+	test('tail follows from another process too', async () => {
+		const { report } = await runBench('tail', '--records', '5', '--case', 'every 20 ms')
+		expect(casesOf(report)).toEqual(['isledb: in another process, polling every 20 ms'])
+		expect(report.results[0]?.medians).toMatchObject({ changes: 5, lagMaxMs: expect.any(Number) })
+	})
+
+	test('pool merges and ingests on this thread and on others', async () => {
+		const { report } = await runBench('pool', '--records', '2000', '--codec', 'none', '--seconds', '1')
+		const merges = report.results.filter(({ table }) => table.startsWith('one merge'))
+		expect(merges.map(({ label }) => label)).toEqual(['none, main thread', 'none, 1 thread', 'none, 2 threads'])
+		for (const { medians } of merges) expect(medians['works']).toBe(1)
+		expect(report.results).toHaveLength(6)
+	})
+
+	test('flatness measures each size with each engine, and simulates what is larger', async () => {
+		const { report } = await runBench('flatness', '--records', '500', '--seconds', '1')
+		const real = report.results.filter(({ table }) => table.startsWith('costs'))
+		expect(real.map(({ engine, label }) => `${engine}: ${label}`)).toEqual([
+			'isledb: 500 entries, lz4',
+			'classic-level: 500 entries, snappy',
+			'lmdb: 500 entries, lz4',
+		])
+		for (const { medians } of real) {
+			expect(Math.min(medians['getCpuUs'] ?? 0, medians['putCpuUs'] ?? 0, medians['rowCpuUs'] ?? 0)).toBeGreaterThan(0)
+		}
+		// Merged, and without a cache: one request a get, and a few that time asks for.
+		expect(real[0]?.medians['requestsPerGet']).toBeGreaterThanOrEqual(1)
+		const simulated = report.results.filter(({ table }) => table.startsWith('what maintenance'))
+		expect(simulated.at(-1)).toMatchObject({ label: '1,000,000,000 entries, inserted evenly' })
+		const amplification = simulated.map(({ medians }) => medians['writeAmplification'] ?? 0)
+		expect(amplification).toEqual(amplification.toSorted((a, b) => a - b))
 	})
 
 	test('durable measures clients and a bulk load beside bare PUTs of as many bytes', async () => {
-		const { report } = await bench('durable', '--records', '100', '--clients', '1,20', '--store', 'memory')
-		expect(casesOf(report)).toEqual(['isledb: 1 client', 'isledb: 20 clients', 'isledb: batches of 1000'])
-		const [one, twenty, bulk] = report.results
+		const { report } = await runBench('durable', '--records', '100', '--clients', '1,20', '--store', 'memory')
+		expect(casesOf(report)).toEqual([
+			'isledb: 1 client',
+			'isledb: 20 clients',
+			'isledb: batches of 1000',
+			'slatedb: 1 client',
+			'slatedb: 20 clients',
+			'slatedb: batches of 1000',
+		])
+		const [one, twenty, bulk, peer] = report.results
+		expect(peer?.medians).toMatchObject({ p50Ms: expect.any(Number), putsPerSecond: expect.any(Number) })
 		expect(one?.medians).toMatchObject({ ratio: expect.any(Number), putsPerRequest: 1 })
 		// A million requests at $5.00, and what the clients share.
 		expect(one?.medians['usdPerMillion']).toBeCloseTo(5)
@@ -204,12 +173,18 @@ describe('the benchmark', () => {
 	test.each([
 		[
 			'nothing',
-			'there is no nothing among the scenarios: compaction, compaction-simulation, durable, ingest, open, reads, scan, tail',
+			'there is no nothing among the scenarios: compaction, compaction-simulation, durable, flatness, ingest, ingest-shapes, open, ',
 		],
 		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb, lmdb, slatedb'],
 		['tail --engine classic-level', 'classic-level cannot do what tail asks'],
-		['scan --store s3', 'there is no s3 among the stores: ceph, file, memory'],
+		['scan --store s3', 'there is no s3 among the stores: azurite, ceph, file, memory'],
+		['scan --engine lmdb --store memory', 'no engine can run: lmdb does not run: it cannot write to the store memory'],
+		['scan --case nothing', 'no case of scan has nothing in its label'],
+		['all nothing', 'there is no nothing among the parts of the full run: ingest, shapes, reads'],
 	])('"%s" ends with what was expected', async (line, message) => {
-		await expect(bench(...line.split(' '))).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining(message) })
+		await expect(runBench(...line.split(' '))).rejects.toMatchObject({
+			code: 2,
+			stderr: expect.stringContaining(message),
+		})
 	})
 })

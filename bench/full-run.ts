@@ -1,0 +1,75 @@
+/**
+ * The full run: `npm run bench -- all` makes every part below, one after another, and writes `RESULTS.md`, its charts and
+ * one page of everything; `npm run bench -- all ingest ycsb` makes only these parts again, and keeps what is known of the
+ * others. So the run can be made in pieces, when the machine has a quiet moment.
+ *
+ * What a part found is kept in `bench/results/<part>.json`, which is not committed; what is committed is made of all of them.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArguments, UsageError } from './arguments.ts'
+import type { BenchReport } from './bench-report.ts'
+import { renderHtml } from './html-report.ts'
+import { renderText } from './report.ts'
+import { renderResults } from './results-page.ts'
+import { runScenario } from './run.ts'
+
+/** Name of a part, and the command line that makes it. */
+export const PARTS: Readonly<Record<string, string>> = {
+	ingest: 'ingest --records 2_000_000 --seconds 8',
+	shapes: 'ingest-shapes --records 500_000 --codec lz4 --seconds 5',
+	reads: 'reads --records 400_000 --codec lz4 --seconds 5',
+	scan: 'scan --records 400_000 --codec lz4 --seconds 5',
+	ycsb: 'ycsb --records 100_000 --codec lz4 --seconds 4',
+	tail: 'tail --records 400_000 --codec lz4',
+	compaction: 'compaction --records 2_000_000 --codec lz4 --sizes 256,1024',
+	pool: 'pool --records 2_000_000 --codec lz4',
+	open: 'open --store memory --records 10_000',
+	flatness: 'flatness --records 10_000_000 --codec lz4',
+	'durable-ceph': 'durable --store ceph --rtt 25 --records 20_000 --clients 1,64,1000',
+	'durable-azurite': 'durable --store azurite --rtt 25 --records 20_000 --clients 1,64,1000',
+	'reads-ceph': 'reads --store ceph --rtt 25 --records 50_000 --codec lz4',
+	'reads-azurite': 'reads --store azurite --rtt 25 --records 50_000 --codec lz4',
+	'ycsb-ceph': 'ycsb --store ceph --rtt 25 --records 20_000 --codec lz4 --seconds 4',
+	'tail-ceph': 'tail --store ceph --rtt 25 --records 100_000 --codec lz4',
+}
+
+const RESULTS = join(import.meta.dirname, 'results')
+const PAGE = join(import.meta.dirname, 'RESULTS.md')
+const CHARTS = join(import.meta.dirname, 'charts')
+
+/** @throws UsageError for a name that no part has. */
+export async function fullRun(names: readonly string[]): Promise<void> {
+	const unknown = names.find(name => PARTS[name] === undefined)
+	if (unknown !== undefined) {
+		throw new UsageError(`there is no ${unknown} among the parts of the full run: ${Object.keys(PARTS).join(', ')}`)
+	}
+	mkdirSync(RESULTS, { recursive: true })
+	for (const [name, words] of Object.entries(PARTS)) {
+		if (names.length > 0 && !names.includes(name)) continue
+		console.log(`\n== ${name}`)
+		const report = await runScenario(parseArguments(words.split(' ')), line => console.log(line))
+		console.log(`\n${renderText(report)}`)
+		writeFileSync(fileOf(name), `${JSON.stringify(report, null, '\t')}\n`)
+	}
+	writeResults()
+}
+
+function fileOf(name: string): string {
+	return join(RESULTS, `${name}.json`)
+}
+
+function writeResults(): void {
+	const parts = Object.entries(PARTS).flatMap(([name, words]) => {
+		if (!existsSync(fileOf(name))) return []
+		const report: BenchReport = JSON.parse(readFileSync(fileOf(name), 'utf8'))
+		return [{ name, command: `npm run bench -- ${words}`, report }]
+	})
+	const { page, charts } = renderResults(parts)
+	rmSync(CHARTS, { recursive: true, force: true })
+	mkdirSync(CHARTS)
+	for (const [file, svg] of Object.entries(charts)) writeFileSync(join(CHARTS, file), `${svg}\n`)
+	writeFileSync(PAGE, page)
+	writeFileSync(join(RESULTS, 'report.html'), renderHtml(parts.map(({ report }) => report)))
+	console.log(`wrote ${PAGE}, its charts, and ${join(RESULTS, 'report.html')}`)
+}
