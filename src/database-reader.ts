@@ -89,6 +89,7 @@ export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Va
 			recent,
 			tables: source,
 			blobs,
+			counts: this.core.operations.tail,
 			pool,
 			host,
 			keys: settings.keys,

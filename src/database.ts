@@ -8,9 +8,8 @@ import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { refuseUnknownOptions } from './arguments.ts'
 import type { Decoded, Encodable, Encoding } from './bytes/encoding.ts'
-import type { CacheStats } from './cache/byte-cache.ts'
 import type { DiskBlobs } from './cache/disk-blobs.ts'
-import type { DiskCache, DiskCacheStats } from './cache/disk-cache.ts'
+import type { DiskCache } from './cache/disk-cache.ts'
 import { TableSource } from './cache/table-source.ts'
 import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceStats } from './database-maintenance.ts'
 import { corrupt, IsleError, invariant } from './errors.ts'
@@ -30,6 +29,7 @@ import type { Pin, PinOptions } from './reader/pin.ts'
 import { type PinInfo, Pins } from './reader/pins.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './reader/read-core.ts'
 import { ReadMethods } from './reader/read-methods.ts'
+import { type ReadStats, readStats } from './reader/read-stats.ts'
 import type { ReadView } from './reader/read-view.ts'
 import { cachedOn, openDisk } from './reader/reader-parts.ts'
 import type { Snapshot } from './reader/snapshot.ts'
@@ -58,15 +58,9 @@ export interface OpenOptions<KeyEncoding extends Encoding = 'utf8', ValueEncodin
 		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes' | 'cacheDir' | 'cacheDirMaxBytes'>,
 		MaintenanceOptions {}
 
-export interface DatabaseStats extends WriterStats, MaintenanceStats {
+export interface DatabaseStats extends WriterStats, MaintenanceStats, ReadStats {
 	/** Tables on the store, as stored. */
 	readonly storedBytes: number
-	readonly blockCache: CacheStats
-	readonly tableCache: CacheStats
-	/** Undefined without `cacheDir`. */
-	readonly diskCache: DiskCacheStats | undefined
-	readonly openIterators: number
-	readonly openSnapshots: number
 	readonly pool: JobPoolStats
 }
 
@@ -183,6 +177,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			recent: new RecentCommits(),
 			tables: source,
 			blobs,
+			counts: this.core.operations.tail,
 			pool,
 			host,
 			keys,
@@ -318,16 +313,11 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 
 	stats(): DatabaseStats {
 		const { manifest } = this.#parts.writer
-		const { blocks, tables, disk } = this.#caches.source.stats()
 		return {
 			...this.#writer.stats(),
 			...this.#maintenance.stats(),
 			storedBytes: storedBytesOf(manifest),
-			blockCache: blocks,
-			tableCache: tables,
-			diskCache: disk,
-			openIterators: this.core.openScans,
-			openSnapshots: this.#snapshots.size,
+			...readStats(this.core, this.#caches.source, this.#snapshots),
 			pool: this.#parts.pool.stats(),
 		}
 	}

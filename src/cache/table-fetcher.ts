@@ -10,6 +10,7 @@
  */
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
 import type { ByteRange, ObjectStore } from '../object-store/object-store.ts'
+import type { OperationCounts } from '../object-store/operation-counts.ts'
 import type { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
@@ -22,19 +23,29 @@ import type { TableSlot } from './table-slot.ts'
 /** No store answers at once for more (`QUICK_READ_MAX_BYTES`). */
 const NOW_MAX_BYTES = 65_536
 
+export interface TableFetcherOptions {
+	readonly store: ObjectStore
+	readonly pool: JobPool
+	readonly disk?: DiskTables | undefined
+	readonly tracer: Tracer
+	readonly counts: OperationCounts
+}
+
 export class TableFetcher {
 	readonly #store: ObjectStore
 	readonly #pool: JobPool
 	readonly #disk: DiskTables | undefined
 	readonly #tracer: Tracer
+	readonly #counts: OperationCounts
 	/** For stored bytes that are decoded at once. */
 	readonly #memory = new BriefMemory()
 
-	constructor(store: ObjectStore, pool: JobPool, disk: DiskTables | undefined, tracer: Tracer) {
+	constructor({ store, pool, disk, tracer, counts }: TableFetcherOptions) {
 		this.#store = store
 		this.#pool = pool
 		this.#disk = disk
 		this.#tracer = tracer
+		this.#counts = counts
 	}
 
 	/** At the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
@@ -43,7 +54,7 @@ export class TableFetcher {
 		if (kept !== undefined) {
 			const table = unlessCorrupt(() => openTable(slot.ref.meta, kept, slot.where))
 			if (table !== undefined) {
-				this.#tracer.current()?.sawTable(slot.ref.id, 'disk')
+				this.#sawTable(slot, 'disk')
 				return table
 			}
 			this.#disk?.discardMetadata(slot)
@@ -51,7 +62,7 @@ export class TableFetcher {
 		const bytes = await this.#read(slot, metaRange(slot.ref.meta), signal)
 		const table = openTable(slot.ref.meta, bytes, slot.where)
 		this.#disk?.keepMetadata(slot, bytes)
-		this.#tracer.current()?.sawTable(slot.ref.id, 'store')
+		this.#sawTable(slot, 'store')
 		return table
 	}
 
@@ -115,8 +126,9 @@ export class TableFetcher {
 			}
 		}
 		const missing = kept.lastIndexOf(undefined) - from + 1
+		this.#sawBlocks(slot, first, from, 'disk')
 		this.#sawBlocks(slot, first + from, missing, 'store')
-		this.#sawBlocks(slot, first, count, 'disk')
+		this.#sawBlocks(slot, first + from + missing, count - from - missing, 'disk')
 		const fetched = await this.#readBlocks(slot, table, first + from, missing, signal)
 		const stored =
 			missing === count ? fetched : joined([...kept.slice(0, from), fetched, ...kept.slice(from + missing)])
@@ -125,7 +137,13 @@ export class TableFetcher {
 		return blocks
 	}
 
+	#sawTable(slot: TableSlot, origin: 'disk' | 'store'): void {
+		this.#counts.tables[origin]++
+		this.#tracer.current()?.sawTable(slot.ref.id, origin)
+	}
+
 	#sawBlocks(slot: TableSlot, first: number, count: number, origin: 'disk' | 'store'): void {
+		this.#counts.blocks[origin] += count
 		const trace = this.#tracer.current()
 		if (trace === undefined) return
 		for (let index = first; index < first + count; index++) trace.sawBlock(slot.ref.id, index, origin)

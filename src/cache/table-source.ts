@@ -9,9 +9,9 @@
  * alive; whoever reads a block holds it himself, so that evicting it frees nothing under him; an absent object is
  * `ISLE_NOT_FOUND`, which the reader turns into a refresh or `ISLE_EXPIRED`.
  */
-import { corrupt } from '../errors.ts'
 import type { TableRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
+import { OperationCounts } from '../object-store/operation-counts.ts'
 import { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
@@ -23,15 +23,13 @@ import type { DiskCacheStats } from './disk-cache.ts'
 import type { DiskTables } from './disk-tables.ts'
 import { Flight } from './single-flight.ts'
 import { TableFetcher } from './table-fetcher.ts'
-import { type BlockRead, TableSlot } from './table-slot.ts'
+import type { BlockRead, TableSlot } from './table-slot.ts'
+import { TableSlots } from './table-slots.ts'
 
 export const DEFAULT_BLOCK_CACHE_BYTES: number = 64 * 1024 * 1024
 export const DEFAULT_TABLE_CACHE_BYTES: number = 64 * 1024 * 1024
 /** Stored tables that were offered: sixteen of the largest that ride in a log record (1 MiB). */
 const DEFAULT_OFFERED_BYTES: number = 16 * 1024 * 1024
-
-/** Slots without anything in memory are swept when the registry has grown to this many, or twice what the last sweep left. */
-const SWEEP_MIN_SLOTS = 1024
 
 export interface TableSourceOptions {
 	/** The store of the database, with retries for what is idempotent. */
@@ -50,6 +48,13 @@ export interface TableSourceOptions {
 	readonly tracer?: Tracer | undefined
 }
 
+/** What all sources of one database share. */
+interface SourceMemory {
+	readonly blocks: ByteCache<Block>
+	readonly tables: ByteCache<SstTable>
+	readonly slots: TableSlots
+}
+
 export interface TableSourceStats {
 	readonly blocks: CacheStats
 	readonly tables: CacheStats
@@ -60,71 +65,58 @@ export interface TableSourceStats {
 }
 
 export class TableSource {
+	readonly #options: TableSourceOptions
+	readonly #memory: SourceMemory
+	readonly #counts: OperationCounts
 	readonly #fetcher: TableFetcher
-	readonly #disk: DiskTables | undefined
 	readonly #tracer: Tracer
 	readonly #blocks: ByteCache<Block>
 	readonly #tables: ByteCache<SstTable>
-	readonly #offeredMaxBytes: number
-	readonly #slots = new Map<string, TableSlot>()
-	/** Slots with offered bytes, oldest first. */
-	readonly #offered = new Set<TableSlot>()
-	#offeredBytes = 0
+	readonly #slots: TableSlots
 	/** Of one block that is not kept. */
 	readonly #briefMemory: BriefMemory | undefined
 	#turn: Promise<void> | undefined
-	#sweepAt = SWEEP_MIN_SLOTS
 
-	constructor(options: TableSourceOptions) {
+	/** With `memory` and `counts`: use `countedBy`. */
+	constructor(options: TableSourceOptions, memory?: SourceMemory, counts: OperationCounts = new OperationCounts()) {
+		const { blockCacheBytes = DEFAULT_BLOCK_CACHE_BYTES, tableCacheBytes = DEFAULT_TABLE_CACHE_BYTES } = options
+		this.#options = options
+		this.#memory = memory ?? {
+			blocks: new ByteCache(blockCacheBytes),
+			tables: new ByteCache(tableCacheBytes),
+			slots: new TableSlots(options.offeredBytes ?? DEFAULT_OFFERED_BYTES),
+		}
+		this.#counts = counts
 		this.#tracer = options.tracer ?? new Tracer()
-		this.#fetcher = new TableFetcher(options.store, options.pool, options.disk, this.#tracer)
-		this.#disk = options.disk
-		const { blockCacheBytes = DEFAULT_BLOCK_CACHE_BYTES } = options
-		this.#blocks = new ByteCache(blockCacheBytes)
+		this.#fetcher = new TableFetcher({ ...options, store: counts.over(options.store), tracer: this.#tracer, counts })
+		this.#blocks = this.#memory.blocks
+		this.#tables = this.#memory.tables
+		this.#slots = this.#memory.slots
 		this.#briefMemory = blockCacheBytes === 0 ? new BriefMemory() : undefined
-		this.#tables = new ByteCache(options.tableCacheBytes ?? DEFAULT_TABLE_CACHE_BYTES)
-		this.#offeredMaxBytes = options.offeredBytes ?? DEFAULT_OFFERED_BYTES
+	}
+
+	/** The same, with the same memory: what is read through it is counted by `counts`. */
+	countedBy(counts: OperationCounts): TableSource {
+		return new TableSource(this.#options, this.#memory, counts)
 	}
 
 	/** The slot of `ref`, always the same one while anything of the table is in memory. */
 	slot(ref: TableRef): TableSlot {
-		let slot = this.#slots.get(ref.id)
-		if (slot === undefined) {
-			slot = new TableSlot(ref)
-			this.#slots.set(ref.id, slot)
-			if (this.#slots.size >= this.#sweepAt) this.#sweep()
-		}
-		return slot
+		return this.#slots.get(ref)
 	}
 
 	/**
 	 * Makes a table readable without a GET, as long as the bounds allow. `bytes` is the whole table as stored; it is kept
-	 * as it is (not copied) and must not change.
+	 * as it is (not copied) and must not change. @throws ISLE_CORRUPT.
 	 */
 	offerTable(ref: TableRef, bytes: Uint8Array): void {
-		if (bytes.length !== ref.meta.storedBytes) {
-			throw corrupt(
-				ref.objectKey,
-				`table ${ref.id} of ${bytes.length} bytes where ${ref.meta.storedBytes} are recorded,`,
-			)
-		}
-		const slot = this.slot(ref)
-		if (slot.offered !== undefined || bytes.length > this.#offeredMaxBytes) return
-		slot.offered = bytes
-		this.#offered.add(slot)
-		this.#offeredBytes += bytes.length
-		for (const oldest of this.#offered) {
-			if (this.#offeredBytes <= this.#offeredMaxBytes) break
-			this.#withdraw(oldest)
-		}
+		this.#slots.offer(ref, bytes)
 	}
 
 	/** Drops what is cached of a table that nobody will read any more (one that was merged into another). */
 	forget(ref: TableRef): void {
-		const slot = this.#slots.get(ref.id)
+		const slot = this.#slots.take(ref)
 		if (slot === undefined) return
-		this.#slots.delete(ref.id)
-		this.#withdraw(slot)
 		this.#tables.deleteShelf(slot.tables)
 		this.#blocks.deleteShelf(slot.blocks)
 	}
@@ -132,9 +124,9 @@ export class TableSource {
 	/** The table, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
 	cachedTable(slot: TableSlot): SstTable | undefined {
 		const table = this.#tables.get(slot.tables, 0)
-		if (this.#tracer.isActive && (table !== undefined || slot.offered !== undefined)) {
-			this.#tracer.current()?.sawTable(slot.ref.id, 'memory')
-		}
+		if (table === undefined && slot.offered === undefined) return undefined
+		this.#counts.tables.memory++
+		if (this.#tracer.isActive) this.#tracer.current()?.sawTable(slot.ref.id, 'memory')
 		if (table !== undefined || slot.offered === undefined) return table
 		const metaBytes = slot.offered.subarray(slot.ref.meta.metaOffset)
 		return this.#keepTable(slot, openTable(slot.ref.meta, metaBytes, slot.where))
@@ -143,9 +135,9 @@ export class TableSource {
 	/** A block, if no GET is needed. @throws ISLE_CORRUPT when offered bytes are damaged. */
 	cachedBlock(slot: TableSlot, table: SstTable, index: number): Block | undefined {
 		const block = this.#blocks.get(slot.blocks, index)
-		if (this.#tracer.isActive && (block !== undefined || slot.offered !== undefined)) {
-			this.#tracer.current()?.sawBlock(slot.ref.id, index, 'memory')
-		}
+		if (block === undefined && slot.offered === undefined) return undefined
+		this.#counts.blocks.memory++
+		if (this.#tracer.isActive) this.#tracer.current()?.sawBlock(slot.ref.id, index, 'memory')
 		if (block !== undefined || slot.offered === undefined) return block
 		const { offset, bytes } = table.blockRange(index)
 		const decoded = decodeInline(table, index, 1, slot.offered.subarray(offset, offset + bytes), slot.where)
@@ -191,7 +183,10 @@ export class TableSource {
 					slot.opening = undefined
 				},
 			)
-		} else this.#tracer.current()?.sawTable(slot.ref.id, 'shared')
+		} else {
+			this.#counts.tables.shared++
+			this.#tracer.current()?.sawTable(slot.ref.id, 'shared')
+		}
 		return slot.opening.join(signal)
 	}
 
@@ -224,6 +219,7 @@ export class TableSource {
 					trace?.sawBlock(slot.ref.id, index, 'shared')
 				}
 				const to = index - shared.first
+				this.#counts.blocks.shared += to - from
 				reads.push(shared.flight.join(signal).then(blocks => blocks.slice(from, to)))
 			}
 		}
@@ -235,8 +231,8 @@ export class TableSource {
 		return {
 			blocks: this.#blocks.stats(),
 			tables: this.#tables.stats(),
-			offeredBytes: this.#offeredBytes,
-			disk: this.#disk?.stats(),
+			offeredBytes: this.#slots.offeredBytes,
+			disk: this.#options.disk?.stats(),
 		}
 	}
 
@@ -266,7 +262,7 @@ export class TableSource {
 	#keepTable(slot: TableSlot, table: SstTable): SstTable {
 		slot.blocks.reserve(table.blockCount)
 		this.#tables.put(slot.tables, 0, table, table.memoryBytes)
-		this.#register(slot)
+		this.#slots.register(slot)
 		return table
 	}
 
@@ -275,23 +271,6 @@ export class TableSource {
 		for (const [i, block] of blocks.entries()) {
 			this.#blocks.put(slot.blocks, first + i, block, block.memoryBytes)
 		}
-		this.#register(slot)
-	}
-
-	/** A view may hold a slot that was swept meanwhile: what it loads is found again by others. */
-	#register(slot: TableSlot): void {
-		if (!this.#slots.has(slot.ref.id)) this.#slots.set(slot.ref.id, slot)
-	}
-
-	#withdraw(slot: TableSlot): void {
-		if (slot.offered === undefined) return
-		this.#offeredBytes -= slot.offered.length
-		slot.offered = undefined
-		this.#offered.delete(slot)
-	}
-
-	#sweep(): void {
-		for (const [id, slot] of this.#slots) if (slot.isIdle) this.#slots.delete(id)
-		this.#sweepAt = Math.max(SWEEP_MIN_SLOTS, this.#slots.size * 2)
+		this.#slots.register(slot)
 	}
 }

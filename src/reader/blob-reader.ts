@@ -14,6 +14,7 @@ import { SingleFlight } from '../cache/single-flight.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
+import type { OperationCounts } from '../object-store/operation-counts.ts'
 import { VALUE_MAX_BYTES } from '../sst/entry.ts'
 import { FrameSource } from './frame-source.ts'
 import type { ValueRange } from './value-stream.ts'
@@ -48,13 +49,22 @@ export class BlobReader {
 	readonly #pending: ((ref: BlobRef) => Uint8Array | undefined) | undefined
 	readonly #packs = new WeakMap<Manifest, ReadonlyMap<string, string>>()
 	readonly #disk: DiskBlobs | undefined
-	readonly #flights = new SingleFlight<string, FetchedValue>()
+	readonly #options: BlobReaderOptions
+	readonly #flights: SingleFlight<string, FetchedValue>
 
-	constructor(options: BlobReaderOptions) {
+	/** With `flights`: use `countedBy`. */
+	constructor(options: BlobReaderOptions, flights: SingleFlight<string, FetchedValue> = new SingleFlight()) {
+		this.#options = options
+		this.#flights = flights
 		this.#store = options.store
 		this.#objectKeyOf = options.objectKeyOf
 		this.#pending = options.pending
 		this.#disk = options.disk
+	}
+
+	/** The same: what is read through it is counted by `counts`. */
+	countedBy(counts: OperationCounts): BlobReader {
+		return new BlobReader({ ...this.#options, store: counts.over(this.#options.store) }, this.#flights)
 	}
 
 	/**

@@ -167,7 +167,8 @@ class ColdLookup {
 
 	async #fetchTable(slot: TableSlot): Promise<void> {
 		const table = await this.#source.openTable(slot, this.#signal)
-		this.#hold(slot).table = table
+		const held = this.#held.get(slot)
+		if (held !== undefined) held.table = table
 	}
 
 	async #fetchBlocks(

@@ -2,19 +2,8 @@
 import { describe } from '../arguments.ts'
 import type { Host } from '../host/host.ts'
 import type { CountingStore, RequestSnapshot } from '../object-store/counting-store.ts'
+import type { OriginCounts } from '../object-store/operation-counts.ts'
 import { Trace } from '../object-store/trace.ts'
-
-/** How many came from where. */
-export interface OriginCounts {
-	/** Were in memory. */
-	readonly memory: number
-	/** Were read from `cacheDir`. */
-	readonly disk: number
-	/** Were fetched from the store by this operation. */
-	readonly store: number
-	/** Were being fetched for another operation, whose requests these are. */
-	readonly shared: number
-}
 
 export interface Explanation<Result> {
 	/** What the operation gave. */

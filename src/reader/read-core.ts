@@ -8,30 +8,32 @@
  */
 import type { Encodable, Transcoder } from '../bytes/encoding.ts'
 import type { TableSource } from '../cache/table-source.ts'
-import { IsleError, isIsleError } from '../errors.ts'
+import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import type { Host } from '../host/host.ts'
 import type { Manifest } from '../manifest/manifest.ts'
+import type { OperationCounts } from '../object-store/operation-counts.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { KIND_BLOB } from '../sst/entry.ts'
-import { type BlobReader, streamOf } from './blob-reader.ts'
+import type { BlobReader } from './blob-reader.ts'
 import { type ColdKey, lookupCold } from './cold-lookup.ts'
 import { getMany } from './get-many.ts'
+import { getStream } from './get-stream.ts'
 import { KeyEncoder } from './key-encoder.ts'
 import { type KeyRange, parseRange, type RangeOptions } from './key-range.ts'
 import { Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached } from './lookup.ts'
+import { newOperations, type Operations } from './operations.ts'
 import { type PrefetchResult, type PrefetchSettings, type PrefetchTotals, prefetch } from './prefetch.ts'
 import type { ReadView } from './read-view.ts'
+import { type Reading, withRenewal } from './renewal.ts'
 import { RowBatch, type RowShape } from './row-batch.ts'
 import { Scan } from './scan.ts'
 import type { OpenScan, ScanHost } from './scan-feed.ts'
 import type { ScanMerge } from './scan-merge.ts'
 import { openMerge } from './scan-sources.ts'
 import { planSearch, type SearchPlan } from './search-plan.ts'
-import { lastingStream, type OpenPieces, type StreamOptions, valueIsGone, valueRange } from './value-stream.ts'
+import { type StreamOptions, valueRange } from './value-stream.ts'
 
-/** Views that are tried for one read before a missing object is reported. */
-const MAX_RENEWALS = 5
 /** Turns of the event loop that a read waits for before it takes the way of those that take their time. */
 const MAX_TURNS = 8
 
@@ -65,9 +67,21 @@ const NOTHING: Promise<undefined> = Promise.resolve(undefined)
 const YES = Promise.resolve(true)
 const NO = Promise.resolve(false)
 
+/** What the operations of one kind read through. */
+interface ReadWay {
+	readonly source: TableSource
+	readonly blobs: BlobReader
+	readonly counts: OperationCounts
+}
+
 export class ReadCore<Key, Value> {
-	readonly #source: TableSource
-	readonly #blobs: BlobReader
+	/** Totals by kind of operation; those of tails are counted by whoever owns the tails. */
+	readonly operations: Operations = newOperations()
+	readonly #get: ReadWay
+	readonly #getMany: ReadWay
+	readonly #getStream: ReadWay
+	readonly #scanning: ReadWay
+	readonly #prefetching: ReadWay
 	readonly #options: ReadCoreOptions
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<Value>
@@ -81,8 +95,16 @@ export class ReadCore<Key, Value> {
 	readonly #plans = new WeakMap<Manifest, SearchPlan>()
 
 	constructor(options: ReadCoreOptions) {
-		this.#source = options.source
-		this.#blobs = options.blobs
+		const wayOf = (counts: OperationCounts): ReadWay => ({
+			source: options.source.countedBy(counts),
+			blobs: options.blobs.countedBy(counts),
+			counts,
+		})
+		this.#get = wayOf(this.operations.get)
+		this.#getMany = wayOf(this.operations.getMany)
+		this.#getStream = wayOf(this.operations.getStream)
+		this.#scanning = wayOf(this.operations.scan)
+		this.#prefetching = wayOf(this.operations.prefetch)
 		this.#options = options
 		this.#keys = options.keys
 		// The transcoder was chosen by the encoding that `Value` is derived from.
@@ -111,7 +133,8 @@ export class ReadCore<Key, Value> {
 			const bytes = this.#keyEncoder.encode(key)
 			const view = views.view()
 			const hit = this.#hit
-			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit, true)
+			this.#get.counts.calls++
+			const status = lookupCached(this.#get.source, this.planOf(view.manifest), view, bytes, hit, true)
 			if (status === LOOKUP_COLD) return this.#getCold(views, view, new Uint8Array(bytes), signal)
 			if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return NOTHING
 			if (hit.kind === KIND_BLOB) return this.#getCold(views, view, new Uint8Array(bytes), signal)
@@ -126,7 +149,8 @@ export class ReadCore<Key, Value> {
 		const bytes = this.#keyEncoder.encode(key)
 		const view = views.view()
 		const hit = this.#hit
-		const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit, false)
+		this.#get.counts.calls++
+		const status = lookupCached(this.#get.source, this.planOf(view.manifest), view, bytes, hit, false)
 		if (status === LOOKUP_COLD) return ifCold
 		if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return undefined
 		return hit.kind === KIND_BLOB ? ifCold : this.#values.decode(hit.bytes, hit.start, hit.end)
@@ -140,7 +164,8 @@ export class ReadCore<Key, Value> {
 			const bytes = this.#keyEncoder.encode(key)
 			const view = views.view()
 			const hit = this.#hit
-			const status = lookupCached(this.#source, this.planOf(view.manifest), view, bytes, hit, true)
+			this.#get.counts.calls++
+			const status = lookupCached(this.#get.source, this.planOf(view.manifest), view, bytes, hit, true)
 			if (status === LOOKUP_COLD) return this.#hasCold(views, view, new Uint8Array(bytes), signal)
 			return status === LOOKUP_FOUND && isVisible(hit, views) ? YES : NO
 		} catch (error) {
@@ -160,15 +185,17 @@ export class ReadCore<Key, Value> {
 		if (!Array.isArray(keys)) throw new TypeError('Expected `keys` to be an array')
 		const signal = options?.signal
 		signal?.throwIfAborted()
-		return await this.#withRenewal(views, views.view(), signal, view =>
+		const { source, blobs, counts } = this.#getMany
+		counts.calls++
+		return await withRenewal(this.#reading(counts, views, views.view(), signal), view =>
 			getMany(keys, {
-				source: this.#source,
+				source,
 				plan: this.planOf(view.manifest),
 				view,
 				nowMs: views.nowMs(),
 				keyEncoder: this.#keyEncoder,
 				values: this.#values,
-				blobs: this.#blobs,
+				blobs,
 				signal,
 			}),
 		)
@@ -184,32 +211,16 @@ export class ReadCore<Key, Value> {
 		const range = valueRange(options)
 		signal?.throwIfAborted()
 		const bytes = new Uint8Array(this.#keyEncoder.encode(key))
-		const openAt = async (first: ReadView, hit: Hit | undefined): Promise<AsyncIterable<Uint8Array> | undefined> => {
-			if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
-			const value = hit.bytes.slice(hit.start, hit.end)
-			if (hit.kind !== KIND_BLOB) return streamOf(value.subarray(range.start, range.end))
-			const { seq } = hit
-			let view = first
-			const opener =
-				(ref: Uint8Array, { manifest }: ReadView): OpenPieces =>
-				part =>
-					this.#blobs.stream(manifest, ref, signal, part)
-			const open = opener(value, view)
-			const renew = async (cause: unknown): Promise<OpenPieces> => {
-				const newer = await views.renew(view, cause, signal)
-				return await this.#withRenewal(views, newer, signal, latest => {
-					view = latest
-					return this.#lookup(latest, bytes, signal, found => {
-						if (found?.seq !== seq) throw valueIsGone(cause)
-						return opener(found.bytes.slice(found.start, found.end), latest)
-					})
-				})
-			}
-			return lastingStream({ open, pieces: await open(range) }, range, renew)
-		}
-		return await this.#withRenewal(views, views.view(), signal, view =>
-			this.#lookup(view, bytes, signal, hit => openAt(view, hit)),
-		)
+		const { source, blobs, counts } = this.#getStream
+		counts.calls++
+		return await getStream({
+			views,
+			blobs,
+			range,
+			signal,
+			reading: first => this.#reading(counts, views, first, signal),
+			lookup: (view, use) => this.#lookup(source, view, bytes, signal, use),
+		})
 	}
 
 	/** Of this and the two below: where `ready` is given the view is that of the moment when it resolves. */
@@ -235,8 +246,10 @@ export class ReadCore<Key, Value> {
 		signal?.throwIfAborted()
 		const parsed = parseRange(range, this.#keyEncoder)
 		const totals: PrefetchTotals = { blocks: 0, bytes: 0, spentBytes: 0 }
-		return await this.#withRenewal(views, views.view(), signal, view =>
-			prefetch(this.#source, this.planOf(view.manifest), parsed, settings, totals),
+		const { source, counts } = this.#prefetching
+		counts.calls++
+		return await withRenewal(this.#reading(counts, views, views.view(), signal), view =>
+			prefetch(source, this.planOf(view.manifest), parsed, settings, totals),
 		)
 	}
 
@@ -254,7 +267,7 @@ export class ReadCore<Key, Value> {
 		if (this.#isClosed) throw new IsleError('ISLE_CLOSED', 'the database is closed')
 		const plan = this.planOf(view.manifest)
 		const { pool } = this.#options
-		return openMerge({ source: this.#source, pool, plan, view, range, nowMs, remaining, signal })
+		return openMerge({ source: this.#scanning.source, pool, plan, view, range, nowMs, remaining, signal })
 	}
 
 	/** Closes every iterator: their next calls reject with ISLE_CLOSED. */
@@ -268,7 +281,7 @@ export class ReadCore<Key, Value> {
 		if (this.#planned === manifest && this.#plan !== undefined) return this.#plan
 		let plan = this.#plans.get(manifest)
 		if (plan === undefined) {
-			plan = planSearch(manifest, this.#source)
+			plan = planSearch(manifest, this.#options.source)
 			this.#plans.set(manifest, plan)
 		}
 		this.#planned = manifest
@@ -277,41 +290,16 @@ export class ReadCore<Key, Value> {
 	}
 
 	/**
-	 * Runs `read` again with newer views while objects of the view are gone. The memtables of a view are held meanwhile: a
-	 * commit may end them while the store is asked.
-	 */
-	async #withRenewal<Result>(
-		views: ViewProvider,
-		first: ReadView,
-		signal: AbortSignal | undefined,
-		read: (view: ReadView) => Promise<Result>,
-	): Promise<Result> {
-		let view = first
-		for (let renewals = 0; ; renewals++) {
-			const { memtables } = view
-			for (const memtable of memtables) memtable.ref()
-			try {
-				return await read(view)
-			} catch (error) {
-				if (!isIsleError(error, 'ISLE_NOT_FOUND') || renewals === MAX_RENEWALS) throw error
-				view = await views.renew(view, error, signal)
-			} finally {
-				for (const memtable of memtables) memtable.unref()
-			}
-		}
-	}
-
-	/**
 	 * Hands `use` what a view has of `key`, fetched where it must be, to use before it returns. `key` is not changed meanwhile.
 	 * The store, if it answers at once but for others that have their turn first, is asked again when they have had it.
 	 */
 	async #lookup<Result>(
+		source: TableSource,
 		view: ReadView,
 		key: Uint8Array,
 		signal: AbortSignal | undefined,
 		use: (hit: Hit | undefined) => Result | Promise<Result>,
 	): Promise<Result> {
-		const source = this.#source
 		const plan = this.planOf(view.manifest)
 		let turn = source.takeTurn()
 		for (let turns = 0; turn !== undefined && turns < MAX_TURNS; turns++) {
@@ -332,20 +320,26 @@ export class ReadCore<Key, Value> {
 		key: Uint8Array,
 		signal: AbortSignal | undefined,
 	): Promise<Value | undefined> {
-		return this.#withRenewal(views, first, signal, view =>
-			this.#lookup<Value | undefined>(view, key, signal, hit => {
+		const { source, blobs, counts } = this.#get
+		return withRenewal(this.#reading(counts, views, first, signal), view =>
+			this.#lookup<Value | undefined>(source, view, key, signal, hit => {
 				if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
 				if (hit.kind !== KIND_BLOB) return this.#values.decode(hit.bytes, hit.start, hit.end)
 				const ref = hit.bytes.slice(hit.start, hit.end)
-				return this.#blobs.read(view.manifest, ref, signal).then(value => this.#values.decode(value, 0, value.length))
+				return blobs.read(view.manifest, ref, signal).then(value => this.#values.decode(value, 0, value.length))
 			}),
 		)
 	}
 
 	#hasCold(views: ViewProvider, first: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
-		return this.#withRenewal(views, first, signal, view =>
-			this.#lookup(view, key, signal, hit => hit?.isVisible(views.nowMs()) ?? false),
+		const { source, counts } = this.#get
+		return withRenewal(this.#reading(counts, views, first, signal), view =>
+			this.#lookup(source, view, key, signal, hit => hit?.isVisible(views.nowMs()) ?? false),
 		)
+	}
+
+	#reading(counts: OperationCounts, views: ViewProvider, first: ReadView, signal: AbortSignal | undefined): Reading {
+		return { views, first, signal, counts, clock: this.#options.host.clock }
 	}
 
 	#scan<Row>(
@@ -361,13 +355,18 @@ export class ReadCore<Key, Value> {
 		ready?.catch(() => undefined)
 		const nowMs = views.nowMs()
 		const { clock } = this.#options.host
+		const { blobs, counts } = this.#scanning
+		counts.calls++
 		const host: ScanHost = {
 			monotonicMs: () => clock.monotonicMs(),
 			yieldToIo: () => clock.yieldToIo(),
 			newBatch: () => new RowBatch(shape, this.#keys, this.#values),
 			encodeBound: key => this.#keyEncoder.encodeBound(key, 'key'),
-			readBlob: (of, ref, signal) => this.#blobs.read(of.manifest, ref, signal),
+			readBlob: (of, ref, signal) => blobs.read(of.manifest, ref, signal),
 			renew: (gone, cause, signal) => views.renew(gone, cause, signal),
+			onWaited: ms => {
+				counts.elapsedMs += ms
+			},
 			onHold: scan => this.#scans.add(scan),
 			onRelease: scan => {
 				if (this.#scans.delete(scan)) this.onRelease()

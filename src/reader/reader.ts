@@ -8,8 +8,6 @@
  * again, a bounded number of times; a snapshot that does so has expired; nothing is written, ever.
  */
 import type { Decoded, Encodable, Encoding } from '../bytes/encoding.ts'
-import type { CacheStats } from '../cache/byte-cache.ts'
-import type { DiskCacheStats } from '../cache/disk-cache.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import { encodePosition } from '../log/log-position-codec.ts'
@@ -20,6 +18,7 @@ import { Freshness, type FreshRangeOptions, type FreshReadOptions } from './fres
 import { OpenSnapshots } from './open-snapshots.ts'
 import { ReadCore, type ReadOptions, type ViewProvider } from './read-core.ts'
 import { ReadMethods } from './read-methods.ts'
+import { type ReadStats, readStats } from './read-stats.ts'
 import { type ReadView, viewOf } from './read-view.ts'
 import { type OpenReaderOptions, openReaderParts, type ReaderParts } from './reader-parts.ts'
 import { Refresher } from './refresher.ts'
@@ -27,7 +26,7 @@ import type { Scan } from './scan.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { StreamOptions } from './value-stream.ts'
 
-export interface ReaderStats {
+export interface ReaderStats extends ReadStats {
 	/** Where the view stands, as a position for `atLeast`. */
 	readonly position: string
 	readonly lastSeq: number
@@ -37,14 +36,8 @@ export interface ReaderStats {
 	readonly sortedRuns: number
 	readonly tables: number
 	readonly storedBytes: number
-	readonly blockCache: CacheStats
-	readonly tableCache: CacheStats
-	/** Undefined without `cacheDir`. */
-	readonly diskCache: DiskCacheStats | undefined
 	/** Tables that are kept as stored, because they came inside log records. */
 	readonly offeredBytes: number
-	readonly openIterators: number
-	readonly openSnapshots: number
 	/** Failures of the background refresh since its last success, and the last of them. */
 	readonly refreshFailures: number
 	readonly refreshError: unknown
@@ -169,7 +162,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 
 	stats(): ReaderStats {
 		const { manifest } = this.#view
-		const { blocks, tables, offeredBytes, disk } = this.#parts.source.stats()
+		const { source } = this.#parts
 		const refs = [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
 		return {
 			position: encodePosition(manifest.writerPosition),
@@ -179,12 +172,8 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 			sortedRuns: manifest.runs.length,
 			tables: refs.length,
 			storedBytes: refs.reduce((sum, ref) => sum + ref.meta.storedBytes, 0),
-			blockCache: blocks,
-			tableCache: tables,
-			diskCache: disk,
-			offeredBytes,
-			openIterators: this.core.openScans,
-			openSnapshots: this.snapshots.size,
+			offeredBytes: source.stats().offeredBytes,
+			...readStats(this.core, source, this.snapshots),
 			refreshFailures: this.#refresher?.failures ?? 0,
 			refreshError: this.#refresher?.lastError,
 		}

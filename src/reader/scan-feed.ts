@@ -41,6 +41,8 @@ export interface ScanHost {
 	readBlob(view: ReadView, ref: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
 	/** A view for one whose objects are gone; rejects with `ISLE_EXPIRED` when there is none. */
 	renew(gone: ReadView, cause: unknown, signal: AbortSignal): Promise<ReadView>
+	/** Rows were waited for so long. */
+	onWaited(ms: number): void
 	/** The scan has begun to hold something, or holds nothing any more. */
 	onHold(scan: OpenScan): void
 	onRelease(scan: OpenScan): void

@@ -167,6 +167,7 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 
 	async #fillLater(mustYield: boolean): Promise<void> {
 		const { signal } = this.#feed
+		const beganMs = this.#host.monotonicMs()
 		this.#isFilling = true
 		try {
 			if (mustYield) {
@@ -180,6 +181,7 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 			if (!signal.aborted) this.#fail(error)
 		}
 		this.#isFilling = false
+		this.#host.onWaited(this.#host.monotonicMs() - beganMs)
 		this.#seekIfAsked()
 	}
 

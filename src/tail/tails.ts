@@ -11,7 +11,9 @@ import { IsleError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { FencedLog } from '../log/fenced-log.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
+import { openWriterLog } from '../manifest/database-logs.ts'
 import type { Manifest } from '../manifest/manifest.ts'
+import { OperationCounts } from '../object-store/operation-counts.ts'
 import type { BlobReader } from '../reader/blob-reader.ts'
 import { KeyEncoder } from '../reader/key-encoder.ts'
 import { openMerge } from '../reader/scan-sources.ts'
@@ -38,6 +40,8 @@ export interface TailComponents {
 	readonly recent: RecentCommits
 	readonly tables: TableSource
 	readonly blobs: BlobReader
+	/** Is told what tails read. Default: nobody. */
+	readonly counts?: OperationCounts | undefined
 	readonly pool: JobPool
 	readonly host: Host
 	readonly keys: Transcoder<unknown>
@@ -51,6 +55,7 @@ export interface TailConsumeOptions<Key, Value>
 /** @typeParam Key, Value as the encodings of the owner give them. */
 export class Tails<Key = unknown, Value = unknown> {
 	readonly #host: Host
+	readonly #counts: OperationCounts
 	readonly #feed: CommitFeed
 	readonly #recent: RecentCommits
 	readonly #context: TailContext
@@ -60,8 +65,12 @@ export class Tails<Key = unknown, Value = unknown> {
 	#failure: Error | undefined
 
 	constructor(components: TailComponents) {
-		const { log, source, recent, tables, blobs, pool, host, keys, values } = components
+		const { source, recent, pool, host, keys, values, counts = new OperationCounts() } = components
+		const log = openWriterLog(counts.over(components.log.store))
+		const tables = components.tables.countedBy(counts)
+		const blobs = components.blobs.countedBy(counts)
 		this.#host = host
+		this.#counts = counts
 		this.#recent = recent
 		this.#keyEncoder = new KeyEncoder(keys)
 		this.#feed = new CommitFeed({ log, source, recent, host })
@@ -74,7 +83,7 @@ export class Tails<Key = unknown, Value = unknown> {
 					openMerge({
 						source: tables,
 						pool,
-						plan: planSearch(view.manifest, tables),
+						plan: planSearch(view.manifest, components.tables),
 						view,
 						range,
 						nowMs: host.clock.nowMs(),
@@ -163,7 +172,10 @@ export class Tails<Key = unknown, Value = unknown> {
 	#opener(options: TailOptions<Encodable<Key>>): () => Tail {
 		if (this.#failure !== undefined) throw this.#failure
 		const plan = planTail(options, this.#keyEncoder)
-		return () => new Tail(this.#context, plan)
+		return () => {
+			this.#counts.calls++
+			return new Tail(this.#context, plan)
+		}
 	}
 }
 

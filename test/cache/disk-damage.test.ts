@@ -171,6 +171,8 @@ describe('a damaged disk cache', () => {
 		mkdirSync(join(dirname(first), 'x'), { recursive: true })
 		const before = cached.disk.stats().filesDamaged
 		expect((await collect(cached.reads.keys())).length).toBe(database.keys)
-		expect(cached.disk.stats().filesDamaged).toBe(before + 1)
+		// Two reads of neighbours may find it at the same time.
+		expect(cached.disk.stats().filesDamaged - before).toBeGreaterThan(0)
+		expect(cached.disk.stats().filesDamaged - before).toBeLessThanOrEqual(2)
 	})
 })
