@@ -13,8 +13,13 @@ import { decodeRecord, isSameOwner, type LogRecord } from './record.ts'
 
 /** Decimal digits of an epoch or a slot in a key: 2^53 has 16, so that byte order is numeric order. */
 const DIGITS = 16
-/** Slots behind a free one that are asked whether it was used: twice the commits that are in flight by default. */
-const LOOK_BEHIND_SLOTS = 16
+/**
+ * Appends that an owner may have in flight. A record counts the slots that were settled when it was made: so one of as many
+ * slots behind any other that was settled vouches for that.
+ */
+export const APPENDS_IN_FLIGHT_MAX = 16
+/** Slots behind a free one that are asked whether it was used. */
+const LOOK_BEHIND_SLOTS: number = APPENDS_IN_FLIGHT_MAX
 /** Slots that are asked for at once when reading forward grow up to this many. */
 const WINDOW_MAX_SLOTS = 256
 

@@ -80,6 +80,8 @@ export class Collector {
 	#beganMs = 0
 	#deleted = { objects: 0, bytes: 0 }
 	#hasMore = false
+	/** Something would be deleted if no pin kept it. */
+	#isPinned = false
 
 	/** To be made right after the claim: what stands in the state then was there before. */
 	constructor(options: CollectorOptions) {
@@ -99,6 +101,7 @@ export class Collector {
 		const { uploads } = this.#options
 		this.#deleted = { objects: await uploads.deleteLitter(), bytes: 0 }
 		this.#hasMore = false
+		this.#isPinned = false
 		this.#beganMs = this.#options.host.clock.nowMs()
 		this.#observe()
 		if (this.#isFirst) await this.#judgeInherited(options)
@@ -191,6 +194,7 @@ export class Collector {
 		if (candidates.length === 0) return
 		const isKept = await this.#lookAtPins(options)
 		const doomed = candidates.filter(object => !isKept(object.objectKey))
+		this.#isPinned = doomed.length < candidates.length
 		for (let from = 0; from < doomed.length; from += DELETE_BATCH) {
 			await this.#delete(doomed.slice(from, from + DELETE_BATCH), options)
 		}
@@ -290,6 +294,7 @@ export class Collector {
 		const ripensInMs = this.#ripeness.nextInMs
 		if (ripensInMs !== undefined) waits.push(ripensInMs)
 		if (!isClockTrusted) waits.push(CLOCK_CHECK_AGAIN_MS)
+		if (this.#isPinned) waits.push(this.#pins.nextInMs(nowMs))
 		return waits.length === 0 ? undefined : Math.min(...waits)
 	}
 }

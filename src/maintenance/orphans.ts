@@ -2,7 +2,8 @@
  * Uploads that nobody refers to: what a crash or a takeover left behind.
  *
  * An object of an epoch that has ended, and that the state does not know of, can never become part of it: only the owner of
- * the epoch could have referred to it. Each epoch is looked through once, by the prefixes of its ids.
+ * the epoch could have referred to it. Each epoch is looked through by the prefixes of its ids: when it has been over for the
+ * grace period, and once more with the epoch that follows it, for an upload that was stalled for longer than that.
  */
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ObjectInfo, ObjectStore, RequestOptions } from '../object-store/object-store.ts'
@@ -37,10 +38,10 @@ export async function findOrphans(
 	options: RequestOptions,
 ): Promise<ObjectInfo[]> {
 	const prefixes: string[] = []
-	for (let epoch = manifest.sweptWriterEpoch + 1; epoch <= writerEpoch; epoch++) {
+	for (let epoch = firstOf(manifest.sweptWriterEpoch, writerEpoch); epoch <= writerEpoch; epoch++) {
 		prefixes.push(`sst/w${epoch}-`, `blobs/w${epoch}-`, `blobs/s${epoch}-`)
 	}
-	for (let epoch = manifest.sweptMaintenanceEpoch + 1; epoch <= maintenanceEpoch; epoch++) {
+	for (let epoch = firstOf(manifest.sweptMaintenanceEpoch, maintenanceEpoch); epoch <= maintenanceEpoch; epoch++) {
 		prefixes.push(`sst/m${epoch}-`, `blobs/m${epoch}-`)
 	}
 	const known = knownObjects(manifest)
@@ -49,6 +50,11 @@ export async function findOrphans(
 		for await (const object of listAll(store, prefix, options)) if (!known.has(object.key)) orphans.push(object)
 	}
 	return orphans
+}
+
+/** The first epoch of a log to look through: the last one that was swept, once more, where there is one behind it. */
+function firstOf(sweptEpoch: number, endEpoch: number): number {
+	return sweptEpoch === endEpoch ? endEpoch + 1 : Math.max(1, sweptEpoch)
 }
 
 /** All objects below `prefix`. One LIST a page. */

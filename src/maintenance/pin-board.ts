@@ -10,6 +10,9 @@ import type { ObjectStore, RequestOptions } from '../object-store/object-store.t
 import type { UnreadablePin } from './maintainer-parts.ts'
 import { CLOCK_SKEW_MAX_MS } from './store-clock.ts'
 
+/** While a pin keeps what would be deleted without it, pins are looked at again after an hour: whoever ends one tells nobody. */
+export const LOOK_AGAIN_MS = 3_600_000
+
 interface KnownPin {
 	readonly expiresMs: number
 	readonly objectKeys: ReadonlySet<string>
@@ -19,6 +22,8 @@ export class PinBoard {
 	readonly #store: ObjectStore
 	readonly #known = new Map<string, KnownPin>()
 	readonly #unreadable = new Map<string, UnreadablePin>()
+	/** When the first pin may be deleted that has not expired yet, by the wall clock. */
+	#nextExpiryMs = Number.POSITIVE_INFINITY
 
 	constructor(store: ObjectStore) {
 		this.#store = store
@@ -27,6 +32,11 @@ export class PinBoard {
 	/** As of the last look. */
 	get unreadable(): UnreadablePin[] {
 		return [...this.#unreadable.values()]
+	}
+
+	/** When a look may show something else than the last one did: one has expired, or somebody has ended one. */
+	nextInMs(nowMs: number): number {
+		return Math.max(0, Math.min(LOOK_AGAIN_MS, this.#nextExpiryMs - nowMs))
 	}
 
 	/**
@@ -49,6 +59,8 @@ export class PinBoard {
 		}
 		const nowMs = mortal.length === 0 ? undefined : await askTime()
 		const isOver = (expiresMs: number): boolean => nowMs !== undefined && expiresMs + CLOCK_SKEW_MAX_MS <= nowMs
+		const goneMs = mortal.map(([, expiresMs]) => expiresMs + CLOCK_SKEW_MAX_MS)
+		this.#nextExpiryMs = Math.min(...goneMs.filter(time => nowMs !== undefined && time > nowMs))
 		const expired = mortal.flatMap(([key, expiresMs]) => (isOver(expiresMs) ? [key] : []))
 		const pins = [...this.#known.values()]
 		if (expired.length > 0) await this.#store.deleteMany(expired, options)

@@ -1,5 +1,6 @@
 /** Settings of a writer, and options of one write: their defaults and bounds. */
 import { choiceOption, describe, integerOption } from '../arguments.ts'
+import { APPENDS_IN_FLIGHT_MAX } from '../log/fenced-log.ts'
 import { checkCodecName } from '../sst/codec.ts'
 import type { CodecName } from '../sst/sst-meta.ts'
 
@@ -30,7 +31,7 @@ export interface WriterOptions {
 	readonly codec?: CodecName | undefined
 	/**
 	 * Commits on their way at once. Durable writes begin the first half of them at once, and spread the others over the time
-	 * that a commit takes. Default 8; 1 to 64.
+	 * that a commit takes. Default 8; 1 to 16, so that a record that is lost is missed.
 	 */
 	readonly maxCommitsInFlight?: number | undefined
 	/** Durable writes start at most this many commits a second, on average. Default 1000; 1 to 100,000. */
@@ -97,7 +98,7 @@ export function writerSettings(options: WriterOptions): WriterSettings {
 		inlineMaxBytes: integerOption('inlineMaxBytes', options.inlineMaxBytes, MIB, 0, 16 * MIB),
 		blobThresholdBytes: integerOption('blobThresholdBytes', options.blobThresholdBytes, 256 * KIB, KIB, 16 * MIB),
 		codec: codecOption(options.codec),
-		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 8, 1, 64),
+		maxCommitsInFlight: integerOption('maxCommitsInFlight', options.maxCommitsInFlight, 8, 1, APPENDS_IN_FLIGHT_MAX),
 		maxCommitsPerSecond: integerOption('maxCommitsPerSecond', options.maxCommitsPerSecond, 1000, 1, 100_000),
 		...l0Limits(options),
 	}

@@ -95,6 +95,7 @@ describe('a database that cannot be opened so', () => {
 		'with a negative interval': ['RangeError', { flushIntervalMs: -1 }],
 		'with memory for half a memtable': ['RangeError', { memtableMaxBytes: 1_048_576, writeBufferMaxBytes: 524_288 }],
 		'with no commit in flight': ['RangeError', { maxCommitsInFlight: 0 }],
+		'with so many in flight that a lost one would not be missed': ['RangeError', { maxCommitsInFlight: 17 }],
 	}
 	for (const [name, opener] of Object.entries(openers)) {
 		for (const [what, [wanted, location, options]] of Object.entries(everywhere)) {

@@ -1,6 +1,7 @@
 /** A record that was acknowledged and is gone: opening says so, and seals nothing. */
 import { describe, expect, test } from 'vitest'
 import { replayLog } from '../../src/log/claim.ts'
+import { APPENDS_IN_FLIGHT_MAX } from '../../src/log/fenced-log.ts'
 import { settle } from '../support/manual-clock.ts'
 import { ScriptedStore } from '../support/scripted-store.ts'
 import { appendText, claimText, openTextLog, TextReplay, writeTextCheckpoint } from '../support/text-log.ts'
@@ -47,6 +48,18 @@ describe('a record that is gone', () => {
 		await expectLost(store, log.key({ epoch: 1, slot }))
 		await store.inner.delete(log.key({ epoch: 1, slot: 3 }))
 		await expectLost(store, log.key({ epoch: 1, slot }))
+	})
+
+	test('is missed by the commit that follows as many as may be in flight, all made before it was settled', async () => {
+		const store = new ScriptedStore()
+		const { owner } = await claimText(store.inner)
+		// These vouch for nothing: when they were made, none was settled.
+		const early = Array.from({ length: APPENDS_IN_FLIGHT_MAX }, (_, i) => appendText(owner, `early-${i}`))
+		await Promise.all(early)
+		await appendText(owner, 'late')
+		const key = openTextLog(store.inner).key({ epoch: 1, slot: 0 })
+		await store.inner.delete(key)
+		await expectLost(store, key)
 	})
 
 	test('below a checkpoint was folded in, and is not missed', async () => {

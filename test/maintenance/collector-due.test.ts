@@ -61,3 +61,23 @@ test('a maintainer in the background still collects when the grace period has pa
 	await host.clock.advance(2 * MINUTE)
 	expect(await store.get(orphan)).toBeUndefined()
 })
+
+test('what a pin kept is freed on an idle database too, within the hour in which it was released', async () => {
+	const host = manualHost()
+	const store = new MemoryStore({ host })
+	const pool = createInlinePool(host)
+	await using db = await open(store, { host, pool, maintenance: false, flushIntervalMs: 0 })
+	for (let i = 0; i < 70; i++) {
+		await db.put('key', `${i}`)
+		await db.flush()
+	}
+	await db.pin('kept')
+	const spans = { gracePeriodMs: 0, changeRetentionMs: 0 }
+	await using compactor = await openCompactor(store, { host, pool, ...spans, compaction: { l0Tables: 2 } })
+	await compactor.runOnce()
+	await host.clock.advance(2 * HOUR)
+	expect(compactor.stats()).toMatchObject({ l0Tables: 0, garbageObjects: 70 })
+	await db.releasePin('kept')
+	await host.clock.advance(HOUR)
+	expect(compactor.stats().garbageObjects).toBe(0)
+})

@@ -6,6 +6,7 @@ import { type Crew, everything, executing, Rig, rowsOf, settleStore } from './ri
 import { collectAll, commitSome, merged } from './rig-histories.ts'
 
 const MINUTE = 60_000
+const HOUR = 60 * MINUTE
 
 describe('pins', () => {
 	async function pinned(rig: Rig, crew: Crew, expiresMs = 0): Promise<string> {
@@ -52,6 +53,36 @@ describe('pins', () => {
 		await settleStore(crew)
 		expect(await listPinKeys(rig.store)).toEqual([])
 		expect(await rig.keys('sst/w')).toEqual([])
+	})
+
+	test('are looked at again while they keep something: what one kept goes within the hour that it ends in', async () => {
+		const { rig, crew } = await merged()
+		const faulty = new FaultyStore(rig.store)
+		await commitSome(rig, 'd')
+		const next = await rig.hire(faulty)
+		const key = await pinned(rig, next)
+		await next.executor.execute(everything(next), executing())
+		await settleStore(next)
+		expect(crew.owner.manifest.removed.length).toBeGreaterThan(0)
+		expect((await next.collector.collect()).nextInMs).toBe(HOUR)
+		await releasePin(rig.store, key)
+		await rig.host.clock.advance(HOUR)
+		faulty.calls.length = 0
+		expect((await next.collector.collect()).objectsDeleted).toBeGreaterThan(0)
+		expect(faulty.calls.map(call => call.operation)).toEqual(['list', 'deleteMany', 'createIfAbsent'])
+		expect((await next.collector.collect()).nextInMs).toBeUndefined()
+		expect(next.owner.manifest.removed).toEqual([])
+	})
+
+	test('are looked at when the first of them may be deleted, if that is sooner', async () => {
+		const { rig } = await merged()
+		const crew = await rig.hire()
+		await pinned(rig, crew, rig.host.clock.nowMs() + MINUTE)
+		await commitSome(rig, 'd')
+		await crew.owner.follow()
+		await crew.executor.execute(everything(crew), executing())
+		await settleStore(crew)
+		expect((await crew.collector.collect()).nextInMs).toBe(6 * MINUTE)
 	})
 
 	test('that cannot be read keep everything', async () => {

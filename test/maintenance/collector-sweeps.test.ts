@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { auditStore } from '../support/store-audit.ts'
-import { everything, executing, mergeOf, Rig, settleStore } from './rig.ts'
+import { type Crew, everything, executing, mergeOf, Rig, settleStore } from './rig.ts'
 import { collectAll, commitSome, expectClean, merged, rows } from './rig-histories.ts'
 
 const MINUTE = 60_000
@@ -104,6 +104,28 @@ describe('orphans', () => {
 		expect(await auditStore(rig.store)).toMatchObject({ missing: [], orphans: [], waiting: [] })
 		expect(await rig.rows()).toEqual(rig.expected())
 	})
+})
+
+test('an upload that arrives when its epoch was looked through already goes with the next epoch', async () => {
+	const rig = new Rig({ gracePeriodMs: GRACE })
+	await commitSome(rig, 'a')
+	await rig.takeOver()
+	const sweep = async (): Promise<Crew> => {
+		const crew = await rig.hire()
+		await collectAll(crew)
+		await rig.host.clock.advance(GRACE)
+		await collectAll(crew)
+		return crew
+	}
+	await rig.hire()
+	expect((await sweep()).owner.manifest).toMatchObject({ sweptWriterEpoch: 1, sweptMaintenanceEpoch: 1 })
+	const late = ['sst/w1-7', 'blobs/w1-8', 'blobs/s1-0', 'sst/m1-9', 'blobs/m1-9']
+	for (const key of late) await rig.store.put(key, new Uint8Array(3))
+	await rig.takeOver()
+	const { owner } = await sweep()
+	expect(owner.manifest).toMatchObject({ sweptWriterEpoch: 2, sweptMaintenanceEpoch: 2 })
+	expect((await rig.keys()).filter(key => late.includes(key))).toEqual([])
+	expect(await rig.rows()).toEqual(rig.expected())
 })
 
 describe('requests', () => {
