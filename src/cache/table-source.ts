@@ -40,7 +40,7 @@ export interface TableSourceOptions {
 	readonly blockCacheBytes?: number | undefined
 	/** Bound of opened tables (filters and indexes). Default 64 MiB; 0 keeps none. */
 	readonly tableCacheBytes?: number | undefined
-	/** Bound of offered tables, as stored. Default 16 MiB; 0 keeps none. */
+	/** Bound of offered tables, as stored, with 2,400 bytes for each. Default 16 MiB; 0 keeps none. */
 	readonly offeredBytes?: number | undefined
 	/** Files beneath the memory. Default: none. Whoever opened its cache closes it. */
 	readonly disk?: DiskTables | undefined

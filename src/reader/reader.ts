@@ -36,7 +36,7 @@ export interface ReaderStats extends ReadStats {
 	readonly sortedRuns: number
 	readonly tables: number
 	readonly storedBytes: number
-	/** Tables that are kept as stored, because they came inside log records. */
+	/** Tables that are kept as stored, because they came inside log records; with 2,400 bytes for each. */
 	readonly offeredBytes: number
 	/** Failures of the background refresh since its last success, and the last of them. */
 	readonly refreshFailures: number
