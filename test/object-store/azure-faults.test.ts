@@ -2,8 +2,7 @@
 import { describe } from 'vitest'
 import { openAzureStore } from '../../src/object-store/azure-store.ts'
 import { cloudFaultTests } from '../support/cloud-faults.ts'
-import { AZURITE_KEY, startAzurite } from '../support/servers/azurite.ts'
-import type { FixedAnswer } from '../support/servers/faulty-proxy.ts'
+import { AZURITE_KEY, azureAnswer, startAzurite } from '../support/servers/azurite.ts'
 import { serverForTests } from '../support/servers/test-server.ts'
 
 const server = await serverForTests('Azurite', startAzurite)
@@ -20,11 +19,3 @@ describe.skipIf(server === undefined)('the Azure store behind a faulty proxy', a
 		secrets: [AZURITE_KEY, 'SharedKey'],
 	})
 })
-
-function azureAnswer(status: number, code: string): FixedAnswer {
-	return {
-		status,
-		body: `<?xml version="1.0"?><Error><Code>${code}</Code><Message>said ${code}</Message></Error>`,
-		headers: { 'content-type': 'application/xml', 'x-ms-error-code': code },
-	}
-}

@@ -2,8 +2,7 @@
 import { describe } from 'vitest'
 import { openGcsStore } from '../../src/object-store/gcs-store.ts'
 import { cloudFaultTests } from '../support/cloud-faults.ts'
-import { startFakeGcs } from '../support/servers/fake-gcs.ts'
-import type { FixedAnswer } from '../support/servers/faulty-proxy.ts'
+import { gcsAnswer, startFakeGcs } from '../support/servers/fake-gcs.ts'
 import { serverForTests } from '../support/servers/test-server.ts'
 
 const server = await serverForTests('fake-gcs-server', startFakeGcs)
@@ -20,8 +19,3 @@ describe.skipIf(server === undefined)('the GCS store behind a faulty proxy', asy
 		secrets: ['Bearer'],
 	})
 })
-
-function gcsAnswer(code: number, reason: string): FixedAnswer {
-	const body = JSON.stringify({ error: { code, message: `said ${reason}`, errors: [{ reason, message: reason }] } })
-	return { status: code, body, headers: { 'content-type': 'application/json' } }
-}

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-blob'
+import type { FixedAnswer } from './faulty-proxy.ts'
 import { startServerProcess } from './server-process.ts'
 import type { TestServer } from './test-server.ts'
 
@@ -51,5 +52,14 @@ export async function startAzurite(): Promise<Azurite> {
 		},
 		client,
 		stop: () => server.stop(),
+	}
+}
+
+/** An answer of the service that is an error. */
+export function azureAnswer(status: number, code: string): FixedAnswer {
+	return {
+		status,
+		body: `<?xml version="1.0"?><Error><Code>${code}</Code><Message>said ${code}</Message></Error>`,
+		headers: { 'content-type': 'application/xml', 'x-ms-error-code': code },
 	}
 }

@@ -4,6 +4,7 @@
  *
  * It is built once at a pinned version (`go-program.ts`); where it cannot be, `startFakeGcs` says why.
  */
+import type { FixedAnswer } from './faulty-proxy.ts'
 import { builtGoProgram, type GoProgram } from './go-program.ts'
 import { startServerProcess } from './server-process.ts'
 import { freePorts, type TestServer } from './test-server.ts'
@@ -51,6 +52,12 @@ export async function startFakeGcs(): Promise<FakeGcs> {
 		},
 		stop: () => server.stop(),
 	}
+}
+
+/** An answer of the JSON API that is an error. */
+export function gcsAnswer(code: number, reason: string): FixedAnswer {
+	const body = JSON.stringify({ error: { code, message: `said ${reason}`, errors: [{ reason, message: reason }] } })
+	return { status: code, body, headers: { 'content-type': 'application/json' } }
 }
 
 // `node test/support/servers/fake-gcs.ts` builds it beforehand.

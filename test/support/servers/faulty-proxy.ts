@@ -30,6 +30,8 @@ export interface FixedAnswer {
 }
 
 export type WireFault =
+	/** Nothing is wrong: the next rule waits its turn. */
+	| { readonly kind: 'pass' }
 	/** The connection is reset before the server hears of the request. */
 	| { readonly kind: 'reset-before' }
 	/** The server does it; the connection is reset before a byte of its answer. */
@@ -49,6 +51,7 @@ export type WireFault =
 	/** The server does it twice, the second time after it has answered the first: a packet that came late. */
 	| { readonly kind: 'repeat' }
 
+export const pass = (): WireFault => ({ kind: 'pass' })
 export const resetBefore = (): WireFault => ({ kind: 'reset-before' })
 export const loseReply = (): WireFault => ({ kind: 'lose-reply' })
 export const answerAfter = (answer: FixedAnswer): WireFault => ({ kind: 'answer-after', answer })
@@ -189,6 +192,7 @@ class FaultyRelay implements FaultyProxy {
 		if (this.delayMs > 0) await sleep(systemClock, this.delayMs)
 		switch (fault?.kind) {
 			case undefined:
+			case 'pass':
 				passOn(outgoing, answer).end(answer.body)
 				return
 			case 'repeat':

@@ -1,0 +1,87 @@
+/**
+ * What a directory holds after system calls of a real writer failed, or it died at one of them: strace makes them fail in the kernel's
+ * place, so that nothing of ours, and nothing of Node.js, is passed by.
+ *
+ * Whatever fails when: what was acknowledged is there, batches are whole, and nothing is there that was not begun; the writer went on to
+ * its end, or ended with an error that has a code; and the next one opens, writes and is read.
+ */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { seededRandom, systemRandom } from '../../src/host/random.ts'
+import { open, openReader } from '../../src/index.ts'
+import { startProgram } from '../support/process.ts'
+import { scratchDirectories } from '../support/scratch-directory.ts'
+import { straced, whyNoStrace } from '../support/strace.ts'
+import { judgeKilled, killedRun, readKilledLog } from './killed-writes.ts'
+
+const WRITER = join(import.meta.dirname, 'fixtures/killed-writer.ts')
+const seed = Number(process.env['STRACE_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+const scratch = scratchDirectories()
+const noStrace = whyNoStrace()
+
+interface Injection {
+	/** With `N` in the place of the number of the call. */
+	readonly what: string
+	/** N is at most this: a run makes about 220 of fsync, 60 to 80 of the others, 30 of rename. */
+	readonly atMost: number
+	/** How it may end. */
+	readonly ends: RegExp
+}
+
+const INJECTIONS: readonly Injection[] = [
+	// Once: it is tried again; but for the fsync of a directory: what the kernel says of the next one means nothing. The writer asks
+	// for its whole budget, half a minute, before it says so.
+	{ what: 'fsync:error=EIO:when=N', atMost: 60, ends: /^(done|ISLE_INDETERMINATE|ISLE_UNAVAILABLE)$/ },
+	{ what: 'link:error=EIO:when=N', atMost: 30, ends: /^done$/ },
+	{ what: 'writev:error=EIO:when=N', atMost: 30, ends: /^done$/ },
+	// What cannot be helped by trying again.
+	{ what: 'writev:error=ENOSPC:when=N', atMost: 30, ends: /^ISLE_FULL$/ },
+	{ what: 'fsync:error=ENOSPC:when=N+', atMost: 60, ends: /^ISLE_FULL$/ },
+	{ what: 'link:error=ENOSPC:when=N+', atMost: 30, ends: /^ISLE_FULL$/ },
+	// Names of files that are no objects any more.
+	{ what: 'unlink:error=EIO:when=N+', atMost: 20, ends: /^done$/ },
+	// Deaths.
+	{ what: 'fsync:signal=SIGKILL:when=N', atMost: 100, ends: /^SIGKILL$/ },
+	{ what: 'link:signal=SIGKILL:when=N', atMost: 40, ends: /^SIGKILL$/ },
+	{ what: 'unlink:signal=SIGKILL:when=N', atMost: 40, ends: /^SIGKILL$/ },
+]
+
+describe.skipIf(noStrace !== undefined)(`a writer whose system calls fail (STRACE_SEED=${seed})`, () => {
+	// Side by side: one of them may wait.
+	test.concurrent.each(INJECTIONS.map((injection, i) => ({ ...injection, i })))(
+		'$what',
+		async ({ what, atMost, ends, i }) => {
+			const random = seededRandom(seed + 7919 * i)
+			random.next()
+			const number = 3 + Math.floor(random.next() * (atMost - 3))
+			const url = pathToFileURL(scratch()).href
+			await using program = startProgram(WRITER, [url, String(seed), String(i)], {
+				shell: straced(what.replace('when=N', `when=${number}`)),
+			})
+			program.tell('go')
+			const { stderr, signal } = await program.ended
+			const log = readKilledLog(program.lines)
+			const end = program.lines.includes('done') ? 'done' : (signal ?? codeIn(stderr))
+			expect(end, `N=${number}: ${stderr.slice(0, 3000)}`).toMatch(ends)
+			const found = await stateOf(url)
+			const faults = judgeKilled(killedRun(seed, i), log, new Map(), found.lastSeq, found.rows)
+			expect(faults, `N=${number}`).toEqual([])
+			await using db = await open(url, { maintenance: false })
+			await db.put('next', 'one', { durable: true })
+			expect((await stateOf(url)).rows.get('next')).toBe('one')
+		},
+	)
+})
+
+/** Of the error that nobody caught. */
+function codeIn(stderr: string): string {
+	return /code: '(ISLE_[A-Z_]+)'/.exec(stderr)?.[1] ?? 'an end without a code'
+}
+
+async function stateOf(url: string): Promise<{ readonly lastSeq: number; readonly rows: Map<string, string> }> {
+	await using reader = await openReader(url, { refreshIntervalMs: 0 })
+	const rows = new Map<string, string>()
+	for await (const [key, value] of reader.entries()) rows.set(key, value)
+	return { lastSeq: reader.stats().lastSeq, rows }
+}

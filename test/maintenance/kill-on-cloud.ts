@@ -1,0 +1,98 @@
+/**
+ * A writer, a maintainer and a reader on a real server, behind a wire that fails in every way in turn, and SIGKILL of each of them.
+ *
+ *     ISLE_KILL_MINUTES=10 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill-on-s3 --testTimeout=3600000
+ *
+ * No process may end by itself or meet an error; what is judged is what kill.test.ts judges. The judge sees the server itself.
+ */
+import { expect, test } from 'vitest'
+import { systemClock } from '../../src/host/clock.ts'
+import { type Random, seededRandom, systemRandom } from '../../src/host/random.ts'
+import {
+	answerAfter,
+	answerInstead,
+	cutBody,
+	type FaultyProxy,
+	type FixedAnswer,
+	loseReply,
+	pass,
+	resetBefore,
+	stallBody,
+	startFaultyProxy,
+	type WireFault,
+} from '../support/servers/faulty-proxy.ts'
+import { judgeStage, KillStage, ROLES, someLines } from './kill-stage.ts'
+
+export interface KilledCloud {
+	readonly endpoint: string
+	/** A database of these tests alone, reached over `endpoint`; credentials are in the environment. */
+	readonly urlAt: (endpoint: string) => string
+	readonly serverError: FixedAnswer
+	readonly serverBusy: FixedAnswer
+}
+
+/** Each role twice. */
+const KILLS = 6
+const MINUTES = Number(process.env['ISLE_KILL_MINUTES'] ?? 0)
+const seed = Number(process.env['ISLE_KILL_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+const FAULTS_SHOWN = 20
+/** Requests that a storm of 503 answers in a row: some of one process are refused several times. */
+const STORM_REQUESTS = 12
+/** What is sent and not answered is given up after that. */
+const ANSWER_DEADLINE_MS = 2000
+
+/** The weather on the wire: what happens to requests that come next. */
+function spoilSome(proxy: FaultyProxy, { serverError, serverBusy }: KilledCloud, random: Random): void {
+	const once: readonly WireFault[] = [
+		resetBefore(),
+		loseReply(),
+		answerAfter(serverError),
+		answerAfter(serverBusy),
+		cutBody(7),
+		stallBody(20),
+	]
+	proxy.heal()
+	// Each at some moment: behind so many requests that pass.
+	for (const fault of once) {
+		proxy.spoil({ times: Math.floor(random.next() * 8) }, pass())
+		proxy.spoil({ times: 1 }, fault)
+	}
+	if (random.next() < 0.5) proxy.spoil({ times: STORM_REQUESTS }, answerInstead(serverBusy))
+	// A slow line, now and then.
+	proxy.delayMs = random.next() < 0.3 ? 25 : 0
+}
+
+/** Registers the tests. */
+export function killTests(cloud: KilledCloud): void {
+	test(`survive ${MINUTES === 0 ? `${KILLS} deaths` : `${MINUTES} minutes of deaths`} (ISLE_KILL_SEED=${seed})`, async () => {
+		const random = seededRandom(seed)
+		const proxy = await startFaultyProxy(cloud.endpoint)
+		const spoilt = cloud.urlAt(cloud.endpoint.replace(/\/\/[^/]+/, `//${new URL(proxy.endpoint).host}`))
+		const stage = new KillStage(`${spoilt}&answerDeadlineMs=${ANSWER_DEADLINE_MS}`, seed)
+		const beganMs = systemClock.monotonicMs()
+		const isLongEnough = (kills: number): boolean =>
+			MINUTES === 0 ? kills >= KILLS : systemClock.monotonicMs() - beganMs >= 60_000 * MINUTES
+		try {
+			for (const role of ROLES) stage.start(role)
+			for (let kills = 0; !isLongEnough(kills) && stage.faults.length === 0; kills++) {
+				spoilSome(proxy, cloud, random)
+				const role = ROLES[kills % ROLES.length] ?? 'writer'
+				await stage.kill(role, someLines(role, random))
+				stage.start(role)
+			}
+			for (const role of ROLES) await stage.kill(role, 5)
+		} finally {
+			await stage.end()
+			await proxy.stop()
+		}
+		const { operations, tailed, faults } = await judgeStage(stage, seed, cloud.urlAt(cloud.endpoint))
+		const hit = proxy.exchanges.filter(({ fault }) => fault !== 'none' && fault !== 'pass')
+		const told = `${operations} operations, ${tailed} tailed, ${hit.length} of ${proxy.exchanges.length} requests spoilt`
+		console.log(`ISLE_KILL_SEED=${seed}: ${told}, ${JSON.stringify(stage.counts)}`)
+		// A probe that was cut short by a death stays: it is known as what it is, and harms nobody.
+		const real = faults.filter(fault => !fault.startsWith('probe/'))
+		expect(real.slice(0, FAULTS_SHOWN)).toEqual([])
+		expect(Math.min(operations, tailed, stage.counts.reads)).toBeGreaterThan(0)
+		expect(new Set(hit.map(({ fault }) => fault)).size).toBeGreaterThan(3)
+	})
+}
