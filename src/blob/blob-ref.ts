@@ -5,6 +5,7 @@
  */
 import { ByteReader } from '../bytes/byte-reader.ts'
 import { ByteWriter } from '../bytes/byte-writer.ts'
+import { corrupt } from '../errors.ts'
 
 export interface BlobRef {
 	/** Id of the pack, like `w3-17`: 1 to 44 bytes. */
@@ -34,5 +35,9 @@ export function decodeBlobRef(encoded: Uint8Array, where: string): BlobRef {
 		crc: reader.u32(),
 	}
 	reader.expectEnd()
+	// With four bytes for each frame of 262,144: no range that a store could be asked for otherwise.
+	if (!Number.isSafeInteger(ref.offset + ref.bytes + 4 * Math.ceil(ref.bytes / 262_144))) {
+		throw corrupt(where, 'a blob that reaches beyond 2^53')
+	}
 	return ref
 }

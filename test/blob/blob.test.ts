@@ -23,11 +23,25 @@ describe('BlobRef', () => {
 	test('comes back as it was', () => {
 		const ids = fc.stringMatching(/^[wm][0-9]{1,9}-[0-9]{1,9}$/)
 		fc.assert(
-			fc.property(ids, fc.maxSafeNat(), fc.maxSafeNat(), fc.nat(0xffffffff), (packId, offset, bytes, crc) => {
+			fc.property(ids, fc.nat(2 ** 52), fc.nat(2 ** 51), fc.nat(0xffffffff), (packId, offset, bytes, crc) => {
 				const ref = { packId, offset, bytes, crc }
 				expect(decodeBlobRef(encodeBlobRef(ref), 'here')).toEqual(ref)
 			}),
 		)
+	})
+
+	test('to frames that reach beyond 2^53 is corruption, and no range that a store refuses', () => {
+		const max = Number.MAX_SAFE_INTEGER
+		for (const [offset, bytes, code] of [
+			[max, 0, 'none'],
+			[max - 5, 1, 'none'],
+			[max, 1, 'ISLE_CORRUPT'],
+			[64, max, 'ISLE_CORRUPT'],
+			[max - 200_000_000, 200_000_000, 'ISLE_CORRUPT'],
+		] as const) {
+			const encoded = encodeBlobRef({ packId: 'w1-1', offset, bytes, crc: 7 })
+			expect(codeOf(() => decodeBlobRef(encoded, 'here'))).toBe(code)
+		}
 	})
 
 	test('cut off at any length, or with a byte more, is corruption', () => {

@@ -3,6 +3,7 @@ import { type BlobRef, decodeBlobRef, encodeBlobRef } from '../../src/blob/blob-
 import { decodeBlob, FrameDecoder } from '../../src/blob/frame-decoder.ts'
 import { PackEncoder } from '../../src/blob/pack-encoder.ts'
 import {
+	blobRange,
 	decodePackHeader,
 	encodePackHeader,
 	FRAME_BYTES,
@@ -20,7 +21,7 @@ import { below, joined, mutate, oddNumber, oneOf } from './mutation.ts'
 const REFS: readonly BlobRef[] = [
 	{ packId: 'w3-17', offset: 64, bytes: 300_000, crc: 0x1234_5678 },
 	{ packId: 'x'.repeat(44), offset: 2 ** 40, bytes: 0, crc: 0 },
-	{ packId: 'm2-9', offset: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER, crc: 0xffff_ffff },
+	{ packId: 'm2-9', offset: 2 ** 52, bytes: 2 ** 51, crc: 0xffff_ffff },
 ]
 
 interface StoredBlob {
@@ -132,6 +133,10 @@ export const blobFormats: readonly Format[] = [
 		isPlain: true,
 		decode: bytes => decodeBlobRef(bytes, WHERE),
 		encode: encodeBlobRef,
+		check: ref => {
+			const { offset, bytes } = blobRange(ref)
+			expectThat(Number.isSafeInteger(offset + bytes), 'a range that no store can be asked for')
+		},
 	}),
 	codecFormat<string>({
 		name: 'pack-header',
