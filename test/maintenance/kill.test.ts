@@ -1,7 +1,7 @@
 /**
  * A writer, a maintainer and a reader, each a process of its own, on one directory; SIGKILL of each in turn.
  *
- *     ISLE_KILL_MINUTES=10 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill --testTimeout=3600000
+ *     ISLE_KILL_MINUTES=10 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill
  *
  * Whatever dies when: nothing that was acknowledged is lost, what a reader sees of a key never goes back, its tail shows every
  * change once and in order over all its deaths, and no process meets an error but `ISLE_EXPIRED`, and `ISLE_FENCED` where it
@@ -21,15 +21,21 @@ const MINUTES = Number(process.env['ISLE_KILL_MINUTES'] ?? 0)
 const seed = Number(process.env['ISLE_KILL_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
 const scratch = scratchDirectories()
 const FAULTS_SHOWN = 20
+/** A process takes a second to start, and many where many others want the processor. What hangs is found, not what is slow. */
+const TIMEOUT_MS = 60_000 * (10 + MINUTES)
 
-describe(`a writer, a maintainer and a reader (ISLE_KILL_SEED=${seed})`, () => {
+describe(`a writer, a maintainer and a reader (ISLE_KILL_SEED=${seed})`, { timeout: TIMEOUT_MS }, () => {
 	test(`survive ${MINUTES === 0 ? `${KILLS} deaths` : `${MINUTES} minutes of deaths`} of one of them`, async () => {
 		const random = seededRandom(seed)
 		const beganMs = systemClock.monotonicMs()
-		const isLongEnough = (kills: number): boolean =>
-			MINUTES === 0 ? kills >= KILLS : systemClock.monotonicMs() - beganMs >= 60_000 * MINUTES
 		const url = pathToFileURL(scratch()).href
 		const stage = new KillStage(url, seed)
+		// On a busy machine the first lives of some may end before they have done anything.
+		const hasSeenAll = (): boolean => stage.counts.works > 0 && stage.counts.reads > 0
+		const isLongEnough = (kills: number): boolean =>
+			MINUTES === 0
+				? kills >= KILLS && (hasSeenAll() || kills >= 10 * KILLS)
+				: systemClock.monotonicMs() - beganMs >= 60_000 * MINUTES
 		try {
 			for (const role of ROLES) stage.start(role)
 			for (let kills = 0; !isLongEnough(kills) && stage.faults.length === 0; kills++) {
@@ -72,7 +78,7 @@ describe(`a writer, a maintainer and a reader (ISLE_KILL_SEED=${seed})`, () => {
 		const url = pathToFileURL(scratch()).href
 		const stage = new KillStage(url, seed)
 		let faults: readonly string[] = []
-		for (let tries = 0; tries < 10 && faults.length === 0; tries++) {
+		for (let tries = 0; tries < 50 && faults.length === 0; tries++) {
 			stage.start('writer', 'early')
 			await stage.kill('writer', 30)
 			faults = new CommittedOperations(seed, stage.runs, (await rowsAt(url)).lastSeq).faults
