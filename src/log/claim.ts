@@ -68,11 +68,11 @@ export async function replayLog(log: FencedLog, replay: LogReplay, options: Requ
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
 		const from = await replay.restart(options)
 		let end = await readToEnd({ log, replay, ...options }, { position: from, firstSeal: undefined })
-		let [isMissing, needed] = await Promise.all([isMissingAt(log, end.position, options), replay.beforeLook?.(options)])
+		let [isMissing, needed] = await Promise.all([isMissingAt(log, end, options), replay.beforeLook?.(options)])
 		if (isBefore(end.position, needed)) {
 			// Others saw more of the log than was there when it was read.
 			end = await readToEnd({ log, replay, ...options }, end)
-			isMissing = await isMissingAt(log, end.position, options)
+			isMissing = await isMissingAt(log, end, options)
 		}
 		if (!(await log.confirm(end, options))) continue
 		if (isMissing || isBefore(end.position, needed)) throw missing(log, end.position)
@@ -93,10 +93,7 @@ export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 	for (let attempt = 0; attempt < CLAIM_MAX_ATTEMPTS; attempt++) {
 		end = await readToEnd(options, end ?? { position: await replay.restart({ signal }), firstSeal: undefined })
 		if (comparePositions(end.position, LOG_START) === 0) await options.beforeFirstUse?.()
-		const [isMissing, needed] = await Promise.all([
-			isMissingAt(log, end.position, { signal }),
-			replay.beforeLook?.({ signal }),
-		])
+		const [isMissing, needed] = await Promise.all([isMissingAt(log, end, { signal }), replay.beforeLook?.({ signal })])
 		const further: ReadForwardResult = isBefore(end.position, needed) ? await readToEnd(options, end) : end
 		if (isMissing || end.isForeign || isBefore(further.position, needed)) {
 			// Before the seal: a record that was taken away can still be put back.
@@ -121,9 +118,9 @@ export async function claimLog(options: ClaimOptions): Promise<LogOwner> {
 	throw new IsleError('ISLE_UNAVAILABLE', `lost the race for the log in each of ${CLAIM_MAX_ATTEMPTS} attempts`)
 }
 
-function isMissingAt(log: FencedLog, position: LogPosition, options: RequestOptions): Promise<boolean> {
+function isMissingAt(log: FencedLog, end: ReadForwardResult, options: RequestOptions): Promise<boolean> {
 	// Nothing can stand behind a log that was never used.
-	return comparePositions(position, LOG_START) === 0 ? Promise.resolve(false) : log.isMissing(position, options)
+	return comparePositions(end.position, LOG_START) === 0 ? Promise.resolve(false) : log.isMissing(end, options)
 }
 
 function isBefore(position: LogPosition, needed: LogPosition | undefined): boolean {

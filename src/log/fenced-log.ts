@@ -52,7 +52,12 @@ export interface ReadForwardResult {
 	readonly owner?: Uint8Array | undefined
 	/** At `position` stands a commit of somebody else: a void seal was followed, or the log is damaged. */
 	readonly isForeign?: boolean
+	/** Of the slots right behind the free one at `position`, those that were asked for along with it. */
+	readonly behind?: readonly SlotReading[]
 }
+
+/** What asking for a slot behind the end of the log gave: nothing is there, or it could not be read. */
+export type SlotReading = LogRecord | undefined
 
 export class FencedLog {
 	readonly #options: FencedLogOptions
@@ -98,12 +103,12 @@ export class FencedLog {
 		let { owner } = options
 		let windowSlots = options.windowSlots
 		for (;;) {
-			const window = await this.#readWindow(position, windowSlots, options)
+			const { window, behind } = await this.#readWindow(position, windowSlots, options)
 			let consumed = 0
 			let sealed = false
 			for (const record of window) {
 				if (until !== undefined && comparePositions(position, until) >= 0) return { position, firstSeal, owner }
-				if (record === undefined) return { position, firstSeal, owner }
+				if (record === undefined) return { position, firstSeal, owner, behind }
 				consumed++
 				if (record.kind === 'seal') {
 					firstSeal ??= position
@@ -146,18 +151,19 @@ export class FencedLog {
 
 	/**
 	 * True when the slot at `position` is free although what stands behind it vouches for it: a later record of its epoch
-	 * that counts it as settled, or a commit of the next epoch. Below no checkpoint, its record is lost. 17 GETs at once.
+	 * that counts it as settled, or a commit of the next epoch. Below no checkpoint, its record is lost. 17 GETs at once, less
+	 * those that reading forward has made.
 	 */
-	async isMissing(position: LogPosition, options: RequestOptions = {}): Promise<boolean> {
+	async isMissing({ position, behind = [] }: ReadForwardResult, options: RequestOptions = {}): Promise<boolean> {
 		const { epoch, slot } = position
-		const behind = Array.from({ length: LOOK_BEHIND_SLOTS }, (_, index) => ({ epoch, slot: slot + 1 + index }))
+		const unread = Math.max(0, LOOK_BEHIND_SLOTS - behind.length)
+		const further = Array.from({ length: unread }, (_, index) => ({ epoch, slot: slot + 1 + behind.length + index }))
 		const next = { epoch: epoch + 1, slot: 0 }
-		const reads = await Promise.allSettled([...behind, next].map(at => this.readSlot(at, options)))
+		const reads = await Promise.allSettled([...further, next].map(at => this.readSlot(at, options)))
 		options.signal?.throwIfAborted()
-		const isVouchedFor = reads.some(read => {
-			// What lies behind the end is not part of the log: its damage does not matter.
-			if (read.status === 'rejected' || read.value === undefined) return false
-			return read.value.position.epoch > epoch ? read.value.kind === 'commit' : read.value.settledSlots > slot
+		const isVouchedFor = [...behind, ...reads.map(readingOf)].some(record => {
+			if (record === undefined) return false
+			return record.position.epoch > epoch ? record.kind === 'commit' : record.settledSlots > slot
 		})
 		// Between the first read of the slot and those behind it, it may have been filled.
 		return isVouchedFor && (await this.readSlot(position, options)) === undefined
@@ -169,24 +175,35 @@ export class FencedLog {
 		return checkpoint !== undefined && comparePositions(checkpoint, position) > 0
 	}
 
-	/** Records from `position` on, in order, up to the first free slot: a seal, too, ends what belongs to its epoch. */
-	async #readWindow(from: LogPosition, slots: number, options: RequestOptions): Promise<(LogRecord | undefined)[]> {
+	/**
+	 * Records from `from` on, in order, up to the first free slot (a seal, too, ends what belongs to its epoch), and what lies
+	 * behind that.
+	 */
+	async #readWindow(
+		from: LogPosition,
+		slots: number,
+		options: RequestOptions,
+	): Promise<{ readonly window: readonly SlotReading[]; readonly behind: readonly SlotReading[] }> {
 		// Epoch 0 is one seal.
-		if (slots === 1 || from.epoch === 0) return [await this.readSlot(from, options)]
+		if (slots === 1 || from.epoch === 0) return { window: [await this.readSlot(from, options)], behind: [] }
 		const reads: Promise<LogRecord | undefined>[] = []
 		for (let index = 0; index < slots; index++) {
 			reads.push(this.readSlot({ epoch: from.epoch, slot: from.slot + index }, options))
 		}
-		// Slots behind a free one or a seal are never looked at: their failures do not matter.
 		const settled = await Promise.allSettled(reads)
-		const window: (LogRecord | undefined)[] = []
+		const window: SlotReading[] = []
 		for (const result of settled) {
 			if (result.status === 'rejected') throw result.reason
 			window.push(result.value)
 			if (result.value === undefined || result.value.kind === 'seal') break
 		}
-		return window
+		return { window, behind: settled.slice(window.length).map(readingOf) }
 	}
+}
+
+/** What lies behind the end is not part of the log: its damage does not matter. */
+function readingOf(read: PromiseSettledResult<LogRecord | undefined>): SlotReading {
+	return read.status === 'fulfilled' ? read.value : undefined
 }
 
 function padded(value: number): string {

@@ -80,7 +80,7 @@ export class ManifestReplay implements LogReplay {
 		if (this.#role === 'maintenance' && this.#isShort) await this.#readAlong(options)
 		const { position } = this.#along
 		const isUnused = comparePositions(position, LOG_START) === 0
-		this.#isMissingAlong = !isUnused && (await this.#alongLog.isMissing(position, options))
+		this.#isMissingAlong = !isUnused && (await this.#alongLog.isMissing(this.#along, options))
 		this.#looksBefore = this.#logs.looks
 		return this.#role === 'writer' ? needed : undefined
 	}
