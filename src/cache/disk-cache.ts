@@ -91,6 +91,8 @@ export class DiskCache {
 	readonly #isLocal: boolean
 	readonly #quick: QuickReads
 	readonly #scratch = new Uint8Array(SCRATCH_BYTES)
+	/** Of damaged files, on their way. */
+	readonly #removals = new Set<Promise<void>>()
 	#isClosed = false
 	#hits = 0
 	#hitBytes = 0
@@ -153,8 +155,12 @@ export class DiskCache {
 	/** Removes a file whose content is not what it should be. */
 	discard(name: CacheFileName): void {
 		this.#filesDamaged++
-		// A file that cannot be removed is found damaged again, and costs what it costs.
-		this.#calls.unlink(`${this.#filler.root}/${cacheFilePath(name)}`).catch(() => undefined)
+		const removal: Promise<void> = this.#calls
+			.unlink(`${this.#filler.root}/${cacheFilePath(name)}`)
+			// One that cannot be removed is found damaged again, and costs what it costs.
+			.catch(() => undefined)
+			.finally(() => this.#removals.delete(removal))
+		this.#removals.add(removal)
 	}
 
 	stats(): DiskCacheStats {
@@ -174,9 +180,9 @@ export class DiskCache {
 		}
 	}
 
-	/** Resolves when nothing waits to be written. */
-	idle(): Promise<void> {
-		return this.#filler.idle()
+	/** Resolves when nothing waits to be written or removed. */
+	async idle(): Promise<void> {
+		await Promise.all([this.#filler.idle(), ...this.#removals])
 	}
 
 	/** Writes what waits, then ends. Idempotent. */
