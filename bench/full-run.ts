@@ -16,11 +16,12 @@ import { runScenario } from './run.ts'
 
 /** Name of a part, and the command line that makes it. */
 export const PARTS: Readonly<Record<string, string>> = {
-	ingest: 'ingest --records 2_000_000 --seconds 5',
-	shapes: 'ingest-shapes --records 500_000 --codec lz4 --seconds 3',
-	reads: 'reads --records 200_000 --codec lz4 --seconds 3',
-	scan: 'scan --records 200_000 --codec lz4 --seconds 3',
-	ycsb: 'ycsb --records 50_000 --codec lz4 --seconds 2',
+	ingest: 'ingest --records 2_000_000 --codec lz4 --seconds 3',
+	'ingest-none': 'ingest --records 2_000_000 --codec none --seconds 3',
+	shapes: 'ingest-shapes --records 500_000 --codec lz4 --seconds 2',
+	reads: 'reads --records 100_000 --codec lz4 --seconds 2',
+	scan: 'scan --records 100_000 --codec lz4 --seconds 2',
+	ycsb: 'ycsb --records 20_000 --codec lz4 --seconds 1',
 	tail: 'tail --records 400_000 --codec lz4',
 	compaction: 'compaction --records 2_000_000 --codec lz4 --sizes 256,1024',
 	pool: 'pool --records 2_000_000 --codec lz4',
@@ -29,9 +30,9 @@ export const PARTS: Readonly<Record<string, string>> = {
 	'flatness-peers': 'flatness --records 1_000_000 --codec lz4 --seconds 5',
 	'durable-ceph': 'durable --store ceph --rtt 25 --records 10_000 --clients 1,64,1000',
 	'durable-azurite': 'durable --store azurite --rtt 25 --records 10_000 --clients 1,64,1000',
-	'reads-ceph': 'reads --store ceph --rtt 25 --records 50_000 --codec lz4 --case 64',
-	'reads-azurite': 'reads --store azurite --rtt 25 --records 50_000 --codec lz4 --case 64',
-	'ycsb-ceph': 'ycsb --store ceph --rtt 25 --records 10_000 --codec lz4 --seconds 2',
+	'reads-ceph': 'reads --store ceph --rtt 25 --records 20_000 --codec lz4 --case 64',
+	'reads-azurite': 'reads --store azurite --rtt 25 --records 20_000 --codec lz4 --case 64',
+	'ycsb-ceph': 'ycsb --store ceph --rtt 25 --records 10_000 --codec lz4 --seconds 1',
 	'tail-ceph': 'tail --store ceph --rtt 25 --records 100_000 --codec lz4',
 }
 

@@ -7,6 +7,7 @@ import { type CaseResult, runCases } from './harness.ts'
 import { TextProgress } from './report.ts'
 import type { Case, Plan, Scenario } from './scenario.ts'
 import type { BenchStore } from './store.ts'
+import { beatWarnings } from './usage.ts'
 
 const VALUE_BYTES = 100
 
@@ -49,7 +50,7 @@ export async function runScenario(args: BenchArguments, say: (line: string) => v
 		parts: scenario.parts ?? {},
 		lines: scenario.lines ?? [],
 		targets: scenario.targets(find, plan),
-		notes: scenario.notes,
+		notes: [...scenario.notes, ...beatWarnings(results)],
 	}
 }
 

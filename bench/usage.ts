@@ -43,6 +43,26 @@ export class Usage {
 	}
 }
 
+/** A tenth of the beats that should have come: fewer are not enough for a percentile. */
+const BEATS_SHARE_MIN = 0.1
+
+/** A line for each measurement whose delays say little, because the thread that beats did not get its turn. */
+export function beatWarnings(results: readonly MeasuredCase[]): string[] {
+	return results.flatMap(({ engine, label, medians }) => {
+		const [samples, elapsedMs] = [medians['loopDelaySamples'], medians['elapsedMs']]
+		if (samples === undefined || elapsedMs === undefined) return []
+		const expected = elapsedMs / BEAT_MS
+		if (samples >= expected * BEATS_SHARE_MIN) return []
+		return [`Few beats: ${engine}, ${label}, ${samples} of ${Math.round(expected)}: its delays say little.`]
+	})
+}
+
+interface MeasuredCase {
+	readonly engine: string
+	readonly label: string
+	readonly medians: Figures
+}
+
 /** None where no beat came, which is not the same as no delay. */
 export function delayFigures(delay: LoopDelay | undefined): Figures {
 	if (delay === undefined) return {}

@@ -8,7 +8,7 @@ import { ratiosOf } from '../../bench/ratios.ts'
 import { renderText } from '../../bench/report.ts'
 import { renderResults } from '../../bench/results-page.ts'
 import { renderSvg } from '../../bench/svg.ts'
-import { requestFigures } from '../../bench/usage.ts'
+import { beatWarnings, requestFigures } from '../../bench/usage.ts'
 
 function caseOf(engine: string, label: string, table: string, medians: Readonly<Record<string, number>>): CaseResult {
 	return { engine, label, group: label.slice(-1), table, settings: {}, medians, runs: [medians] }
@@ -174,4 +174,10 @@ test('requests are those since the beginning, by kind', () => {
 		'requests/list/requests': 1,
 	})
 	expect(requestFigures(after, before)).not.toHaveProperty(['requests/get/requests'])
+})
+
+test('a measurement with too few beats for its time is named', () => {
+	const of = (loopDelaySamples: number) => caseOf('isledb', 'X', 'rates', { loopDelaySamples, elapsedMs: 1_000 })
+	expect(beatWarnings([of(101), caseOf('lmdb', 'Y', 'rates', { elapsedMs: 1_000 })])).toEqual([])
+	expect(beatWarnings([of(99)])).toEqual(['Few beats: isledb, X, 99 of 1000: its delays say little.'])
 })
