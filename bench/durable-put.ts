@@ -6,6 +6,7 @@ import { closedLoops } from './closed-loops.ts'
 import type { Session } from './engine.ts'
 import type { Figures, Task } from './scenario.ts'
 import { percentile } from './statistics.ts'
+import { timed } from './timed.ts'
 import type { Workload } from './workload.ts'
 
 /** Durable puts, one after another; each is followed by a bare PUT of as many bytes. */
@@ -61,10 +62,4 @@ export async function measureDurable(session: Session, workload: Workload, { pla
 	}
 	await session.close()
 	return figures
-}
-
-async function timed(work: () => Promise<void> | undefined): Promise<number> {
-	const started = performance.now()
-	await work()
-	return performance.now() - started
 }

@@ -8,6 +8,7 @@
 import type { Engine, Session } from '../engine.ts'
 import type { Case, Column, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
 import { percentile } from '../statistics.ts'
+import { timed } from '../timed.ts'
 import { Workload } from '../workload.ts'
 
 const PUTS = 'durable puts of one record'
@@ -151,12 +152,6 @@ async function measureBulk(session: Session, workload: Workload, { plan, progres
 		sentBytes,
 		usdPerMillion: ((after.estimatedUsd - (before?.estimatedUsd ?? 0)) / records) * 1e6,
 	}
-}
-
-async function timed(work: () => Promise<void> | undefined): Promise<number> {
-	const started = performance.now()
-	await work()
-	return performance.now() - started
 }
 
 const COLUMNS: Readonly<Record<string, readonly Column[]>> = {

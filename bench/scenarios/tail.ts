@@ -6,6 +6,7 @@ import type { Engine } from '../engine.ts'
 import { load } from '../loading.ts'
 import type { Case, Figures, Plan, Scenario, Target, Task } from '../scenario.ts'
 import { measureLag } from '../tail-lag.ts'
+import { timed } from '../timed.ts'
 import { Workload } from '../workload.ts'
 
 const LAG = 'from the commit of a change until it comes'
@@ -66,12 +67,6 @@ async function measureRates({ engine, plan, settings, directory, progress }: Tas
 	await session.close()
 	const perSecond = (ms: number): number => (plan.records / ms) * 1000
 	return { live: perSecond(liveMs), batches: perSecond(batchesMs), observable: perSecond(observableMs) }
-}
-
-async function timed(work: () => Promise<unknown> | undefined): Promise<number> {
-	const started = performance.now()
-	await work()
-	return performance.now() - started
 }
 
 function targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[] {
