@@ -1,6 +1,7 @@
 /** `RESULTS.md`: the last full run, with its charts in files beside it. */
 import { type BenchReport, machineLine, planLine } from './bench-report.ts'
 import { type ChartData, chartsOf } from './charts.ts'
+import { median } from './statistics.ts'
 import { renderSvg } from './svg.ts'
 import { isFigureColumn, type TextTable, tablesOf } from './text-tables.ts'
 
@@ -41,6 +42,7 @@ function introduction(parts: readonly FullRunPart[]): string {
 	const versions = new Map(parts.flatMap(({ report }) => report.engines.map(({ name, version }) => [name, version])))
 	const dates = parts.map(({ report }) => report.machine.date).sort()
 	const loads = parts.flatMap(({ report: { machine } }) => [machine.loadBefore, machine.loadAfter])
+	const cores = Math.min(...parts.map(({ report }) => report.machine.cores))
 	return [
 		'# Results',
 		'The last full run: `npm run bench -- all` makes it and writes this file. What figures mean, and how those of the engine stand to ' +
@@ -51,6 +53,7 @@ function introduction(parts: readonly FullRunPart[]): string {
 			`* **When**: ${dates[0] ?? '–'} to ${dates.at(-1) ?? '–'} UTC, in pieces.`,
 			`* **How quiet**: load averages of ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)} when parts began and ended, said with each part. The benchmark's own load is one to three of these. What is beyond is other work, which takes processor, caches and disk from whatever runs just then: **compare within a table, never between tables**, and take absolute figures as lower bounds.`,
 		].join('\n'),
+		...crowdWarning(loads, cores),
 		[
 			'What the figures do not show:',
 			'',
@@ -62,6 +65,22 @@ function introduction(parts: readonly FullRunPart[]): string {
 			'* IsleDB for Go is not among the peers: its module could not be had where this run was made.',
 		].join('\n'),
 	].join('\n\n')
+}
+
+/** Waiting processes for each core, from which on a run says more of its neighbours than of engines. */
+const CROWDED = 2
+
+function crowdWarning(loads: readonly number[], cores: number): string[] {
+	const waiting = median(loads) / cores
+	if (!(waiting > CROWDED)) return []
+	return [
+		`**This run is not a measurement of how fast anything is.** At the median ${waiting.toFixed(0)} processes wanted each core, so that an engine got about ` +
+			'that part of one, in turns of milliseconds, and a disk that others fsynced to. Rates and delays are those of such a machine. ' +
+			'It weighs most on engines that hand work from thread to thread, as isledb does with its workers, and slatedb with its own: each handover waits for a turn. ' +
+			'The half second of processor that a process of isledb spends once, on starting threads and compiling, is a large part of measurements that are cut short. ' +
+			'What can be used: processor time of an operation, counts of requests and bytes, and that everything ran. Earlier runs on quieter machines are in ' +
+			'[docs/performance.md](../docs/performance.md).',
+	]
 }
 
 function sectionOf({ name, command, report }: FullRunPart, images: readonly string[]): string {

@@ -68,28 +68,34 @@ async function measureRates({ engine, plan, settings, directory, progress }: Tas
 	const absent = Array.from({ length: gets }, (_, i) => workload.keyText(plan.records + i))
 
 	const figures: Record<string, number> = {}
+	const put = (name: string, { perSecond, cpuUs }: Rate): void => {
+		figures[name] = perSecond
+		figures[`${name}CpuUs`] = cpuUs
+	}
 	const maxMs = plan.seconds * 1000
 	const warm = { session: await engine.open({ ...options, cacheBytes: LARGE_CACHE_BYTES }), maxMs }
 	for await (const _ of warm.session.batches({}));
 	await getAll(warm, present, 1, true)
-	figures['cached'] = await getAll(warm, present, 1, true)
-	figures['many'] = await getManyAll(warm, present)
+	put('cached', await getAll(warm, present, 1, true))
+	put('many', await getManyAll(warm, present))
 	const { getSync, getView } = warm.session
-	if (getSync !== undefined) figures['sync'] = getSyncAll(warm, getSync, present)
-	if (getView !== undefined) figures['view'] = getSyncAll(warm, getView, present)
-	figures['absent'] = await getAll(warm, absent, 1, false)
-	figures['scan10'] = await scanAll(warm, present.slice(0, SHORT_SCANS))
+	if (getSync !== undefined) put('sync', getSyncAll(warm, getSync, present))
+	if (getView !== undefined) put('view', getSyncAll(warm, getView, present))
+	put('absent', await getAll(warm, absent, 1, false))
+	put('scan10', await scanAll(warm, present.slice(0, SHORT_SCANS)))
 	await warm.session.close()
 	progress(0.8)
 
 	const cold = { session: await engine.open({ ...options, cacheBytes: 0 }), maxMs }
 	const few = present.slice(0, UNCACHED_GETS)
 	await getAll(cold, few.slice(0, 1_000), 1, true)
-	figures['uncached'] = await getAll(cold, few, 1, true)
-	figures['uncached64'] = await getAll(cold, few, GETS_IN_FLIGHT, true)
+	put('uncached', await getAll(cold, few, 1, true))
+	put('uncached64', await getAll(cold, few, GETS_IN_FLIGHT, true))
 	await cold.session.close()
 	return figures
 }
+
+type Rate = Pick<LoopResult, 'perSecond' | 'cpuUs'>
 
 interface Ground {
 	readonly session: Session
@@ -98,7 +104,7 @@ interface Ground {
 }
 
 /** Gets a second. @throws when not all of the keys, or any of them where they are absent, are found. */
-async function getAll(ground: Ground, keys: readonly string[], inFlight: number, isPresent: boolean): Promise<number> {
+async function getAll(ground: Ground, keys: readonly string[], inFlight: number, isPresent: boolean): Promise<Rate> {
 	let found = 0
 	const result = await closedLoops({ clients: inFlight, count: keys.length, maxMs: ground.maxMs }, async i => {
 		if ((await ground.session.get(keys[i] as string)) !== undefined) found++
@@ -106,17 +112,18 @@ async function getAll(ground: Ground, keys: readonly string[], inFlight: number,
 	return checkedRate(result, found, isPresent ? result.done : 0)
 }
 
-async function getManyAll({ session, maxMs }: Ground, keys: readonly string[]): Promise<number> {
+async function getManyAll({ session, maxMs }: Ground, keys: readonly string[]): Promise<Rate> {
 	let found = 0
 	const result = await closedLoops({ clients: 1, count: keys.length / KEYS_PER_GET_MANY, maxMs }, async i => {
 		const from = i * KEYS_PER_GET_MANY
 		for (const value of await session.getMany(keys.slice(from, from + KEYS_PER_GET_MANY)))
 			if (value !== undefined) found++
 	})
-	return checkedRate(result, found, result.done * KEYS_PER_GET_MANY) * KEYS_PER_GET_MANY
+	const { perSecond, cpuUs } = checkedRate(result, found, result.done * KEYS_PER_GET_MANY)
+	return { perSecond: perSecond * KEYS_PER_GET_MANY, cpuUs: cpuUs / KEYS_PER_GET_MANY }
 }
 
-function getSyncAll({ maxMs }: Ground, get: (key: string) => unknown, keys: readonly string[]): number {
+function getSyncAll({ maxMs }: Ground, get: (key: string) => unknown, keys: readonly string[]): Rate {
 	let found = 0
 	const result = closedLoop({ count: keys.length, maxMs }, i => {
 		if (get(keys[i] as string) !== undefined) found++
@@ -125,7 +132,7 @@ function getSyncAll({ maxMs }: Ground, get: (key: string) => unknown, keys: read
 }
 
 /** Short scans a second, one after another. */
-async function scanAll({ session, maxMs }: Ground, starts: readonly string[]): Promise<number> {
+async function scanAll({ session, maxMs }: Ground, starts: readonly string[]): Promise<Rate> {
 	let found = 0
 	const result = await closedLoops({ clients: 1, count: starts.length, maxMs }, async i => {
 		if ((await session.firstRows(starts[i] as string, KEYS_PER_SHORT_SCAN)) > 0) found++
@@ -133,9 +140,9 @@ async function scanAll({ session, maxMs }: Ground, starts: readonly string[]): P
 	return checkedRate(result, found, result.done)
 }
 
-function checkedRate({ perSecond, done }: LoopResult, found: number, expected: number): number {
-	if (found !== expected) throw new Error(`${found} were found in ${done} reads, not ${expected}`)
-	return perSecond
+function checkedRate(result: LoopResult, found: number, expected: number): Rate {
+	if (found !== expected) throw new Error(`${found} were found in ${result.done} reads, not ${expected}`)
+	return result
 }
 
 function targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[] {
@@ -210,6 +217,13 @@ export const scenario: Scenario = {
 			{ title: 'uncached', figure: 'uncached', digits: 1, unit: 1000, better: 'more' },
 			{ title: 'uncached, 64 in flight', figure: 'uncached64', digits: 1, unit: 1000, better: 'more' },
 			{ title: 'scans of 10', figure: 'scan10', digits: 0, unit: 1000, better: 'more' },
+			{ title: 'µs CPU: get', figure: 'cachedCpuUs', digits: 2, better: 'less' },
+			{ title: 'getMany key', figure: 'manyCpuUs', digits: 2, better: 'less' },
+			{ title: 'sync', figure: 'syncCpuUs', digits: 2, better: 'less' },
+			{ title: 'absent', figure: 'absentCpuUs', digits: 2, better: 'less' },
+			{ title: 'uncached', figure: 'uncachedCpuUs', digits: 1, better: 'less' },
+			{ title: '64 in flight', figure: 'uncached64CpuUs', digits: 1, better: 'less' },
+			{ title: 'scan of 10', figure: 'scan10CpuUs', digits: 1, better: 'less' },
 		],
 		[REQUESTS]: [
 			{ title: 'p50 ms', figure: 'p50Ms', digits: 3 },

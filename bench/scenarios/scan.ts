@@ -42,55 +42,72 @@ async function measure({ engine, plan, settings, directory, progress }: Task): P
 	await loading.close()
 	const session = await engine.open({ ...options, cacheBytes: LARGE_CACHE_BYTES })
 	const reverse = { isReverse: true }
-	const cold = await byBatch(session, plan.records, {})
+	const figures: Record<string, number> = {}
+	const put = (name: string, { perSecond, cpuUs }: Rate): void => {
+		figures[name] = perSecond
+		figures[`${name}CpuUs`] = cpuUs
+	}
+	put('cold', await byBatch(session, plan.records, {}))
 	// Once more of each: the code is compiled, and the blocks are in the cache.
 	await byRow(session, plan.records, {})
-	const rows = await byRow(session, plan.records, {})
+	put('rows', await byRow(session, plan.records, {}))
 	progress(0.7)
-	const batches = await byBatch(session, plan.records, {})
-	const reverseRows = await byRow(session, plan.records, reverse)
-	const reverseBatches = await byBatch(session, plan.records, reverse)
+	put('batches', await byBatch(session, plan.records, {}))
+	put('reverseRows', await byRow(session, plan.records, reverse))
+	put('reverseBatches', await byBatch(session, plan.records, reverse))
 	progress(0.9)
 	const random = seededRandom(plan.seed)
 	const starts = Array.from({ length: Math.min(SHORT_SCANS, plan.records) }, () =>
 		workload.keyText(Math.floor(random.next() * plan.records)),
 	)
-	const short = await shortScans(session, starts, plan.seconds * 1000)
+	put('short', await shortScans(session, starts, plan.seconds * 1000))
 	await session.close()
-	return { rows, batches, cold, reverseRows, reverseBatches, short }
+	return figures
 }
 
-async function byRow(session: Session, expected: number, range: ScanRange): Promise<number> {
-	let count = 0
-	const started = performance.now()
-	const rows = session.rows(range)
-	// An engine that is synchronous is not made to wait for a promise each row.
-	if (Symbol.asyncIterator in rows) for await (const _ of rows) count++
-	else for (const _ of rows) count++
-	return rate(started, count, expected)
+interface Rate {
+	readonly perSecond: number
+	/** Processor time of all threads, of one row or scan. */
+	readonly cpuUs: number
 }
 
-async function byBatch(session: Session, expected: number, range: ScanRange): Promise<number> {
-	let count = 0
-	const started = performance.now()
-	for await (const batch of session.batches(range)) count += batch.length
-	return rate(started, count, expected)
+async function byRow(session: Session, expected: number, range: ScanRange): Promise<Rate> {
+	return rateOf(expected, async () => {
+		let count = 0
+		const rows = session.rows(range)
+		// An engine that is synchronous is not made to wait for a promise each row.
+		if (Symbol.asyncIterator in rows) for await (const _ of rows) count++
+		else for (const _ of rows) count++
+		return count
+	})
+}
+
+async function byBatch(session: Session, expected: number, range: ScanRange): Promise<Rate> {
+	return rateOf(expected, async () => {
+		let count = 0
+		for await (const batch of session.batches(range)) count += batch.length
+		return count
+	})
 }
 
 /** Scans a second, one after another. */
-async function shortScans(session: Session, starts: readonly string[], maxMs: number): Promise<number> {
+async function shortScans(session: Session, starts: readonly string[], maxMs: number): Promise<Rate> {
 	let found = 0
-	const { done, perSecond } = await closedLoops({ clients: 1, count: starts.length, maxMs }, async i => {
+	const result = await closedLoops({ clients: 1, count: starts.length, maxMs }, async i => {
 		if ((await session.firstRows(starts[i] as string, SHORT_ROWS)) > 0) found++
 	})
-	if (found !== done) throw new Error(`${found} of ${done} short scans found something`)
-	return perSecond
+	if (found !== result.done) throw new Error(`${found} of ${result.done} short scans found something`)
+	return result
 }
 
-function rate(startedMs: number, count: number, expected: number): number {
-	const perSecond = (count / (performance.now() - startedMs)) * 1000
+async function rateOf(expected: number, scan: () => Promise<number>): Promise<Rate> {
+	const cpu = process.cpuUsage()
+	const started = performance.now()
+	const count = await scan()
+	const perSecond = (count / (performance.now() - started)) * 1000
+	const { user, system } = process.cpuUsage(cpu)
 	if (count !== expected) throw new Error(`a scan gave ${count} rows, not ${expected}`)
-	return perSecond
+	return { perSecond, cpuUs: (user + system) / count }
 }
 
 function targets(of: (engine: string, label: string) => Figures | undefined, plan: Plan): Target[] {
@@ -132,6 +149,10 @@ export const scenario: Scenario = {
 			{ title: 'reverse, batches', figure: 'reverseBatches', digits: 0, unit: 1000, better: 'more' },
 			{ title: 'first scan, batches', figure: 'cold', digits: 0, unit: 1000, better: 'more' },
 			{ title: `k scans of ${SHORT_ROWS} rows/s`, figure: 'short', digits: 1, unit: 1000, better: 'more' },
+			{ title: 'µs CPU: row', figure: 'rowsCpuUs', digits: 3, better: 'less' },
+			{ title: 'by batch', figure: 'batchesCpuUs', digits: 3, better: 'less' },
+			{ title: 'reverse, by batch', figure: 'reverseBatchesCpuUs', digits: 3, better: 'less' },
+			{ title: 'short scan', figure: 'shortCpuUs', digits: 1, better: 'less' },
 		],
 	},
 	targets,

@@ -68,9 +68,8 @@ describe('the benchmark of several engines', () => {
 		const { report } = await runBench('scan', ...words)
 		expect(casesOf(report)).toEqual(['isledb: lz4', 'isledb: lz4, 4 overlapping tables'])
 		for (const { medians } of report.results) {
-			expect(Object.keys(medians).sort()).toEqual(
-				['batches', 'cold', 'reverseBatches', 'reverseRows', 'rows', 'short'].sort(),
-			)
+			const rates = Object.keys(medians).filter(name => !name.endsWith('CpuUs'))
+			expect(rates.sort()).toEqual(['batches', 'cold', 'reverseBatches', 'reverseRows', 'rows', 'short'].sort())
 			expect(Math.min(...Object.values(medians))).toBeGreaterThan(0)
 		}
 	})

@@ -160,6 +160,14 @@ describe('a report', () => {
 		expect(named).toHaveLength(3)
 		expect(page).toContain('| isledb | 1 \\| Z | 4.0 |')
 		expect(page).toContain('load averages of 1.0 to 2.0')
+		expect(page).not.toContain('is not a measurement')
+	})
+
+	test('in Markdown says when the machine was crowded', () => {
+		const report = { ...REPORT, machine: { ...REPORT.machine, loadBefore: 20, loadAfter: 30 } }
+		const { page } = renderResults([{ name: 'one', command: 'npm run bench -- example', report }])
+		expect(page).toContain('is not a measurement')
+		expect(page).toContain('13 processes wanted each core')
 	})
 })
 
