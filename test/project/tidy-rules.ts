@@ -65,7 +65,9 @@ const MACHINE_PATH = /(?<![\w.$}/-])\/(?:work|root|farm|home)\/[\w.]/
 const isHost = (path: string): boolean => path.startsWith('src/host/')
 const isProduct = (path: string): boolean => path.startsWith('src/') || path.startsWith('workers/')
 const isTest = (path: string): boolean => path.startsWith('test/')
-const mayDefaultExport = (path: string): boolean => path === 'workers/main.ts' || path.endsWith('.config.ts')
+/** Its jobs end with a turn of the event loop, and have no clock. */
+const isThreadEntry = (path: string): boolean => path === 'workers/main.ts'
+const mayDefaultExport = (path: string): boolean => isThreadEntry(path) || path.endsWith('.config.ts')
 const mayPrint = (path: string): boolean => !isProduct(path) || path.startsWith('src/cli/')
 
 /** A turn of the event loop is no time: tests may wait for it. */
@@ -136,6 +138,7 @@ function forbiddenName(file: SourceFile, node: SyntaxNode, parent: SyntaxNode | 
 	// `crypto.randomUUID` and `globalThis.setTimeout` are known by their last part, `Date.now` by both.
 	const known = [name, name.slice(name.lastIndexOf('.') + 1)].find(part => Object.hasOwn(FORBIDDEN_NAMES, part))
 	if (known === undefined || (isTest(file.path) && ALLOWED_IN_TESTS.has(known))) return undefined
+	if (isThreadEntry(file.path) && known === 'setImmediate') return undefined
 	return `${known}: ${FORBIDDEN_NAMES[known]}`
 }
 

@@ -25,6 +25,16 @@ test('the worker pool runs jobs in threads, and keeps none for the last one who 
 	await second.close()
 })
 
+test('the event loop of a thread turns between jobs: what addons have handed out is freed in such a turn', async () => {
+	const pool = acquireWorkerPool(systemHost, { workerUrl: fixture('turning-worker.ts'), maxThreads: 1 })
+	try {
+		// The first turn is that of the probe.
+		for (const turns of ['1', '2', '3']) expect(await pool.run('probe', probe('turns'))).toEqual({ word: turns })
+	} finally {
+		await pool.close()
+	}
+})
+
 test.each([0, 65, 1.5])('the worker pool refuses %d threads', maxThreads => {
 	expect(() => acquireWorkerPool(systemHost, { maxThreads })).toThrow(RangeError)
 })
