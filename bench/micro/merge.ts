@@ -1,5 +1,5 @@
 /**
- * Micro-benchmark of the merge job: `npm exec -- node bench/micro/merge.ts [records]`.
+ * Micro-benchmark of the merge job: `npm exec -- node bench/micro/merge.ts [records] [part of the name of shapes]`.
  *
  * 16-byte keys, 100-byte JSON-like values, a fixed seed; on this thread, as a worker runs it: blocks in, tables out, CRCs,
  * checks, filters and indexes included, in WebAssembly and in TypeScript in turns. Compare within a run, not between runs.
@@ -16,6 +16,8 @@ const KEY_BYTES = 16
 const VALUE_BYTES = 100
 const ROUNDS = 7
 const recordCount = Number(process.argv[2] ?? 250_000)
+/** Part of the names of the shapes that are measured. */
+const ONLY = process.argv[3] ?? ''
 
 interface Shape {
 	readonly name: string
@@ -93,9 +95,9 @@ interface Measured {
 	buffers: ArrayBuffer[]
 }
 
-const prepared = shapes.map(
-	(shape): Measured => ({ shape, sources: makeSources(shape), ms: WAYS.map(() => []), passed: 0, buffers: [] }),
-)
+const prepared = shapes
+	.filter(({ name }) => name.includes(ONLY))
+	.map((shape): Measured => ({ shape, sources: makeSources(shape), ms: WAYS.map(() => []), passed: 0, buffers: [] }))
 for (let round = 0; round < ROUNDS; round++) {
 	for (const item of prepared) {
 		WAYS.forEach((withoutKernel, way) => {

@@ -168,6 +168,15 @@ export class TableSource {
 		return turn
 	}
 
+	/** Of this and the one below: from memory, and no use. */
+	peekTable(slot: TableSlot): SstTable | undefined {
+		return this.#tables.peek(slot.tables, 0)
+	}
+
+	peekBlock(slot: TableSlot, index: number): Block | undefined {
+		return this.#blocks.peek(slot.blocks, index)
+	}
+
 	/** Whether a block needs no GET; does not count as a use. */
 	hasBlock(slot: TableSlot, index: number): boolean {
 		return slot.offered !== undefined || this.#blocks.peek(slot.blocks, index) !== undefined

@@ -1,4 +1,7 @@
-/** Many keys at once: one pass over what is in memory, then one cold lookup for all the rest, each key once. */
+/**
+ * Many keys at once: one pass over what is in memory, some keys at a time so that their memory is waited for together, then
+ * one cold lookup for all the rest, each key once.
+ */
 import type { Transcoder } from '../bytes/encoding.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import { KIND_BLOB } from '../sst/entry.ts'
@@ -8,8 +11,13 @@ import type { KeyEncoder } from './key-encoder.ts'
 import { Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached } from './lookup.ts'
 import type { ReadView } from './read-view.ts'
 import type { SearchPlan } from './search-plan.ts'
+import type { TouchAhead } from './touch-ahead.ts'
+
+/** Keys whose memory is asked for together: as many as leave the nearest cache to it. */
+const AHEAD_KEYS = 32
 
 export interface GetManyContext<Value> {
+	readonly ahead: TouchAhead
 	readonly source: TableSource
 	readonly plan: SearchPlan
 	readonly view: ReadView
@@ -31,11 +39,12 @@ export async function getMany<Value>(
 	keys: readonly unknown[],
 	context: GetManyContext<Value>,
 ): Promise<(Value | undefined)[]> {
-	const { source, plan, view, nowMs, keyEncoder, values, signal } = context
+	const { ahead, source, plan, view, nowMs, keyEncoder, values, signal } = context
 	const results: (Value | undefined)[] = Array.from({ length: keys.length }, () => undefined)
 	const wanted = new Map<string, Wanted>()
 	const hit = new Hit()
 	for (let i = 0; i < keys.length; i++) {
+		if (i % AHEAD_KEYS === 0) ahead.touch(context, keys, i, Math.min(i + AHEAD_KEYS, keys.length))
 		const bytes = keyEncoder.encode(keys[i])
 		const status = lookupCached(source, plan, view, bytes, hit, false)
 		if (status === LOOKUP_ABSENT) continue

@@ -32,6 +32,7 @@ import type { OpenScan, ScanHost } from './scan-feed.ts'
 import type { ScanMerge } from './scan-merge.ts'
 import { openMerge } from './scan-sources.ts'
 import { planSearch, type SearchPlan } from './search-plan.ts'
+import { TouchAhead } from './touch-ahead.ts'
 import { type StreamOptions, valueRange } from './value-stream.ts'
 
 /** Turns of the event loop that a read waits for before it takes the way of those that take their time. */
@@ -88,6 +89,7 @@ export class ReadCore<Key, Value> {
 	readonly #keyEncoder: KeyEncoder
 	/** Written by lookups from memory, read before anything else runs. */
 	readonly #hit = new Hit()
+	readonly #ahead = new TouchAhead()
 	readonly #scans = new Set<OpenScan>()
 	#isClosed = false
 	#planned: Manifest | undefined
@@ -189,6 +191,7 @@ export class ReadCore<Key, Value> {
 		counts.calls++
 		return await withRenewal(this.#reading(counts, views, views.view(), signal), view =>
 			getMany(keys, {
+				ahead: this.#ahead,
 				source,
 				plan: this.planOf(view.manifest),
 				view,

@@ -253,6 +253,20 @@ describe('any mixture of runs, L0 tables and memtables reads like one sorted map
 		expect(await reads.get('k')).toBe('newer')
 	})
 
+	test('what getMany looks at ahead counts as no use, and it finds what is there', async () => {
+		const store = new NowStore(0)
+		const versions = Array.from({ length: 100 }, (_, i) => put(`k${i}`, i + 1))
+		const l0 = [await storeTable(store, tableOf('a', versions, { blockBytes: 200 }))]
+		const reads = readsOf(store, viewOf(manifestOf({ l0 })))
+		const keys = Array.from({ length: 120 }, (_, i) => `k${i}`)
+		const wanted = keys.map((key, i) => (i < 100 ? `${key}@${i + 1}` : undefined))
+		expect(await reads.getMany(keys)).toEqual(wanted)
+		const before = reads.source.stats().blocks
+		expect(await reads.getMany(keys)).toEqual(wanted)
+		const { hits, misses } = reads.source.stats().blocks
+		expect({ hits: hits - before.hits, misses: misses - before.misses }).toEqual({ hits: 100, misses: 0 })
+	})
+
 	test('the model does notice a version that is lost', async () => {
 		const { versions, view } = await build({
 			...fc.sample(scenario, 1)[0],
