@@ -54,7 +54,7 @@ export const PLANTED_DAMAGE: readonly PlantedDamage[] = [
 	),
 	planted(
 		'number-beyond-2-53',
-		'blob-ref',
+		'checkpoint',
 		40_000,
 		'src/bytes/byte-reader.ts',
 		"if (!Number.isSafeInteger(value)) throw this.#error('a number beyond 2^53')\n\t\t\t\treturn value",
