@@ -57,6 +57,12 @@ export class KeyIndex {
 		return this.#bytes
 	}
 
+	/** Reads the place where a key of this hash begins to be looked for, so that it is near; what it says means nothing. */
+	touch(hash: number): number {
+		const { table, depth, shift } = this.#directory[hash >>> this.#directoryShift] as Segment
+		return table[((hash << depth) >>> shift) * 2] as number
+	}
+
 	/** Newest entry whose key is `keyBytes` bytes from word `keyAt` of `words` (zero-padded); 0 for none. */
 	find(hash: number, words: Int32Array, keyAt: number, keyBytes: number): number {
 		const { table, depth, shift, mask } = this.#directory[hash >>> this.#directoryShift] as Segment

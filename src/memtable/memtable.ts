@@ -28,6 +28,7 @@ import {
 import type { TableOptions } from '../sst/table-options.ts'
 import { Arena } from './arena.ts'
 import type { ArenaPool } from './arena-pool.ts'
+import { IndexBacklog } from './index-backlog.ts'
 import { KeyIndex } from './key-index.ts'
 import { hashWords } from './key-words.ts'
 import type { SortedEntries } from './sorted-entries.ts'
@@ -76,6 +77,7 @@ export class Memtable {
 	readonly #maxBytes: number
 	readonly #arena: Arena
 	readonly #index: KeyIndex
+	readonly #backlog: IndexBacklog
 	readonly #runs: SortedRuns
 	#count = 0
 	#isFrozen = false
@@ -88,6 +90,7 @@ export class Memtable {
 		this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES
 		this.#arena = new Arena(options.pool)
 		this.#index = new KeyIndex(options.pool, this.#arena.words)
+		this.#backlog = new IndexBacklog(this.#arena, this.#index)
 		this.#runs = new SortedRuns(this.#arena, options.pool, options.baseSeq)
 	}
 
@@ -98,6 +101,7 @@ export class Memtable {
 
 	/** Different keys. */
 	get keyCount(): number {
+		this.#backlog.settle()
 		return this.#index.keyCount
 	}
 
@@ -145,7 +149,7 @@ export class Memtable {
 		const at = arena.top
 		const end = writeEntry(arena.openWords, arena.openBytes, at, this.#count, key, value, kind, expiresAtMs)
 		arena.top = end
-		this.#link(arena.openWords, arena.openBytes, at, (arena.openChunk << REF_CHUNK_SHIFT) | at)
+		this.#link((arena.openChunk << REF_CHUNK_SHIFT) | at)
 	}
 
 	/**
@@ -161,14 +165,13 @@ export class Memtable {
 		const entryWords = entryWordsAt(source, from)
 		const chunk = arena.reserve(entryWords)
 		const words = chunk === arena.openChunk ? arena.openWords : (arena.words[chunk] as Int32Array)
-		const bytes = chunk === arena.openChunk ? arena.openBytes : (arena.bytes[chunk] as Buffer)
 		const at = arena.topOf(chunk)
 		if (entryWords > LOOP_COPY_WORDS) words.set(source.subarray(from, from + entryWords), at)
 		else for (let i = 2; i < entryWords; i++) words[at + i] = source[from + i] as number
 		words[at] = this.#count
 		const ttlMs = expiresAtMsAt(source, from)
 		if (ttlMs !== 0) writeExpiry(words, at + entryWords - EXPIRY_WORDS, expiryBaseMs + ttlMs)
-		this.#link(words, bytes, at, arena.commit(chunk, entryWords))
+		this.#link(arena.commit(chunk, entryWords))
 	}
 
 	/** The newest version of `key` whose sequence number is at most `maxSeq`, tombstones included. */
@@ -179,6 +182,7 @@ export class Memtable {
 		if ((keyBytes & 3) !== 0) scratchWords[keyBytes >>> 2] = 0
 		writeBytes(scratchBytes, 0, key)
 		const hash = hashWords(scratchWords, scratchBytes, 0, keyBytes)
+		this.#backlog.settle()
 		let ref = this.#index.find(hash, scratchWords, 0, keyBytes)
 		while (ref !== 0) {
 			const words = this.#arena.words[ref >>> REF_CHUNK_SHIFT] as Int32Array
@@ -270,14 +274,11 @@ export class Memtable {
 		const bytes = arena.bytes[chunk] as Buffer
 		const at = arena.topOf(chunk)
 		writeEntry(words, bytes, at, this.#count, key, value, kind, expiresAtMs)
-		this.#link(words, bytes, at, arena.commit(chunk, entryWords))
+		this.#link(arena.commit(chunk, entryWords))
 	}
 
-	#link(words: Int32Array, bytes: Buffer, at: number, ref: number): void {
-		const keyAt = at + HEADER_WORDS
-		const keyBytes = words[at + 3] as number
-		const hash = hashWords(words, bytes, keyAt, keyBytes)
-		words[at + 1] = this.#index.replace(hash, ref, words, keyAt, keyBytes)
+	#link(ref: number): void {
+		this.#backlog.add(ref)
 		this.#count++
 	}
 
