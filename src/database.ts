@@ -87,6 +87,7 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 		caches = { source, disk, diskBlobs: cached?.blobs }
 		return {
 			onLoaded: loaded => offerTables(source, loaded),
+			wantsTables: () => source.wantsOffers(),
 			onClaimed: async () => await cached?.identity.identify({ signal: options.signal }),
 			close: async () => await disk?.close(),
 		}

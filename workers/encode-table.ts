@@ -15,6 +15,7 @@ import {
 	HEADER_WORDS,
 	keyBytesAt,
 	kindAt,
+	ownBuffers,
 	REF_CHUNK_SHIFT,
 	REF_WORD_MASK,
 	seqDeltaAt,
@@ -30,18 +31,20 @@ import { blockBytesOf, type TableOptions } from '../src/sst/table-options.ts'
 import type { JobResult } from './jobs.ts'
 
 export interface EncodeTableInput {
-	/** Owned by the job; all entries of a memtable. */
+	/** All entries of a memtable. The job owns what is not shared. */
 	readonly segments: readonly ArenaSegment[]
 	/** Sequence number to which those in the entries are relative. */
 	readonly baseSeq: number
 	/** At least 1. */
 	readonly entryCount: number
 	readonly table: TableOptions
+	/** Shared memory that is the job's until it ends: the table stands there, if it fits. */
+	readonly target?: SharedArrayBuffer | undefined
 }
 
 export interface EncodeTableOutput {
-	/** The whole table, alone in its buffer. */
-	readonly bytes: Uint8Array<ArrayBuffer>
+	/** The whole table: at the start of `target`, or alone in a buffer of its own. */
+	readonly bytes: Uint8Array
 	readonly meta: SstMeta
 	/** The buffers of the input, to use again. */
 	readonly buffers: readonly ArrayBuffer[]
@@ -60,17 +63,18 @@ const KERNEL_MIN_ENTRIES = 1_025
 
 /** `withoutKernel` leaves the WebAssembly out, whose results are the same: tests and benchmarks compare. */
 export function encodeTableJob(input: EncodeTableInput, withoutKernel: boolean = false): JobResult<EncodeTableOutput> {
-	const { segments, entryCount, table } = input
+	const { segments, entryCount, table, target } = input
 	invariant(entryCount > 0, 'a table of no entries is encoded')
 	const builder = new TableBuilder(table)
 	checkSegments(segments)
 	const flush = { ...input, blockBytes: blockBytesOf(table) }
 	const hasKernel = !withoutKernel && entryCount >= KERNEL_MIN_ENTRIES
 	if (!hasKernel || !flushInto(builder, flush)) sortAndFeed(builder, input)
-	const { bytes, meta } = builder.finish()
+	const { bytes, meta } = target === undefined ? builder.finish() : builder.finishInto(target)
 	invariant(meta.entryCount === entryCount, 'a table lacks entries of its memtable')
-	const buffers = segments.map(segment => segment.buffer)
-	return { output: { bytes, meta, buffers }, transfer: [bytes.buffer, ...buffers] }
+	const buffers = ownBuffers(segments)
+	const moved = bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : []
+	return { output: { bytes, meta, buffers }, transfer: [...moved, ...buffers] }
 }
 
 function sortAndFeed(builder: TableBuilder, { segments, entryCount, baseSeq }: EncodeTableInput): void {

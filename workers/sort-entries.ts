@@ -1,5 +1,5 @@
 /** Job: the order of the entries of a memtable (or of the part that a scan still lacks). */
-import { type ArenaSegment, mapRefs, viewSegments } from '../src/sst/entry-arena.ts'
+import { type ArenaSegment, mapRefs, ownBuffers, viewSegments } from '../src/sst/entry-arena.ts'
 import { sortEntries } from '../src/sst/entry-sort.ts'
 import type { JobResult } from './jobs.ts'
 
@@ -19,6 +19,6 @@ export interface SortEntriesOutput {
 export function sortEntriesJob(input: SortEntriesInput): JobResult<SortEntriesOutput> {
 	const { segments, entryCount } = input
 	const refs = mapRefs(sortEntries(segments, viewSegments(segments), entryCount), segments)
-	const buffers = segments.map(segment => segment.buffer)
+	const buffers = ownBuffers(segments)
 	return { output: { refs, buffers }, transfer: [refs.buffer, ...buffers] }
 }

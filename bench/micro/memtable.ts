@@ -89,7 +89,8 @@ for (const [name, put] of [
 	show(name, { ns, 'longest ms': longestMs })
 }
 
-const memtable = filled(putBytes)
+// Without shared memory, in which copies would stay.
+const memtable = filled(putBytes, new ArenaPool(pool.bytes, 0))
 const missing = Array.from({ length: 1_000 }, () => random.bytes(16))
 let found = 0
 const getNs = (list: readonly Uint8Array[], step: number): number => {

@@ -1,4 +1,4 @@
-/** The one way to move a few bytes between arrays in a hot loop. */
+/** How bytes are moved between arrays: a few of them in a hot loop, and many where memory is shared between threads. */
 
 /** Up to this many bytes a loop is faster than making a view (measured on V8 12: 23 against 40 ns at 16 bytes). */
 const LOOP_MAX_BYTES = 28
@@ -13,4 +13,13 @@ export function copyRange(source: Uint8Array, from: number, count: number, targe
 	} else {
 		target.set(new Uint8Array(source.buffer, source.byteOffset + from, count), at)
 	}
+}
+
+/**
+ * Copies `source` to `target` at `at`, where either may be memory that threads share. `set` is the way for all other memory; of
+ * shared memory it must expect that somebody writes there meanwhile, and moves single bytes where the two are not aligned alike
+ * (measured: 1 ns each). `fill` with exactly as many bytes as it fills is a plain copy, whatever the memory.
+ */
+export function copyShared(source: Uint8Array, target: Buffer, at: number): void {
+	if (source.length > 0) target.fill(source, at, at + source.length)
 }

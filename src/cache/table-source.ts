@@ -72,6 +72,8 @@ export class TableSource {
 	readonly #tracer: Tracer
 	readonly #blocks: ByteCache<Block>
 	readonly #tables: ByteCache<SstTable>
+	/** Whether somebody reads new tables as soon as they are committed, so that it is worth while to offer them. */
+	wantsOffers: () => boolean = () => false
 	readonly #slots: TableSlots
 	/** Of one block that is not kept. */
 	readonly #briefMemory: BriefMemory | undefined

@@ -3,50 +3,98 @@
  *
  * Fresh pages cost about as much as the copy that fills them, so a writer that flushes all day works in the same
  * few. Sizes are powers of two. What is given back beyond `maxBytes` is left to the garbage collector.
+ *
+ * Copies stand in memory that is shared with the workers, as long as there is any of it: V8 counts a buffer that changes
+ * threads as memory that was freed here and allocated there, and answers what comes back with a collection of the whole heap
+ * (measured: one for each memtable). Shared memory is counted nowhere, so that it must not be left to the collector either: no
+ * more than `maxSharedBytes` is ever made, and all of it is kept.
  */
 
 /** The smallest buffer that is handed out, and kept. */
 const SMALLEST_BYTES = 4_096
 
+/** Free buffers by size, a power of two. */
+class FreeBuffers<Kind extends ArrayBuffer | SharedArrayBuffer> {
+	readonly #free = new Map<number, Kind[]>()
+	bytes = 0
+
+	take(size: number): Kind | undefined {
+		const buffer = this.#free.get(size)?.pop()
+		if (buffer !== undefined) this.bytes -= size
+		return buffer
+	}
+
+	give(buffer: Kind): void {
+		const size = buffer.byteLength
+		const list = this.#free.get(size)
+		if (list === undefined) this.#free.set(size, [buffer])
+		else list.push(buffer)
+		this.bytes += size
+	}
+
+	clear(): void {
+		this.#free.clear()
+		this.bytes = 0
+	}
+}
+
 export class ArenaPool {
 	readonly #maxBytes: number
-	/** By size: the free buffers. */
-	readonly #free = new Map<number, ArrayBuffer[]>()
-	#bytes = 0
+	readonly #maxSharedBytes: number
+	readonly #own = new FreeBuffers<ArrayBuffer>()
+	readonly #shared = new FreeBuffers<SharedArrayBuffer>()
+	/** Shared memory that was made, free or not. */
+	#sharedBytes = 0
 
-	/** @param maxBytes most that is kept free; default 48 MiB = chunks, copies and index of one memtable of 16 MiB, and slack. */
-	constructor(maxBytes: number = 50_331_648) {
+	/**
+	 * @param maxBytes most that is kept free; default 48 MiB = chunks and index of two memtables of 16 MiB, and slack.
+	 * @param maxSharedBytes default 48 MiB: the copies of a memtable that is filled, of one that is encoded, and of one that waits.
+	 */
+	constructor(maxBytes: number = 50_331_648, maxSharedBytes: number = 50_331_648) {
 		this.#maxBytes = maxBytes
+		this.#maxSharedBytes = maxSharedBytes
 	}
 
 	/** Bytes that are kept free. */
 	get bytes(): number {
-		return this.#bytes
+		return this.#own.bytes + this.#shared.bytes
 	}
 
 	/** A buffer of `bytes` rounded up to a power of two, owned by the caller; it may hold old data. */
 	take(bytes: number): ArrayBuffer {
 		const size = roundUp(bytes)
-		const buffer = this.#free.get(size)?.pop()
-		if (buffer === undefined) return new ArrayBuffer(size)
-		this.#bytes -= size
-		return buffer
+		return this.#own.take(size) ?? new ArrayBuffer(size)
 	}
 
-	/** The caller gives `buffer` up, whole. Buffers of other sizes than ours, and detached ones, are ignored. */
-	give(buffer: ArrayBuffer): void {
+	/** The same for what a worker is to read: shared if there is shared memory left. */
+	takeForCopy(bytes: number): ArrayBuffer | SharedArrayBuffer {
+		const size = roundUp(bytes)
+		const free = this.#shared.take(size)
+		if (free !== undefined) return free
+		if (this.#sharedBytes + size > this.#maxSharedBytes) return this.take(bytes)
+		this.#sharedBytes += size
+		return new SharedArrayBuffer(size)
+	}
+
+	/**
+	 * The caller gives `buffer` up, whole; a shared one is read by nobody whose result counts. Buffers of other sizes than ours,
+	 * and detached ones, are ignored.
+	 */
+	give(buffer: ArrayBuffer | SharedArrayBuffer): void {
+		if (buffer instanceof SharedArrayBuffer) {
+			this.#shared.give(buffer)
+			return
+		}
 		const size = buffer.byteLength
-		if (size < SMALLEST_BYTES || (size & (size - 1)) !== 0 || this.#bytes + size > this.#maxBytes) return
-		const list = this.#free.get(size)
-		if (list === undefined) this.#free.set(size, [buffer])
-		else list.push(buffer)
-		this.#bytes += size
+		if (size < SMALLEST_BYTES || (size & (size - 1)) !== 0 || this.#own.bytes + size > this.#maxBytes) return
+		this.#own.give(buffer)
 	}
 
 	/** Gives all free buffers to the garbage collector. */
 	clear(): void {
-		this.#free.clear()
-		this.#bytes = 0
+		this.#own.clear()
+		this.#sharedBytes -= this.#shared.bytes
+		this.#shared.clear()
 	}
 }
 

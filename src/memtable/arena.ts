@@ -2,10 +2,12 @@
  * The append-only memory of one memtable: chunks that entries are written into and never move.
  *
  * The first chunk is small and each next one twice as large, up to 256 KiB, so that a memtable of one entry costs a page.
- * When a chunk is full a copy of it is made at once, for the job that will encode it: the job owns what it is sent, while
- * reads go on in the original. So freezing copies at most the chunk that is open, and no moment copies more than
- * 256 KiB (except for an entry larger than that).
+ * When a chunk is full a copy of it is made at once, for the job that will encode it, while reads go on in the original: so the
+ * job copies at most the chunk that was open, and no moment copies more than 256 KiB (except for an entry larger than that).
+ * Copies in shared memory stay ours, and serve a job that has to be made again; others travel, and are made anew then.
  */
+
+import { copyShared } from '../bytes/copy.ts'
 import { invariant } from '../errors.ts'
 import { type ArenaSegment, CHUNK_BYTES, CHUNK_MAX_COUNT, REF_CHUNK_SHIFT } from '../sst/entry-arena.ts'
 import type { ArenaPool } from './arena-pool.ts'
@@ -35,7 +37,7 @@ export class Arena {
 	readonly #pool: ArenaPool
 	/** Where each closed chunk ends, in words. */
 	readonly #ends: number[] = []
-	readonly #copies: (ArrayBuffer | undefined)[] = []
+	readonly #copies: (ArrayBuffer | SharedArrayBuffer | undefined)[] = []
 	#capacityBytes = 0
 	#copyBytes = 0
 	#closedWords = 0
@@ -78,9 +80,9 @@ export class Arena {
 		return (chunk << REF_CHUNK_SHIFT) | FIRST_WORD
 	}
 
-	/** Ends writing; what is in the open chunk is copied. Idempotent. */
+	/** Ends writing. Idempotent. */
 	freeze(): void {
-		if (this.openChunk >= 0) this.#close(this.openChunk, this.top)
+		if (this.openChunk >= 0) this.#end(this.openChunk, this.top)
 		this.openChunk = -1
 		this.top = 0
 		this.limit = 0
@@ -90,6 +92,11 @@ export class Arena {
 		const ends = this.#ends.slice()
 		if (this.openChunk >= 0) ends[this.openChunk] = this.top
 		return ends
+	}
+
+	/** All of a frozen arena, still in place: for reading on this thread only. */
+	segments(): ArenaSegment[] {
+		return this.segmentsBetween([], this.#ends)
 	}
 
 	/** What was written between two marks, still in place: for reading on this thread only. */
@@ -102,32 +109,36 @@ export class Arena {
 	/** The same in copies, which the caller owns. */
 	copySegments(from: ArenaMark, to: ArenaMark): ArenaSegment[] {
 		return this.#stretches(from, to).map(({ chunk, firstWord, endWord }) => {
-			return this.#segmentOfCopy(chunk, this.#copy(chunk, firstWord, endWord), firstWord, endWord)
-		})
-	}
-
-	/** All of a frozen arena in copies, which the caller owns: those made while it filled, and fresh ones the next time. */
-	takeCopies(): ArenaSegment[] {
-		return this.#stretches([], this.#ends).map(({ chunk, firstWord, endWord }) => {
-			const buffer = this.#copies[chunk] ?? this.#copy(chunk, firstWord, endWord)
-			this.#copies[chunk] = undefined
+			const buffer = this.#takeOwn((endWord - firstWord) * 4)
+			this.#copyTo(buffer, chunk, firstWord, endWord)
 			return this.#segmentOfCopy(chunk, buffer, firstWord, endWord)
 		})
 	}
 
+	/** All of a frozen arena in copies. The caller owns those that are not shared, and reads the others until `dropCopies`. */
+	takeCopies(): ArenaSegment[] {
+		return this.#stretches([], this.#ends).map(({ chunk, firstWord, endWord }) => {
+			const buffer = this.#copies[chunk] ?? this.#makeCopy(chunk, firstWord, endWord)
+			if (buffer instanceof ArrayBuffer) this.#copies[chunk] = undefined
+			return this.#segmentOfCopy(chunk, buffer, firstWord, endWord)
+		})
+	}
+
+	/** Nobody needs copies any more. */
+	dropCopies(): void {
+		for (const copy of this.#copies) if (copy !== undefined) this.#pool.give(copy)
+		this.#copies.length = 0
+		this.#copyBytes = 0
+	}
+
 	/** Gives all memory to the pool. Nothing may be read from the arena again. */
 	release(): void {
-		for (let chunk = 0; chunk < this.words.length; chunk++) {
-			this.#pool.give(this.#bufferOf(chunk))
-			const copy = this.#copies[chunk]
-			if (copy !== undefined) this.#pool.give(copy)
-		}
+		this.dropCopies()
+		for (let chunk = 0; chunk < this.words.length; chunk++) this.#pool.give(this.#bufferOf(chunk))
 		this.words.length = 0
 		this.bytes.length = 0
-		this.#copies.length = 0
 		this.#ends.length = 0
 		this.#capacityBytes = 0
-		this.#copyBytes = 0
 		this.#closedWords = 0
 	}
 
@@ -158,23 +169,39 @@ export class Arena {
 	}
 
 	#close(chunk: number, endWord: number): void {
+		this.#end(chunk, endWord)
+		if (endWord > FIRST_WORD) this.#makeCopy(chunk, FIRST_WORD, endWord)
+	}
+
+	#end(chunk: number, endWord: number): void {
 		this.#ends[chunk] = endWord
 		this.#closedWords += endWord - FIRST_WORD
-		if (endWord === FIRST_WORD) return
-		const copy = this.#copy(chunk, FIRST_WORD, endWord)
+	}
+
+	#makeCopy(chunk: number, firstWord: number, endWord: number): ArrayBuffer | SharedArrayBuffer {
+		const bytes = (endWord - firstWord) * 4
+		const copy = bytes > CHUNK_BYTES ? this.#takeOwn(bytes) : this.#pool.takeForCopy(bytes)
+		this.#copyTo(copy, chunk, firstWord, endWord)
 		this.#copies[chunk] = copy
 		this.#copyBytes += copy.byteLength
+		return copy
 	}
 
-	#copy(chunk: number, firstWord: number, endWord: number): ArrayBuffer {
-		const count = endWord - firstWord
-		const source = this.words[chunk] as Int32Array
-		const buffer = count * 4 > CHUNK_BYTES ? new ArrayBuffer(count * 4) : this.#pool.take(count * 4)
-		new Int32Array(buffer, 0, count).set(source.subarray(firstWord, endWord))
-		return buffer
+	#takeOwn(bytes: number): ArrayBuffer {
+		return bytes > CHUNK_BYTES ? new ArrayBuffer(bytes) : this.#pool.take(bytes)
 	}
 
-	#segmentOfCopy(chunk: number, buffer: ArrayBuffer, firstWord: number, endWord: number): ArenaSegment {
+	#copyTo(buffer: ArrayBuffer | SharedArrayBuffer, chunk: number, firstWord: number, endWord: number): void {
+		const source = (this.bytes[chunk] as Buffer).subarray(firstWord * 4, endWord * 4)
+		copyShared(source, Buffer.from(buffer), 0)
+	}
+
+	#segmentOfCopy(
+		chunk: number,
+		buffer: ArrayBuffer | SharedArrayBuffer,
+		firstWord: number,
+		endWord: number,
+	): ArenaSegment {
 		return { chunk, buffer, originWord: firstWord, firstWord: 0, endWord: endWord - firstWord }
 	}
 

@@ -18,6 +18,7 @@ import {
 	expiresAtMsAt,
 	HEADER_WORDS,
 	kindAt,
+	ownBuffers,
 	REF_CHUNK_SHIFT,
 	REF_WORD_MASK,
 	seqDeltaAt,
@@ -201,7 +202,7 @@ export class Memtable {
 		return undefined
 	}
 
-	/** Ends writing. Idempotent. Costs a copy of the open chunk, at most 256 KiB. */
+	/** Ends writing. Idempotent. */
 	freeze(): void {
 		if (this.#isFrozen) return
 		this.#isFrozen = true
@@ -209,17 +210,24 @@ export class Memtable {
 	}
 
 	/**
-	 * All entries, frozen, as a job. The first call hands over the copies that were made while the memtable filled; a later
-	 * one (a worker died) makes new ones, at once.
+	 * All entries, frozen, as a job. The first call hands over the copies that were made while the memtable filled, and makes one of
+	 * the open chunk, at most 256 KiB; a later one (a worker died) makes those again that are not shared, at once.
 	 */
 	makeEncodeJob(table: TableOptions): EncodeJob {
+		const input = { ...this.encodeInput(table), segments: this.#arena.takeCopies() }
+		return { input, transfer: ownBuffers(input.segments) }
+	}
+
+	/** The same for this thread and this moment: the entries where they stand. */
+	encodeInput(table: TableOptions): EncodeTableInput {
 		invariant(this.#isFrozen && !this.#isReleased, 'a memtable is encoded while it is open, or after it was recycled')
 		invariant(this.#count > 0, 'an empty memtable is encoded')
-		const segments = this.#arena.takeCopies()
-		return {
-			input: { segments, baseSeq: this.baseSeq, entryCount: this.#count, table },
-			transfer: segments.map(segment => segment.buffer),
-		}
+		return { segments: this.#arena.segments(), baseSeq: this.baseSeq, entryCount: this.#count, table }
+	}
+
+	/** The table is made: what was copied for it is not needed any more. */
+	endEncoding(): void {
+		this.#arena.dropCopies()
 	}
 
 	/**

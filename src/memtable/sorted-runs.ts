@@ -7,7 +7,7 @@
  * Calls are served one after the other, so that two scans never sort the same entries.
  */
 import type { SortEntriesInput, SortEntriesOutput } from '../../workers/sort-entries.ts'
-import { mapRefs, viewSegments } from '../sst/entry-arena.ts'
+import { mapRefs, ownBuffers, viewSegments } from '../sst/entry-arena.ts'
 import { sortEntries } from '../sst/entry-sort.ts'
 import type { Arena, ArenaMark } from './arena.ts'
 import type { ArenaPool } from './arena-pool.ts'
@@ -107,7 +107,7 @@ export class SortedRuns {
 	async #sortAway(from: ArenaMark, to: ArenaMark, entryCount: number, pool: SortPool): Promise<Uint32Array> {
 		const { refs, buffers } = await pool.run('sort-entries', () => {
 			const segments = this.#arena.copySegments(from, to)
-			return { input: { segments, entryCount }, transfer: segments.map(segment => segment.buffer) }
+			return { input: { segments, entryCount }, transfer: ownBuffers(segments) }
 		})
 		for (const buffer of buffers) this.#pool.give(buffer)
 		return refs

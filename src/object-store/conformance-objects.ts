@@ -134,6 +134,19 @@ export const OBJECT_CLAUSES: readonly Clause[] = [
 		},
 	},
 	{
+		name: 'a body of shared memory is stored as it was, where the store takes such',
+		run: async store => {
+			if (store.takesSharedBodies !== true) return
+			const shared = new Uint8Array(new SharedArrayBuffer(70_000))
+			shared.set(sampleBytes(70_000))
+			await store.put('shared', shared)
+			await store.put('part', shared.subarray(3, 69_999))
+			shared.fill(0)
+			await assertObject(store, 'shared', sampleBytes(70_000))
+			await assertObject(store, 'part', sampleBytes(70_000).subarray(3, 69_999))
+		},
+	},
+	{
 		name: 'bodies are binary, byte for byte, up to 8 MiB',
 		run: async store => {
 			const everyByte = Uint8Array.from({ length: 256 }, (_, i) => i)

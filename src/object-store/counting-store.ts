@@ -59,6 +59,7 @@ export function countingStore(store: ObjectStore, options: CountingStoreOptions 
 
 class Counting implements CountingStore {
 	readonly url: string
+	readonly takesSharedBodies: boolean | undefined
 	readonly tracer: Tracer = new Tracer()
 	readonly #store: ObjectStore
 	readonly #prices: PriceTable
@@ -66,6 +67,7 @@ class Counting implements CountingStore {
 
 	constructor(store: ObjectStore, prices: PriceTable) {
 		this.url = store.url
+		this.takesSharedBodies = store.takesSharedBodies
 		this.#store = store
 		this.#prices = prices
 	}

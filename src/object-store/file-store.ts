@@ -4,10 +4,8 @@
  *
  * Reading: `file-reader.ts`. Writing: `file-writer.ts`; names are durable when a call has succeeded. Here: the rest.
  *
- * What it cannot do, because files cannot:
- * - hold both `a` and `a/b` (`ISLE_DENIED`);
- * - tell `A` from `a` on a file system that does not (the engine's own keys are lower case);
- * - run on Windows, which has no fsync of directories (`ISLE_UNSUPPORTED`).
+ * What it cannot do, because files cannot: hold both `a` and `a/b` (`ISLE_DENIED`); tell `A` from `a` on a file system that does
+ * not (the engine's own keys are lower case); run on Windows, which has no fsync of directories (`ISLE_UNSUPPORTED`).
  * The root may be a symbolic link (resolved once, when opening). Beneath it links are neither followed at the last
  * component of a key, nor written through, nor listed: order, not protection, for who may make links may change files.
  * Directories are never removed: another process may hold one for durable.
@@ -92,6 +90,7 @@ export async function openFileStore(options: FileStoreOptions): Promise<ObjectSt
 
 class FileStore implements ObjectStore {
 	readonly url: string
+	readonly takesSharedBodies = true
 	readonly #root: string
 	readonly #calls: FileCalls
 	readonly #host: Host

@@ -91,6 +91,7 @@ const named = new Map<string, MemoryObjects>()
 
 export class MemoryStore implements ObjectStore {
 	readonly url: string
+	readonly takesSharedBodies = true
 	readonly #host: Host
 	readonly #objects: MemoryObjects
 	#isClosed = false

@@ -72,6 +72,8 @@ export interface ObjectStore {
 	 * Never throws.
 	 */
 	readNow?(key: string, offset: number, target: Uint8Array): boolean | Promise<void>
+	/** Optional: true where bodies of `put` may be views of SharedArrayBuffers, which are used again afterwards. Default false. */
+	readonly takesSharedBodies?: boolean | undefined
 	/** Creates or replaces. */
 	put(key: string, body: Body, options?: RequestOptions): Promise<void>
 	createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome>

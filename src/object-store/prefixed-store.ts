@@ -32,6 +32,7 @@ export function prefixedStore(store: ObjectStore, prefix: string, options: Prefi
 
 class PrefixedStore implements ObjectStore {
 	readonly url: string
+	readonly takesSharedBodies: boolean | undefined
 	readonly #store: ObjectStore
 	/** '' or ending in `/`. */
 	readonly #prefix: string
@@ -40,6 +41,7 @@ class PrefixedStore implements ObjectStore {
 
 	constructor(store: ObjectStore, bare: string, onClose: 'close' | 'keep') {
 		this.url = urlBeneath(store.url, bare)
+		this.takesSharedBodies = store.takesSharedBodies
 		this.#store = store
 		this.#prefix = bare === '' ? '' : `${bare}/`
 		this.#onClose = onClose

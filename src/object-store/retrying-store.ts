@@ -44,12 +44,14 @@ export function retryingStore(store: ObjectStore, options: RetryingStoreOptions 
 
 class RetryingStore implements ObjectStore {
 	readonly url: string
+	readonly takesSharedBodies: boolean | undefined
 	readonly #store: ObjectStore
 	readonly #budget: RetryBudget
 	readonly #host: Host
 
 	constructor(store: ObjectStore, budget: RetryBudget, host: Host) {
 		this.url = store.url
+		this.takesSharedBodies = store.takesSharedBodies
 		this.#store = store
 		this.#budget = budget
 		this.#host = host

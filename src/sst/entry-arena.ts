@@ -83,8 +83,8 @@ export function entryWordsAt(words: Int32Array, at: number): number {
 export interface ArenaSegment {
 	/** Number of the chunk in the memtable. */
 	readonly chunk: number
-	/** Byte 0 of the buffer is word `originWord` of the chunk. */
-	readonly buffer: ArrayBuffer
+	/** Byte 0 of the buffer is word `originWord` of the chunk. Shared memory is the sender's, and stays as it is for the job. */
+	readonly buffer: ArrayBuffer | SharedArrayBuffer
 	readonly originWord: number
 	/** The entries stand in words `[firstWord, endWord)` of the buffer. */
 	readonly firstWord: number
@@ -124,4 +124,9 @@ export function mapRefs(refs: Uint32Array<ArrayBuffer>, segments: readonly Arena
 		refs[i] = ref + (shifts[ref >>> REF_CHUNK_SHIFT] as number)
 	}
 	return refs
+}
+
+/** The buffers of segments that travel: a job owns them. What is shared stays where it is. */
+export function ownBuffers(segments: readonly ArenaSegment[]): ArrayBuffer[] {
+	return segments.map(({ buffer }) => buffer).filter(buffer => buffer instanceof ArrayBuffer)
 }

@@ -5,6 +5,7 @@
  * Limits: a memtable that needs more than 48 MiB of the kernel's memory, or a platform without WebAssembly or its SIMD, has no
  * kernel: the TypeScript does the same, byte for byte.
  */
+import { copyShared } from '../bytes/copy.ts'
 import { invariant } from '../errors.ts'
 import { BLOCK_BYTES_MAX } from './block-format.ts'
 import { KEY_MAX_BYTES } from './entry.ts'
@@ -92,7 +93,7 @@ class FlushRun {
 	readonly #input: FlushInput
 	readonly #words: Int32Array
 	readonly #floats: Float64Array
-	readonly #bytes: Uint8Array
+	readonly #bytes: Buffer
 	readonly #madeAt: number
 
 	constructor(exports: FlushExports, input: FlushInput, sizes: FlushSizes) {
@@ -101,7 +102,7 @@ class FlushRun {
 		const { buffer } = exports.memory
 		this.#words = new Int32Array(buffer)
 		this.#floats = new Float64Array(buffer)
-		this.#bytes = new Uint8Array(buffer)
+		this.#bytes = Buffer.from(buffer)
 		const { entryCount, baseSeq, blockBytes } = input
 		const { arenaBytes, blockEntries } = sizes
 		const places = new Places(at.FLUSH_END)
@@ -163,7 +164,7 @@ class FlushRun {
 		for (const { buffer, firstWord, endWord } of this.#input.segments) {
 			if (firstWord === endWord) continue
 			const source = new Uint8Array(buffer, firstWord * 4, (endWord - firstWord) * 4)
-			this.#bytes.set(source, to)
+			copyShared(source, this.#bytes, to)
 			firstDelta = Math.min(firstDelta, seqDeltaAt(this.#words, to / 4))
 			to += source.length
 		}
@@ -192,7 +193,7 @@ class FlushRun {
 	}
 
 	#copy(start: number, bytes: number): Uint8Array {
-		return this.#bytes.slice(start, start + bytes)
+		return new Uint8Array(this.#bytes.subarray(start, start + bytes))
 	}
 
 	#get(field: number): number {

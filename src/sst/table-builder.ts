@@ -218,6 +218,26 @@ export class TableBuilder {
 
 	/** Ends the table. At least one entry must have been added; the builder is of no use afterwards. */
 	finish(): BuiltTable {
+		let bytes = new Uint8Array(0)
+		const meta = this.#finish(storedBytes => {
+			bytes = this.#out.finish(storedBytes)
+			return bytes
+		})
+		return { bytes, meta }
+	}
+
+	/** The same, with the table at the start of `target` if it fits there. */
+	finishInto(target: SharedArrayBuffer): { readonly bytes: Uint8Array; readonly meta: SstMeta } {
+		let bytes: Uint8Array = new Uint8Array(0)
+		const meta = this.#finish(storedBytes => {
+			bytes = this.#out.finishInto(target, storedBytes) ?? this.#out.finish(storedBytes)
+			return bytes
+		})
+		return { bytes, meta }
+	}
+
+	/** `place` answers the memory of the finished table, in which the blocks stand. */
+	#finish(place: (storedBytes: number) => Uint8Array): SstMeta {
 		invariant(this.#counts.entryCount > 0 && !this.#isFinished, 'finish of an empty or finished table')
 		this.#isFinished = true
 		let largestKey = this.#passedKey
@@ -248,13 +268,13 @@ export class TableBuilder {
 			largestRawBlockBytes: this.#largestRawBlockBytes,
 		}))
 		invariant(storedBytes <= TABLE_MAX_BYTES, `a table of ${storedBytes} bytes`)
-		const bytes = this.#out.finish(storedBytes)
+		const bytes = place(storedBytes)
 		encodeFilter(this.#keys.hashes, keyCount, this.#filterBitsPerKey, bytes, metaOffset)
 		this.#index.encode(bytes, metaOffset + filterBytes)
 		bytes.set(section, metaOffset + filterBytes + indexBytes)
 		const footer = { metaOffset, filterBytes, indexBytes, propertiesBytes: section.length }
 		encodeFooter(footer, bytes, storedBytes - FOOTER_BYTES)
-		return { bytes, meta: describe(storedBytes) }
+		return describe(storedBytes)
 	}
 
 	#countMade(made: MadeEntries): void {

@@ -5,6 +5,7 @@
  * built in a buffer that waits for the next table of this thread, and is copied out of it in the end. (That is no state of a job, only
  * memory: it is never read before it is written.) With memory of its own, which the caller has sized, it stays there.
  */
+import { copyShared } from '../bytes/copy.ts'
 import { invariant } from '../errors.ts'
 
 export const TABLE_MAX_BYTES = 0xffffffff
@@ -40,6 +41,15 @@ export class TableOutput {
 		this.bytes = grown
 	}
 
+	/** The same at the start of `target`; undefined when it does not fit. */
+	finishInto(target: SharedArrayBuffer, totalBytes: number): Uint8Array | undefined {
+		if (totalBytes > target.byteLength) return undefined
+		const finished = Buffer.from(target, 0, totalBytes)
+		copyShared(this.bytes.subarray(0, this.length), finished, 0)
+		this.#keepSpare()
+		return new Uint8Array(target, 0, totalBytes)
+	}
+
 	/** The output, `totalBytes` long, for the caller to keep; what was not written yet is undefined. */
 	finish(totalBytes: number): Uint8Array<ArrayBuffer> {
 		if (this.#isOwn) {
@@ -48,9 +58,13 @@ export class TableOutput {
 		}
 		const finished = new Uint8Array(totalBytes)
 		finished.set(this.bytes.subarray(0, this.length))
+		this.#keepSpare()
+		return finished
+	}
+
+	#keepSpare(): void {
 		const isLarger = this.bytes.length > (spare?.length ?? 0)
 		if (isLarger && this.bytes.length <= SPARE_MAX_BYTES) spare = this.bytes
 		this.bytes = new Uint8Array(0)
-		return finished
 	}
 }

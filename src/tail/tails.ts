@@ -74,6 +74,7 @@ export class Tails<Key = unknown, Value = unknown> {
 		this.#recent = recent
 		this.#keyEncoder = new KeyEncoder(keys)
 		this.#feed = new CommitFeed({ log, source, recent, host })
+		tables.wantsOffers = () => this.#busy.size > 0
 		this.#context = {
 			feed: this.#feed,
 			source,

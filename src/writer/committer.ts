@@ -6,7 +6,7 @@
  * records are appended in the order of sequence numbers, several in flight, and published in that order too.
  * The first failure fails all that follow: what is not committed stays in memory and nothing is skipped.
  */
-import { encodeTableJob } from '../../workers/encode-table.ts'
+import { type EncodeTableOutput, encodeTableJob } from '../../workers/encode-table.ts'
 import type { Host } from '../host/host.ts'
 import type { LogOwner } from '../log/log-owner.ts'
 import type { LogPosition } from '../log/log-position.ts'
@@ -15,9 +15,11 @@ import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
 import type { ArenaPool } from '../memtable/arena-pool.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
+import type { RepeatedRequestOptions } from '../object-store/retrying-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { SstMeta } from '../sst/sst-meta.ts'
 import type { WriterSettings } from './options.ts'
+import { TableMemory } from './table-memory.ts'
 
 /**
  * Up to here a table is encoded on the calling thread: 0.4 ms of work for 512 small entries, 0.55 for 1,024, which is what
@@ -25,6 +27,8 @@ import type { WriterSettings } from './options.ts'
  */
 const INLINE_ENCODE_MAX_ENTRIES = 1024
 const INLINE_ENCODE_MAX_BYTES = 131_072
+/** What a table may take beyond the entries of its memtable, whose headers are longer than its columns: 64 KiB, its frame. */
+const TABLE_SLACK_BYTES = 65_536
 /** Memtables may be encoded and uploaded this many times `maxCommitsInFlight` ahead of the append: more would only queue. */
 const PREPARED_AHEAD = 2
 
@@ -36,6 +40,8 @@ export interface CommitterComponents {
 	/** Where the buffers of finished jobs go back to. */
 	readonly arenas: ArenaPool
 	readonly host: Host
+	/** As of `WriterComponents`. */
+	wantsTables?(): boolean
 	/** Aborts when the writer has failed: uploads end, and what waits does not begin. */
 	readonly failing: AbortSignal
 }
@@ -58,8 +64,10 @@ interface Prepared {
 
 interface StoredTable {
 	readonly id: string
-	readonly bytes: Uint8Array
 	readonly meta: SstMeta
+	/** Undefined when the table is on the store and its memory is used for another. */
+	readonly bytes: Uint8Array | undefined
+	/** Undefined when it rides in the record. */
 	readonly objectKey: string | undefined
 }
 
@@ -67,6 +75,7 @@ export class Committer {
 	readonly #components: CommitterComponents
 	readonly #settings: WriterSettings
 	readonly #publish: (loaded: LoadedCommit) => LogPosition
+	readonly #memory = new TableMemory()
 	#tablesMinted = 0
 	#lastCommitMs: number
 	#issued: Promise<unknown> = Promise.resolve()
@@ -120,6 +129,7 @@ export class Committer {
 	/** Resolves when nothing that was begun runs any more, whatever became of it. */
 	async settled(): Promise<void> {
 		await this.#work
+		this.#memory.clear()
 		await this.#components.owner.settled()
 	}
 
@@ -138,22 +148,47 @@ export class Committer {
 
 	/** Encodes the table, and uploads it unless it rides in the record. */
 	async #storeTable(frozen: FrozenMemtable, id: string): Promise<StoredTable> {
-		const { memtable } = frozen
-		const { arenas, failing, pool, store } = this.#components
-		const tableOptions = {
-			codec: this.#settings.codec,
-			minWriteMs: frozen.firstWriteMs,
-			maxWriteMs: frozen.frozenMs,
+		const { bytes, meta } = await this.#encode(frozen)
+		const shared = bytes.buffer instanceof SharedArrayBuffer ? bytes.buffer : undefined
+		if (bytes.length <= this.#settings.inlineMaxBytes) {
+			if (shared === undefined) return { id, meta, bytes, objectKey: undefined }
+			const own = new Uint8Array(bytes)
+			this.#memory.give(shared)
+			return { id, meta, bytes: own, objectKey: undefined }
 		}
-		const isTiny = memtable.entryCount <= INLINE_ENCODE_MAX_ENTRIES && memtable.entryBytes <= INLINE_ENCODE_MAX_BYTES
-		const { bytes, meta, buffers } = isTiny
-			? encodeTableJob(memtable.makeEncodeJob(tableOptions).input).output
-			: await pool.run('encode-table', () => memtable.makeEncodeJob(tableOptions))
-		for (const buffer of buffers) arenas.give(buffer)
-		if (bytes.length <= this.#settings.inlineMaxBytes) return { id, bytes, meta, objectKey: undefined }
 		const objectKey = `sst/${id}`
-		await store.put(objectKey, bytes, { signal: failing })
-		return { id, bytes, meta, objectKey }
+		const { failing, store } = this.#components
+		let isLetGo = true
+		const options: RepeatedRequestOptions = {
+			signal: failing,
+			onRepeat: () => {
+				isLetGo = false
+			},
+		}
+		await store.put(objectKey, bytes, options)
+		if (shared !== undefined && isLetGo) this.#memory.give(shared)
+		return { id, meta, bytes: shared === undefined ? bytes : undefined, objectKey }
+	}
+
+	async #encode({ memtable, firstWriteMs, frozenMs }: FrozenMemtable): Promise<EncodeTableOutput> {
+		const { arenas, pool } = this.#components
+		const table = { codec: this.#settings.codec, minWriteMs: firstWriteMs, maxWriteMs: frozenMs }
+		const isTiny = memtable.entryCount <= INLINE_ENCODE_MAX_ENTRIES && memtable.entryBytes <= INLINE_ENCODE_MAX_BYTES
+		if (isTiny) return encodeTableJob(memtable.encodeInput(table)).output
+		const output = await pool.run('encode-table', () => {
+			const { input, transfer } = memtable.makeEncodeJob(table)
+			return { input: { ...input, target: this.#targetFor(memtable) }, transfer }
+		})
+		for (const buffer of output.buffers) arenas.give(buffer)
+		memtable.endEncoding()
+		return output
+	}
+
+	/** Memory for the table of `memtable`, for one attempt; undefined: its own. */
+	#targetFor(memtable: Memtable): SharedArrayBuffer | undefined {
+		const components = this.#components
+		if (components.store.takesSharedBodies !== true || components.wantsTables?.() === true) return undefined
+		return this.#memory.take(memtable.entryBytes + TABLE_SLACK_BYTES)
 	}
 
 	async #append(
@@ -164,7 +199,8 @@ export class Committer {
 		// Commits end in order: when the one that began that many before has ended, one more may begin.
 		if (this.#inFlight.length >= this.#settings.maxCommitsInFlight) await this.#inFlight.shift()
 		const { owner, host } = this.#components
-		const isInline = table.objectKey === undefined
+		// A table without bytes here is on the store.
+		const inMemory = table.bytes === undefined ? [] : [table.bytes]
 		this.#lastCommitMs = Math.max(this.#lastCommitMs, host.clock.nowMs())
 		const body: CommitBody = {
 			firstSeq: frozen.memtable.baseSeq,
@@ -183,12 +219,12 @@ export class Committer {
 			blobPacks,
 		}
 		const objectKey = table.objectKey ?? owner.nextKey
-		const append = owner.append(encodeCommitBody(body), isInline ? [table.bytes] : [])
+		const append = owner.append(encodeCommitBody(body), table.objectKey === undefined ? inMemory : [])
 		this.#inFlight.push(append.committed.catch(() => undefined))
 		const ref: TableRef = { id: table.id, objectKey, offset: append.sectionOffsets[0] ?? 0, meta: table.meta }
 		const loaded: LoadedCommit = {
 			commit: { ...body, position: append.position, tables: [ref] },
-			inlineTables: new Map([[table.id, table.bytes]]),
+			inlineTables: new Map(inMemory.map(bytes => [table.id, bytes])),
 		}
 		return { committed: append.committed, loaded }
 	}

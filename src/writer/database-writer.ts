@@ -119,6 +119,8 @@ export interface WriterCompanion {
 	onLoaded(loaded: LoadedCommit): void
 	/** Called once the prefix is claimed. */
 	onClaimed?(): Promise<void>
+	/** As of `WriterComponents`. */
+	wantsTables?(): boolean
 	/** Frees it again when opening fails. */
 	close?(): Promise<void>
 }
@@ -142,7 +144,8 @@ export async function openWriterParts(
 		pool = options.pool === undefined ? acquireWorkerPool(host) : borrowedPool(options.pool)
 		companion = await begin?.({ store, pool, host, tracer: counts.tracer })
 		const onLoaded = (loaded: LoadedCommit): void => companion?.onLoaded(loaded)
-		const writer = await Writer.open({ store, pool, host }, settings, { signal, onLoaded })
+		const wantsTables = (): boolean => companion?.wantsTables?.() ?? false
+		const writer = await Writer.open({ store, pool, host, wantsTables }, settings, { signal, onLoaded })
 		await companion?.onClaimed?.()
 		return { store, counts, pool, host, writer, keys, values }
 	} catch (error) {

@@ -10,6 +10,8 @@ export interface WriterComponents {
 	readonly store: ObjectStore
 	readonly pool: JobPool
 	readonly host: Host
+	/** Whether somebody reads new tables as soon as they are committed, so that they should be in memory. Default: nobody. */
+	wantsTables?(): boolean
 }
 
 /** What a read of this process sees; `release` it when a scan or snapshot is done. */

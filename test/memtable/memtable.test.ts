@@ -12,7 +12,6 @@ import { contentsOf, mergeRuns } from './memtable-model.ts'
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes)
-const tableOptions = { codec: 'none', minWriteMs: 1, maxWriteMs: 1 } as const
 
 function newMemtable(pool = new ArenaPool(), maxBytes?: number): Memtable {
 	return new Memtable({ baseSeq: toSeq(1), pool, ...(maxBytes === undefined ? {} : { maxBytes }) })
@@ -166,46 +165,6 @@ describe('memory', () => {
 		for (let i = 0; i < 3_000; i++) expect(get(second, `new ${i}`)).toBe(`${i}`)
 		const [run] = await second.sortedRuns(sortPool())
 		expect(run && contentsOf(run).every(entry => textOf(entry.key)?.startsWith('new '))).toBe(true)
-	})
-
-	test('the pool keeps no more than its bound, and only buffers of its sizes', () => {
-		const pool = new ArenaPool(10_000)
-		pool.give(new ArrayBuffer(4_096))
-		pool.give(new ArrayBuffer(4_096))
-		pool.give(new ArrayBuffer(4_096))
-		pool.give(new ArrayBuffer(5_000))
-		expect(pool.bytes).toBe(8_192)
-		expect(pool.take(4_000).byteLength).toBe(4_096)
-		expect(pool.take(5_000).byteLength).toBe(8_192)
-		expect(pool.bytes).toBe(4_096)
-		pool.clear()
-		expect(pool.bytes).toBe(0)
-	})
-})
-
-describe('the encode job', () => {
-	test('can be made again after its buffers were lost, with the same bytes', () => {
-		const memtable = newMemtable()
-		for (let i = 0; i < 4_000; i++) memtable.put(`key ${i}`, 'x'.repeat(i % 300), 1, i % 3)
-		memtable.put('large', 'y'.repeat(100_000), 1, 0)
-		memtable.freeze()
-		const first = memtable.makeEncodeJob(tableOptions)
-		const bytes = first.input.segments.map(
-			({ buffer, firstWord, endWord }) => new Uint8Array(buffer.slice(firstWord * 4, endWord * 4)),
-		)
-		structuredClone(first.input, { transfer: [...first.transfer] })
-		const second = memtable.makeEncodeJob(tableOptions)
-		expect(second.input.segments.map(({ buffer, endWord }) => new Uint8Array(buffer.slice(0, endWord * 4)))).toEqual(
-			bytes,
-		)
-		expect(get(memtable, 'key 3999')).toBe('x'.repeat(3_999 % 300))
-	})
-
-	test('is refused for an open or an empty memtable', () => {
-		const memtable = newMemtable()
-		expect(() => memtable.makeEncodeJob(tableOptions)).toThrow('while it is open')
-		memtable.freeze()
-		expect(() => memtable.makeEncodeJob(tableOptions)).toThrow('empty')
 	})
 })
 

@@ -57,7 +57,7 @@ test('the table of a memtable holds all its versions, sorted as an array of entr
 			const model = fill(memtable, list)
 			memtable.freeze()
 			const { output } = encodeTableJob(memtable.makeEncodeJob({ ...options, codec }).input)
-			const table = open(output)
+			const table = open({ ...output, bytes: new Uint8Array(output.bytes) })
 			const found: ModelEntry[] = []
 			for (let b = 0; b < table.blockCount; b++) {
 				const { offset, bytes } = table.blockRange(b)

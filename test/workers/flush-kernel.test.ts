@@ -9,6 +9,7 @@ import { ArenaPool } from '../../src/memtable/arena-pool.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
 import { type EntryKind, KIND_BLOB, toSeq } from '../../src/sst/entry.ts'
+import { ownBuffers } from '../../src/sst/entry-arena.ts'
 import { flushInto } from '../../src/sst/flush-kernel.ts'
 import { type BuiltTable, TableBuilder } from '../../src/sst/table-builder.ts'
 import { blockBytesOf, type TableOptions } from '../../src/sst/table-options.ts'
@@ -65,10 +66,8 @@ function expectSame(input: EncodeTableInput): void {
 }
 
 describe('the kernel of flushes', () => {
-	test('is what the compiler makes of its source', () => {
-		for (const kernel of KERNELS) {
-			expect(readFileSync(join(import.meta.dirname, '../..', kernel.output), 'utf8')).toBe(compileKernel(kernel))
-		}
+	test.each(KERNELS)('is what the compiler makes of its source, as the $name', kernel => {
+		expect(readFileSync(join(import.meta.dirname, '../..', kernel.output), 'utf8')).toBe(compileKernel(kernel))
 	})
 
 	test('makes the bytes that TypeScript makes, of any entries', () => {
@@ -136,7 +135,7 @@ describe('the kernel of flushes', () => {
 			const list = Array.from({ length: count }, (_, i): Mutation => [`${Math.imul(i, 7919) % count}`, blobRef, 2, i])
 			const expected = encodeTableJob(jobOf(list, table), true).output
 			const input = jobOf(list, table)
-			const made = await pool.run('encode-table', () => ({ input, transfer: input.segments.map(s => s.buffer) }))
+			const made = await pool.run('encode-table', () => ({ input, transfer: ownBuffers(input.segments) }))
 			expect(made.meta).toEqual(expected.meta)
 			expect(Buffer.compare(made.bytes, expected.bytes)).toBe(0)
 		}
