@@ -11,7 +11,7 @@ import type { UnreadablePin } from './maintainer-parts.ts'
 import { CLOCK_SKEW_MAX_MS } from './store-clock.ts'
 
 /** While a pin keeps what would be deleted without it, pins are looked at again after an hour: whoever ends one tells nobody. */
-export const LOOK_AGAIN_MS = 3_600_000
+const LOOK_AGAIN_MS = 3_600_000
 
 interface KnownPin {
 	readonly expiresMs: number
