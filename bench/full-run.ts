@@ -68,13 +68,15 @@ function fileOf(name: string): string {
 	return join(RESULTS, `${name}.json`)
 }
 
-function writeResults(): void {
+/** Makes the page out of what is known by now. */
+export function writeResults(): void {
 	const parts = Object.entries(PARTS).flatMap(([name, words]) => {
 		if (!existsSync(fileOf(name))) return []
 		const report: BenchReport = JSON.parse(readFileSync(fileOf(name), 'utf8'))
 		return [{ name, command: `npm run bench -- ${words}`, report }]
 	})
-	const { page, charts } = renderResults(parts)
+	const absent = Object.keys(PARTS).filter(name => !parts.some(part => part.name === name))
+	const { page, charts } = renderResults(parts, absent)
 	rmSync(CHARTS, { recursive: true, force: true })
 	mkdirSync(CHARTS)
 	for (const [file, svg] of Object.entries(charts)) writeFileSync(join(CHARTS, file), `${svg}\n`)

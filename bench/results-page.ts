@@ -23,7 +23,8 @@ const CHARTS_MAX = 3
 /** What was asked by kind is long, and in the page that the run makes. */
 const LEFT_OUT = 'requests by kind'
 
-export function renderResults(parts: readonly FullRunPart[]): ResultsPage {
+/** `absent` are the names of parts that were not run. */
+export function renderResults(parts: readonly FullRunPart[], absent: readonly string[] = []): ResultsPage {
 	const charts: Record<string, string> = {}
 	const sections = parts.map(part => {
 		const drawn = chartsOf(part.report).slice(0, CHARTS_MAX)
@@ -34,10 +35,10 @@ export function renderResults(parts: readonly FullRunPart[]): ResultsPage {
 		})
 		return sectionOf(part, images)
 	})
-	return { page: `${[introduction(parts), ...sections].join('\n\n')}\n`, charts }
+	return { page: `${[introduction(parts, absent), ...sections].join('\n\n')}\n`, charts }
 }
 
-function introduction(parts: readonly FullRunPart[]): string {
+function introduction(parts: readonly FullRunPart[], absent: readonly string[]): string {
 	const machines = [...new Set(parts.map(({ report }) => machineLine(report.machine)))]
 	const versions = new Map(parts.flatMap(({ report }) => report.engines.map(({ name, version }) => [name, version])))
 	const dates = parts.map(({ report }) => report.machine.date).sort()
@@ -51,6 +52,7 @@ function introduction(parts: readonly FullRunPart[]): string {
 			`* **Machine**: ${machines.join('; ')}.`,
 			`* **Versions**: ${[...versions].map(([name, version]) => `${name} ${version}`).join(', ')}.`,
 			`* **When**: ${dates[0] ?? '–'} to ${dates.at(-1) ?? '–'} UTC, in pieces.`,
+			`* **Not run**: ${absent.length === 0 ? 'nothing was left out' : absent.join(', ')}.`,
 			`* **How quiet**: load averages of ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)} when parts began and ended, said with each part. The benchmark's own load is one to three of these. What is beyond is other work, which takes processor, caches and disk from whatever runs just then: **compare within a table, never between tables**, and take absolute figures as lower bounds.`,
 		].join('\n'),
 		...crowdWarning(loads, cores),

@@ -154,7 +154,11 @@ describe('a report', () => {
 	})
 
 	test('in Markdown names each of its charts, and keeps cells apart', () => {
-		const { page, charts } = renderResults([{ name: 'one', command: 'npm run bench -- example', report: REPORT }])
+		const { page, charts } = renderResults(
+			[{ name: 'one', command: 'npm run bench -- example', report: REPORT }],
+			['two'],
+		)
+		expect(page).toContain('**Not run**: two.')
 		const named = [...page.matchAll(/\(charts\/([\w-]+\.svg)\)/g)].map(([, file]) => file)
 		expect(named).toEqual(Object.keys(charts))
 		expect(named).toHaveLength(3)
