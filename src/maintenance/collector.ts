@@ -287,10 +287,10 @@ export class Collector {
 		const { marks, changeFloor, removed } = state.manifest
 		const nowMs = host.clock.nowMs()
 		const next = marks.find(mark => comparePositions(mark.position, changeFloor) > 0)
-		const dueMs = [next?.committedAtMs, removed[0]?.removedAtMs].flatMap(ms =>
-			ms === undefined ? [] : [ms + changeRetentionMs],
-		)
-		const waits = dueMs.filter(due => due > this.#beganMs).map(due => Math.max(0, due - nowMs))
+		const isAhead = (ms: number): boolean => ms + changeRetentionMs > this.#beganMs
+		const removal = removed.find(({ removedAtMs }) => isAhead(removedAtMs))
+		const times = [next?.committedAtMs, removal?.removedAtMs].filter(ms => ms !== undefined)
+		const waits = times.filter(isAhead).map(ms => Math.max(0, ms + changeRetentionMs - nowMs))
 		const ripensInMs = this.#ripeness.nextInMs
 		if (ripensInMs !== undefined) waits.push(ripensInMs)
 		if (!isClockTrusted) waits.push(CLOCK_CHECK_AGAIN_MS)

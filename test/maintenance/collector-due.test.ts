@@ -2,11 +2,12 @@
 
 import { expect, test } from 'vitest'
 import { createInlinePool, open, openCompactor } from '../../src/index.ts'
+import { createPin } from '../../src/manifest/pin.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import type { RequestOptions } from '../../src/object-store/object-store.ts'
 import { type ManualClock, manualHost } from '../support/manual-clock.ts'
 import { PassThroughStore } from '../support/pass-through-store.ts'
-import { everything, executing } from './rig.ts'
+import { type Crew, everything, executing, Rig, settleStore } from './rig.ts'
 import { collectAll, commitSome, merged } from './rig-histories.ts'
 
 const MINUTE = 60_000
@@ -40,6 +41,48 @@ test('what falls due while a collection runs is looked at again at once', async 
 	await collectAll(crew)
 	expect(await rig.keys('sst/w')).toEqual([])
 })
+
+test('what a pin has kept is looked at when the pin has been over for five minutes', async () => {
+	const { rig, crew } = await pinned(MINUTE)
+	const pinnedMs = rig.host.clock.nowMs()
+	await settleStore(crew)
+	const leftMs = pinnedMs + 6 * MINUTE - rig.host.clock.nowMs()
+	expect((await collectAll(crew)).nextInMs).toBe(leftMs)
+	await rig.host.clock.advance(leftMs)
+	await collectAll(crew)
+	expect(await rig.keys('sst/w')).toEqual([])
+	expect((await collectAll(crew)).nextInMs).toBeUndefined()
+})
+
+test('what falls due behind an object that a pin keeps is not forgotten', async () => {
+	const { rig, crew } = await pinned(Number.POSITIVE_INFINITY, HOUR)
+	await commitSome(rig, 'c')
+	await crew.owner.follow()
+	await rig.host.clock.advance(10 * MINUTE)
+	await crew.executor.execute(everything(crew), executing())
+	await crew.owner.checkpoint()
+	await rig.host.clock.advance(50 * MINUTE)
+	expect((await collectAll(crew)).nextInMs).toBe(10 * MINUTE)
+	await rig.host.clock.advance(10 * MINUTE)
+	await collectAll(crew)
+	expect(crew.owner.manifest.removed.map(({ objectKey }) => objectKey)).toEqual(['sst/w1-0'])
+})
+
+/** A merge has replaced what a pin holds, and one table more. */
+async function pinned(ttlMs: number, changeRetentionMs = 0): Promise<{ readonly rig: Rig; readonly crew: Crew }> {
+	const rig = new Rig({ gracePeriodMs: 0, changeRetentionMs })
+	await commitSome(rig, 'a')
+	const crew = await rig.hire()
+	const { store, host } = rig
+	const expiresMs = Number.isFinite(ttlMs) ? host.clock.nowMs() + ttlMs : 0
+	const { manifest } = crew.owner
+	await createPin({ store, host, name: 'p', expiresMs, manifest, refresh: () => rig.manifest() })
+	await commitSome(rig, 'b')
+	await crew.owner.follow()
+	await crew.executor.execute(everything(crew), executing())
+	await crew.owner.checkpoint()
+	return { rig, crew }
+}
 
 test('a maintainer in the background still collects when the grace period has passed after a runOnce', async () => {
 	const host = manualHost()
