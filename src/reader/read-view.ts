@@ -1,5 +1,5 @@
 /** What a read sees: immutable, made anew for each state of the database. */
-import { comparePositions } from '../log/log-position.ts'
+import { comparePositions, LOG_START } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { seqRangeOf } from '../manifest/table-placement.ts'
 import type { Memtable } from '../memtable/memtable.ts'
@@ -28,8 +28,17 @@ export function holdsView(manifest: Manifest, view: ReadView): boolean {
 }
 
 /**
- * Whether the state at `seq` can be read from `manifest`: nothing newer was merged into a run, where the versions that
- * newer ones hide are dropped.
+ * The same of a state of which nothing is known but its number: it is the newest, or nothing has ever been dropped. A merge that drops
+ * a tombstone with what it hides leaves no table that tells how new it was.
+ */
+export function surelyHoldsStateAt(manifest: Manifest, seq: number): boolean {
+	const isIntact = manifest.lastSeq === seq || comparePositions(manifest.droppedAt, LOG_START) === 0
+	return isIntact && holdsStateAt(manifest, seq)
+}
+
+/**
+ * Whether the state at `seq` can be read from `manifest`, if nothing was dropped since: nothing newer was merged into a run, where
+ * the versions that newer ones hide are dropped.
  */
 export function holdsStateAt(manifest: Manifest, seq: number): boolean {
 	return manifest.lastSeq >= seq && manifest.runs.every(run => seqRangeOf(run).max <= seq)

@@ -15,7 +15,7 @@ import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { manifestAt } from '../manifest/past-manifest.ts'
 import { type KeyRange, successor } from '../reader/key-range.ts'
-import { holdsStateAt, type ReadView } from '../reader/read-view.ts'
+import { holdsView, type ReadView } from '../reader/read-view.ts'
 import type { ScanMerge } from '../reader/scan-merge.ts'
 import type { Change, ChangeSlice, LargeValues } from './change.ts'
 import { BATCH_ROWS, type ChangeBatch } from './change-batch.ts'
@@ -167,7 +167,8 @@ export class Bootstrap {
 		}
 		if (!isIsleError(error, 'ISLE_NOT_FOUND')) throw error
 		const newest = await feed.refreshed(signal)
-		const other = holdsStateAt(newest, seq) ? newest : await this.#past(newest)
+		const view = { manifest: this.#manifest, memtables: [], maxSeq: seq }
+		const other = holdsView(newest, view) ? newest : await this.#past(newest)
 		// A state whose tables stand as they did would miss the same object again.
 		if (other !== undefined && comparePositions(other.maintenancePosition, this.#manifest.maintenancePosition) !== 0) {
 			this.#manifest = other

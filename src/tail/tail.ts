@@ -13,7 +13,7 @@ import { IsleError, isIsleError } from '../errors.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { earliestMark, manifestAt } from '../manifest/past-manifest.ts'
-import { holdsStateAt } from '../reader/read-view.ts'
+import { surelyHoldsStateAt } from '../reader/read-view.ts'
 import { Bootstrap, type StateReads } from './bootstrap.ts'
 import type { ChangeSlice, LargeValues } from './change.ts'
 import { ChangeBatch } from './change-batch.ts'
@@ -189,7 +189,7 @@ export class Tail {
 	async #resumeState(newest: Manifest, { seq, position, committedAtMs, key }: RowCursor): Promise<void> {
 		const { log, host } = this.#context.feed
 		const { signal } = this.#controller
-		const manifest = holdsStateAt(newest, seq)
+		const manifest = surelyHoldsStateAt(newest, seq)
 			? newest
 			: await retryEndlessly(host, signal, () => manifestAt(log.store, position, newest, { signal }))
 		signal.throwIfAborted()
