@@ -1,45 +1,44 @@
 /** Many histories, one after another, and what they covered. */
 
-import type { Engine } from './engine.ts'
+import { type EngineOf, enginesWith } from './engine.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
-import { type HistoryPlan, type HistoryReport, runHistory } from './simulation.ts'
+import type { HistoryPlan } from './history-plan.ts'
+import type { PlantedBug } from './planted-bugs.ts'
+import type { HistoryKind } from './settings.ts'
+import { type HistoryOptions, type HistoryReport, runHistory } from './simulation.ts'
 
 export interface CampaignTotals {
-	histories: number
-	steps: number
-	operations: number
-	commits: number
-	takeovers: number
-	readings: number
-	changes: number
-	/** Histories that were brought to rest and searched for what is left over. */
-	rested: number
+	readonly histories: Record<HistoryKind, number>
+	readonly counts: Record<(typeof COUNTS)[number], number>
 	readonly faults: Record<FaultKind, number>
 	/** Errors that clients met, by code. */
 	readonly errors: Record<string, number>
 }
 
-/** Rejections of this process that nobody handled, once somebody listens. */
+const COUNTS = [
+	'steps',
+	'operations',
+	'commits',
+	'takeovers',
+	'readings',
+	'past',
+	'pins',
+	'changes',
+	'disk failures',
+	/** Histories that were brought to rest and searched for what is left over. */
+	'rested',
+] as const
+
+/** Rejections of this thread that nobody handled, once somebody listens. */
 let unhandled: string[] | undefined
 
 export class Campaign {
-	readonly totals: CampaignTotals = {
-		histories: 0,
-		steps: 0,
-		operations: 0,
-		commits: 0,
-		takeovers: 0,
-		readings: 0,
-		changes: 0,
-		rested: 0,
-		// Each kind is named by the list.
-		faults: Object.fromEntries(FAULT_KINDS.map(kind => [kind, 0])) as Record<FaultKind, number>,
-		errors: {},
-	}
-	readonly #engine: Engine
+	readonly totals: CampaignTotals = noTotals()
+	readonly #engineOf: EngineOf
 
-	constructor(engine: Engine) {
-		this.#engine = engine
+	/** With a planted bug, or without. */
+	constructor(bug?: PlantedBug) {
+		this.#engineOf = enginesWith(bug)
 		if (unhandled === undefined) {
 			const errors: string[] = []
 			unhandled = errors
@@ -49,8 +48,12 @@ export class Campaign {
 		}
 	}
 
-	async run(plan: HistoryPlan, trace?: (line: string) => void): Promise<HistoryReport> {
-		const report = await runHistory({ ...plan, engine: this.#engine, trace })
+	async run(
+		plan: HistoryPlan,
+		trace?: (line: string) => void,
+		more: Pick<HistoryOptions, 'choose' | 'notesCrashes'> = {},
+	): Promise<HistoryReport> {
+		const report = await runHistory({ ...plan, ...more, engineOf: this.#engineOf, trace })
 		// Rejections that nobody handles are told when the event loop turns.
 		await new Promise(resolve => setImmediate(resolve))
 		const nobodys = unhandled?.splice(0).map(error => `nobody handles: ${error}`) ?? []
@@ -58,22 +61,46 @@ export class Campaign {
 		return nobodys.length === 0 ? report : { ...report, faults: [...report.faults, ...nobodys] }
 	}
 
-	#count({ steps, operations, commits, takeovers, record, isAtRest, happened }: HistoryReport): void {
-		const { totals } = this
-		totals.histories++
-		totals.steps += steps
-		totals.operations += operations.length
-		totals.commits += commits
-		totals.takeovers += Math.max(0, takeovers - 1)
-		totals.readings += record.readings.length
-		totals.changes += record.tails.reduce((sum, tail) => sum + tail.changes.length, 0)
-		totals.rested += isAtRest ? 1 : 0
+	#count({ steps, operations, commits, record, settings, happened, diskFailures }: HistoryReport): void {
+		const { histories, counts, faults, errors } = this.totals
+		histories[settings.kind]++
+		counts.steps += steps
+		counts.operations += operations.length
+		counts.commits += commits
+		counts.takeovers += Math.max(0, record.lives.length - 1)
+		for (const { what } of record.readings) {
+			counts.readings++
+			if (what === 'past') counts.past++
+			else if (what === 'pin') counts.pins++
+		}
+		counts.changes += record.tails.reduce((sum, tail) => sum + tail.changes.length, 0)
+		counts['disk failures'] += diskFailures
+		counts.rested += settings.comesToRest ? 1 : 0
 		for (const name of happened) {
-			const kind = FAULT_KINDS.find(known => name.endsWith(`:${known}`))
-			if (kind !== undefined) totals.faults[kind]++
+			const kind = FAULT_KINDS.find(known => name.includes(`:${known}:`))
+			if (kind !== undefined) faults[kind]++
 		}
-		for (const [code, count] of Object.entries(record.errors)) {
-			totals.errors[code] = (totals.errors[code] ?? 0) + count
-		}
+		add(errors, record.errors)
 	}
+}
+
+export function noTotals(): CampaignTotals {
+	return {
+		histories: { short: 0, long: 0 },
+		// Each is named by its list.
+		counts: Object.fromEntries(COUNTS.map(name => [name, 0])) as CampaignTotals['counts'],
+		faults: Object.fromEntries(FAULT_KINDS.map(kind => [kind, 0])) as CampaignTotals['faults'],
+		errors: {},
+	}
+}
+
+export function addTotals(sum: CampaignTotals, more: CampaignTotals): void {
+	add(sum.histories, more.histories)
+	add(sum.counts, more.counts)
+	add(sum.faults, more.faults)
+	add(sum.errors, more.errors)
+}
+
+function add(sum: Record<string, number>, more: Readonly<Record<string, number | undefined>>): void {
+	for (const [name, count] of Object.entries(more)) sum[name] = (sum[name] ?? 0) + (count ?? 0)
 }

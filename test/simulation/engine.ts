@@ -1,13 +1,19 @@
 /**
- * The engine under simulation: its own sources, loaded as they are but for two kinds of patches of their text.
+ * The engine under simulation: its own sources, loaded as they are but for patches of their text, and with files of a virtual disk.
  *
- * - Limits: some options refuse values below what makes sense in production. The simulation needs tables of hundreds of bytes, so
- *   that a handful of commits is merged, split and collected as gigabytes would be.
+ * - Limits: some bounds make sense in production only. The simulation needs tables of hundreds of bytes, so that a handful of commits
+ *   is merged, split, collected and waited for as gigabytes would be; in short histories, of which there are many, it looks as far
+ *   ahead in a log as their few commits need, and not as far as thousands would.
  * - A planted bug, when one is asked for.
  */
+import { registerHooks } from 'node:module'
 import { importPatched, type SourcePatch } from '../support/patched-modules.ts'
+import type { HistoryKind } from './settings.ts'
 
 export type Engine = typeof import('../../src/index.ts')
+
+/** Of each kind of history its own. */
+export type EngineOf = (kind: HistoryKind) => Promise<Engine>
 
 const LIMITS: readonly SourcePatch[] = [
 	{
@@ -15,9 +21,54 @@ const LIMITS: readonly SourcePatch[] = [
 		find: "number('targetTableBytes', 32 * MIB, MIB, 512 * MIB)",
 		replace: "number('targetTableBytes', 32 * MIB, 256, 512 * MIB)",
 	},
+	{
+		file: 'src/writer/l0-pressure.ts',
+		find: 'const SMALLEST_WEIGHT = 1 / 128',
+		replace: 'const SMALLEST_WEIGHT = 1 / 2',
+	},
+]
+const SHORT_LIMITS: readonly SourcePatch[] = [
+	{ file: 'src/log/claim.ts', find: 'const OPEN_WINDOW_SLOTS = 8', replace: 'const OPEN_WINDOW_SLOTS = 2' },
+	{ file: 'src/log/fenced-log.ts', find: 'const LOOK_BEHIND_SLOTS = 16', replace: 'const LOOK_BEHIND_SLOTS = 4' },
 ]
 
-/** Loads the engine with these patches; `name` tells it from others. */
-export async function loadEngine(name = 'sound', patches: readonly SourcePatch[] = []): Promise<Engine> {
-	return (await importPatched('src/index.ts', name, [...LIMITS, ...patches])) as Engine
+/** Which modules see the virtual disk instead of `node:fs`, and as what. */
+const ON_DISK =
+	/\/(?:src\/cache\/[\w-]+|workers\/[\w-]+|src\/object-store\/file-calls)\.ts\?patched=[\w-]+-(?:short|long)$/
+const DISK_MODULES: Readonly<Record<string, string>> = {
+	'node:fs': new URL('virtual-disk-calls.ts?default', import.meta.url).href,
+	'node:fs/promises': new URL('virtual-disk-promises.ts', import.meta.url).href,
+}
+let isHooked = false
+
+/** Engines with that bug, or sound ones; each is loaded when it is asked for. */
+export function enginesWith(bug?: { readonly name: string; readonly patches: readonly SourcePatch[] }): EngineOf {
+	const loaded = new Map<HistoryKind, Promise<Engine>>()
+	return kind => {
+		const engine = loaded.get(kind) ?? loadEngine(kind, bug?.name, bug?.patches)
+		loaded.set(kind, engine)
+		return engine
+	}
+}
+
+async function loadEngine(kind: HistoryKind, name = 'sound', patches: readonly SourcePatch[] = []): Promise<Engine> {
+	hookDisk()
+	const all = [...LIMITS, ...(kind === 'short' ? SHORT_LIMITS : []), ...patches]
+	return (await importPatched('src/index.ts', `${name}-${kind}`, all)) as Engine
+}
+
+function hookDisk(): void {
+	if (isHooked) return
+	isHooked = true
+	registerHooks({
+		resolve(specifier, context, nextResolve) {
+			const url = ON_DISK.test(context.parentURL ?? '') ? DISK_MODULES[specifier] : undefined
+			return url === undefined ? nextResolve(specifier, context) : { url, shortCircuit: true }
+		},
+		load(url, context, nextLoad) {
+			if (url !== DISK_MODULES['node:fs']) return nextLoad(url, context)
+			const source = "export { diskCalls as default } from './virtual-disk-calls.ts'"
+			return { format: 'module', source, shortCircuit: true }
+		},
+	})
 }

@@ -1,6 +1,7 @@
 /**
- * What goes wrong, and when: a function of the seed, the process and the number of its request. So a fault stays where it is when
- * others are left out, which is how a history is made shorter.
+ * What goes wrong, and when: either a function of the seed, the process and the number of its request, or a list that says so. A fault
+ * stays where it is when others are left out, which is how a history is made shorter; and what has been found is kept as such a list, so
+ * that it means the same whatever is drawn from seeds later.
  */
 
 export const FAULT_KINDS = [
@@ -8,18 +9,24 @@ export const FAULT_KINDS = [
 	'lose-request',
 	/** The request takes effect; the caller is told that there was no answer. */
 	'lose-reply',
-	/** The store is asked too often: no effect, and it says so. */
+	/** The store is asked too often (503): no effect, and it says so. */
 	'throttle',
+	/** Somebody else is at work on the key (409): no effect, and nobody knows what comes of it. Creates only. */
+	'conflict',
 	/** The caller is told that there was no answer; the request takes effect later. */
 	'arrive-late',
+	/** The same, and it arrives twice. Writes only. */
+	'arrive-late-twice',
 	/** The request takes effect, and once more, later. Writes only. */
 	'duplicate',
 	/** The request takes long to arrive. */
 	'delay-request',
 	/** The answer takes long to arrive. */
 	'delay-reply',
-	/** A body breaks off in the middle. Streams only. */
+	/** A body breaks off in the middle. Reads only. */
 	'cut-body',
+	/** One bit of a body is another one. Reads only, and only where the settings say so. */
+	'flip-bit',
 	/** The process dies before the request arrives. */
 	'kill-before',
 	/** The process dies when the request has taken effect. */
@@ -36,9 +43,9 @@ export type FaultKind = (typeof FAULT_KINDS)[number]
 
 export interface Fault {
 	readonly kind: FaultKind
-	/** `process:request:kind`, by which it is kept or left out. */
+	/** `process:request:kind:amount`, by which it is kept or left out. */
 	readonly name: string
-	/** Uniform in [0, 1): how long, how far. */
+	/** Uniform in [0, 1), in steps of a ten-thousandth: how long, how far. */
 	readonly amount: number
 }
 
@@ -46,60 +53,106 @@ export interface FaultPlanOptions {
 	readonly seed: number
 	/** Share of the requests that meet a fault. */
 	readonly rate: number
-	/** Only faults of these names happen. Default: all. */
-	readonly only?: ReadonlySet<string> | undefined
+	/** Names of the faults that happen, instead of those of the seed. */
+	readonly only?: readonly string[] | undefined
+	/** Whether crashes that could happen are noted. */
+	readonly notesCrashes?: boolean | undefined
 }
 
+const AMOUNT_STEPS = 10_000
 const WEIGHTS: Readonly<Record<FaultKind, number>> = {
 	'lose-request': 3,
 	'lose-reply': 4,
 	throttle: 2,
+	conflict: 2,
 	'arrive-late': 3,
+	'arrive-late-twice': 2,
 	duplicate: 4,
 	'delay-request': 3,
 	'delay-reply': 3,
 	'cut-body': 2,
+	'flip-bit': 4,
 	'kill-before': 1,
 	'kill-after': 2,
 	pause: 2,
 	outage: 1,
 	'jump-clock': 1,
 }
-const WEIGHT_SUM = Object.values(WEIGHTS).reduce((sum, weight) => sum + weight, 0)
 
 export class FaultPlan {
 	/** Names of those that happened. */
 	readonly happened: string[] = []
-	readonly #options: FaultPlanOptions
+	/** Names of the crashes that could have happened, where they are asked for. */
+	readonly crashes: string[] = []
+	readonly #seed: number
+	readonly #rate: number
+	readonly #listed: ReadonlyMap<string, Fault> | undefined
+	readonly #notesCrashes: boolean
 	#isOver = false
 
-	constructor(options: FaultPlanOptions) {
-		this.#options = options
+	constructor({ seed, rate, only, notesCrashes = false }: FaultPlanOptions) {
+		this.#notesCrashes = notesCrashes
+		this.#seed = seed
+		this.#rate = rate
+		this.#listed = only === undefined ? undefined : new Map(only.map(listedFault))
 	}
 
 	/** The fault of a request, if it meets one of the kinds that it can meet. */
-	of(process: string, request: number, isPossible: (kind: FaultKind) => boolean): Fault | undefined {
-		const { seed, rate, only } = this.#options
-		if (this.#isOver || rate === 0) return undefined
-		const roll = hash(seed, textHash(process), request)
-		if (roll / 2 ** 32 >= rate) return undefined
-		const kind = kindAt((hash(roll, 1, 2) / 2 ** 32) * WEIGHT_SUM)
-		if (!isPossible(kind)) return undefined
-		const name = `${process}:${request}:${kind}`
-		if (only !== undefined && !only.has(name)) return undefined
-		this.happened.push(name)
-		return { kind, name, amount: hash(roll, 3, 4) / 2 ** 32 }
+	of(process: string, request: number, possible: readonly FaultKind[]): Fault | undefined {
+		if (this.#isOver) return undefined
+		if (this.#notesCrashes) {
+			const kinds = possible.filter(kind => kind === 'kill-before' || kind === 'kill-after')
+			this.crashes.push(...kinds.map(kind => faultName(process, request, kind, 0)))
+		}
+		const fault =
+			this.#listed === undefined
+				? this.#rolled(process, request, possible)
+				: this.#listed.get(placeName(process, request))
+		if (fault === undefined || !possible.includes(fault.kind)) return undefined
+		this.happened.push(fault.name)
+		return fault
+	}
+
+	/** Whether a fault of that kind has happened. */
+	hasMet(kind: FaultKind): boolean {
+		return this.happened.some(name => name.includes(`:${kind}:`))
 	}
 
 	/** Everything goes well from now on. */
 	end(): void {
 		this.#isOver = true
 	}
+
+	#rolled(process: string, request: number, possible: readonly FaultKind[]): Fault | undefined {
+		const roll = this.#rate === 0 ? 0 : hash(this.#seed, textHash(process), request)
+		if (roll / 2 ** 32 >= this.#rate) return undefined
+		const kind = kindAmong(possible, hash(roll, 1, 2) / 2 ** 32)
+		const amount = Math.floor((hash(roll, 3, 4) / 2 ** 32) * AMOUNT_STEPS) / AMOUNT_STEPS
+		return { kind, name: faultName(process, request, kind, amount), amount }
+	}
 }
 
-function kindAt(weight: number): FaultKind {
-	let left = weight
-	for (const kind of FAULT_KINDS) {
+/** Names a fault for a list of them. */
+export function faultName(process: string, request: number, kind: FaultKind, amount: number): string {
+	return `${placeName(process, request)}:${kind}:${amount}`
+}
+
+function placeName(process: string, request: number): string {
+	return `${process}:${request}`
+}
+
+function listedFault(name: string): [place: string, fault: Fault] {
+	const [process, request, kindName, amount] = name.split(':')
+	const kind = FAULT_KINDS.find(known => known === kindName)
+	if (process === undefined || kind === undefined || amount === undefined) {
+		throw new RangeError(`Expected process:request:kind:amount, got '${name}'`)
+	}
+	return [placeName(process, Number(request)), { kind, name, amount: Number(amount) }]
+}
+
+function kindAmong(possible: readonly FaultKind[], share: number): FaultKind {
+	let left = share * possible.reduce((sum, kind) => sum + WEIGHTS[kind], 0)
+	for (const kind of possible) {
 		left -= WEIGHTS[kind]
 		if (left < 0) return kind
 	}

@@ -1,6 +1,7 @@
 /** What was seen to happen in a history, by the clients that did it. Judged at the end: see `judge.ts`. */
 
 import type { IsleErrorCode } from '../../src/errors.ts'
+import type { LogPosition } from '../../src/log/log-position.ts'
 
 export interface Mutation {
 	readonly id: number
@@ -15,8 +16,10 @@ export interface Mutation {
 	/** Mutations of one batch have one number. */
 	readonly batch: number
 	readonly calledAt: number
-	/** When it was known to be durable. */
+	/** When it was known to be durable; infinity: never. */
 	durableAt: number
+	/** The same as true time. */
+	durableMs: number
 }
 
 /** A database from its opening to its end. */
@@ -27,7 +30,15 @@ export interface WriterLife {
 	readonly baseSeq: number
 	/** In order: the first has the number `baseSeq` + 1. */
 	readonly mutations: Mutation[]
+	/** Whether the last one is of a stream on its way, of which nobody knows when it is accepted. */
+	isLastUnsure: boolean
 }
+
+/** Which state of the past was asked for: at a position, at the change of a cursor, or all that was committed by a time. */
+export type PastState =
+	| { readonly kind: 'position'; readonly position: LogPosition }
+	| { readonly kind: 'seq'; readonly seq: number }
+	| { readonly kind: 'time'; readonly timeMs: number }
 
 export interface Reading {
 	readonly what: string
@@ -36,7 +47,16 @@ export interface Reading {
 	readonly readerName: string
 	/** Of the keys that were asked for. */
 	readonly values: ReadonlyMap<string, string | undefined>
+	/** Everything that was durable when it was called is seen. */
 	readonly isStrong: boolean
+	/** What was durable before this time is seen. */
+	readonly durableBeforeMs?: number | undefined
+	/** What stands below this position is seen. */
+	readonly atLeast?: LogPosition | undefined
+	/** Of the mutations so many at least are seen. */
+	readonly leastSeq?: number | undefined
+	/** The one state that may be seen. */
+	readonly past?: PastState | undefined
 	readonly calledAt: number
 	readonly returnedAt: number
 	/** What the process took for the time, at least and at most. */

@@ -59,14 +59,16 @@ class Judge {
 			const candidates =
 				known ?? (life === undefined ? this.#cutsOf(reading, floors.get(readerName) ?? 0) : ownCuts(reading))
 			const history = life === undefined ? this.#truth.mutations : ownHistory(this.#truth, reading)
-			const fitting = candidates.filter(cut => this.#isState(history, cut, reading.values, reading))
+			const fitting = candidates.filter(cut =>
+				this.#isState(history, cut, reading.values, this.#momentOf(reading, cut)),
+			)
 			const [oldest] = fitting
 			if (oldest === undefined) {
 				faults.push(`${readerName}: ${what} is no state of ${candidates.join(' ')}: ${shown(reading.values)}`)
 				continue
 			}
 			if (snapshot !== undefined) snapshots.set(snapshot, fitting)
-			if (life === undefined && snapshot === undefined) floors.set(readerName, oldest)
+			if (life === undefined && snapshot === undefined && reading.past === undefined) floors.set(readerName, oldest)
 		}
 		return faults
 	}
@@ -105,11 +107,31 @@ class Judge {
 		return faults
 	}
 
-	#cutsOf({ isStrong, calledAt, returnedAt }: Reading, floor: number): number[] {
+	#cutsOf(
+		{ isStrong, durableBeforeMs = 0, atLeast, leastSeq = 0, past, calledAt, returnedAt }: Reading,
+		floor: number,
+	): number[] {
+		if (past !== undefined) return this.#truth.cutsOf(past, calledAt, returnedAt)
 		const { mutations, cuts } = this.#truth
-		const durable = isStrong ? mutations.findLastIndex(({ durableAt }) => durableAt < calledAt) + 1 : 0
+		const strong = isStrong ? mutations.findLastIndex(({ durableAt }) => durableAt < calledAt) + 1 : 0
+		const fresh = mutations.findLastIndex(({ durableMs }) => durableMs < durableBeforeMs) + 1
+		const least = Math.max(
+			strong,
+			fresh,
+			floor,
+			leastSeq,
+			atLeast === undefined ? 0 : this.#truth.lastSeqBelow(atLeast),
+		)
 		const newest = this.#truth.lastSeqAt(returnedAt)
-		return cuts.filter(cut => cut >= durable && cut >= floor && cut <= newest)
+		return cuts.filter(cut => cut >= least && cut <= newest)
+	}
+
+	/** The past is seen as of then. */
+	#momentOf({ past, nowMs, trueMs }: Reading, cut: number): Moment {
+		if (past === undefined) return { nowMs, trueMs }
+		const commit = this.#truth.commits.find(({ lastSeq }) => lastSeq >= cut)
+		const thenMs = past.kind === 'time' ? past.timeMs : (commit?.committedAtMs ?? 0)
+		return { nowMs: [thenMs, thenMs], trueMs }
 	}
 
 	#isState(

@@ -15,18 +15,41 @@ export interface PlannedMutation {
 	readonly bytes: number
 }
 
+/** How new a view must be: 'any', refreshed before, at least at the newest known position, or not older than a span. */
+export type PlannedFreshness = 'any' | 'refreshed' | 'at-least' | number
+
 export type Operation =
 	/** Mutations that are called one after another without waiting; each is durable when the call says so, or not. */
 	| { readonly kind: 'write'; readonly mutations: readonly PlannedMutation[]; readonly isDurable: boolean }
 	| { readonly kind: 'batch'; readonly mutations: readonly PlannedMutation[]; readonly isDurable: boolean }
+	/** A value that comes piece by piece. */
+	| {
+			readonly kind: 'stream'
+			readonly mutation: PlannedMutation
+			readonly pieces: number
+			readonly isDurable: boolean
+	  }
 	| { readonly kind: 'flush' }
-	/** `isStrong`: a reader refreshes before. */
-	| { readonly kind: 'get'; readonly keys: readonly number[]; readonly isStrong: boolean; readonly isStream: boolean }
-	| { readonly kind: 'scan'; readonly isReverse: boolean; readonly isStrong: boolean }
+	| {
+			readonly kind: 'get'
+			readonly keys: readonly number[]
+			readonly freshness: PlannedFreshness
+			readonly isStream: boolean
+	  }
+	| { readonly kind: 'scan'; readonly isReverse: boolean; readonly freshness: PlannedFreshness }
+	/** A point of the past; `choice` says which of those that are known. */
+	| { readonly kind: 'past'; readonly by: 'position' | 'cursor' | 'time'; readonly choice: number }
+	/** A durable snapshot. */
+	| { readonly kind: 'pin'; readonly ttlMs: number; readonly isReverse: boolean }
+	/** One of those that were made. */
+	| { readonly kind: 'open-pin'; readonly choice: number; readonly isReverse: boolean }
+	| { readonly kind: 'release-pin'; readonly choice: number }
 	/** A snapshot, read twice with so much time between. */
 	| { readonly kind: 'snapshot'; readonly waitMs: number; readonly isReverse: boolean }
 	/** Follows the changes until it has seen what was durable at its beginning, and remembers one of the cursors. */
 	| { readonly kind: 'follow'; readonly choice: number }
+	/** Handles changes, several at a time, from what was saved last until it has seen so many. */
+	| { readonly kind: 'consume'; readonly count: number; readonly concurrency: number }
 	| { readonly kind: 'maintain'; readonly takeover: 'now' | 'standby' }
 	| { readonly kind: 'wait'; readonly ms: number }
 	| { readonly kind: 'close' }
@@ -91,27 +114,33 @@ class Draw {
 				return this.#weighted<() => Operation>([
 					[10, () => this.#write()],
 					[4, () => ({ kind: 'batch', mutations: this.#mutationsOf(2 + this.#below(3)), isDurable: this.#flip() })],
+					[1, () => this.#stream()],
 					[4, () => ({ kind: 'flush' })],
-					[2, () => this.#get(false)],
-					[2, () => ({ kind: 'scan', isReverse: this.#flip(), isStrong: false })],
+					[2, () => this.#get('any')],
+					[2, () => this.#scan('any')],
 					[1, () => this.#snapshot()],
+					[0.5, () => this.#past()],
+					[1, () => this.#pinned()],
 					[4, () => this.#wait()],
 					[1, () => ({ kind: 'close' })],
 					[1, () => ({ kind: 'kill' })],
 				])()
 			case 'reader':
 				return this.#weighted<() => Operation>([
-					[4, () => this.#get(true)],
-					[4, () => ({ kind: 'scan', isReverse: this.#flip(), isStrong: true })],
-					[2, () => ({ kind: 'scan', isReverse: this.#flip(), isStrong: false })],
+					[4, () => this.#get(this.#freshness())],
+					[4, () => this.#scan('refreshed')],
+					[3, () => this.#scan(this.#freshness())],
 					[3, () => this.#snapshot()],
+					[1.5, () => this.#past()],
+					[1.5, () => this.#pinned()],
 					[2, () => this.#wait()],
 					[0.5, () => ({ kind: 'close' })],
 					[0.5, () => ({ kind: 'kill' })],
 				])()
 			case 'tail':
 				return this.#weighted<() => Operation>([
-					[6, () => ({ kind: 'follow', choice: this.#random.next() })],
+					[5, () => ({ kind: 'follow', choice: this.#random.next() })],
+					[1.5, () => ({ kind: 'consume', count: 1 + this.#below(6), concurrency: 1 + this.#below(3) })],
 					[1, () => this.#wait()],
 					[1, () => ({ kind: 'kill' })],
 				])()
@@ -135,7 +164,7 @@ class Draw {
 	}
 
 	#mutation(): PlannedMutation {
-		const { keys, ttlShare, largeShare } = this.#settings
+		const { keys, ttlShare } = this.#settings
 		const isPut = this.#random.next() < 0.8
 		const isExpiring = isPut && this.#random.next() < ttlShare
 		return {
@@ -143,13 +172,59 @@ class Draw {
 			key: this.#below(keys),
 			kind: isPut ? 'put' : 'delete',
 			ttlMs: isExpiring ? TTLS_MS[this.#below(TTLS_MS.length)] : undefined,
-			bytes: this.#random.next() < largeShare ? 1024 + this.#below(1000) : this.#below(200),
+			bytes: this.#bytes(),
 		}
 	}
 
-	#get(isStrong: boolean): Operation {
+	#bytes(): number {
+		const { largeShare, hugeShare } = this.#settings
+		if (hugeShare > 0 && this.#random.next() < hugeShare) return 60_000 + this.#below(60_000)
+		return this.#random.next() < largeShare ? 1024 + this.#below(1000) : this.#below(200)
+	}
+
+	#stream(): Operation {
+		const mutation = { ...this.#mutation(), kind: 'put' as const, ttlMs: undefined, bytes: this.#below(3000) }
+		return { kind: 'stream', mutation, pieces: 1 + this.#below(3), isDurable: this.#flip() }
+	}
+
+	#get(freshness: PlannedFreshness): Operation {
 		const keys = Array.from({ length: 1 + this.#below(2) }, () => this.#below(this.#settings.keys))
-		return { kind: 'get', keys: [...new Set(keys)], isStrong, isStream: this.#flip() }
+		return { kind: 'get', keys: [...new Set(keys)], freshness, isStream: this.#flip() }
+	}
+
+	#scan(freshness: PlannedFreshness): Operation {
+		return { kind: 'scan', isReverse: this.#flip(), freshness }
+	}
+
+	#freshness(): PlannedFreshness {
+		return this.#one<() => PlannedFreshness>([
+			() => 'any',
+			() => 'refreshed',
+			() => 'refreshed',
+			() => 'at-least',
+			() => 0,
+			() => Math.floor(this.#spanMs()),
+		])()
+	}
+
+	#past(): Operation {
+		return { kind: 'past', by: this.#one(['position', 'cursor', 'time']), choice: this.#random.next() }
+	}
+
+	#pinned(): Operation {
+		const choice = this.#random.next()
+		return this.#one<() => Operation>([
+			() => ({ kind: 'pin', ttlMs: Math.ceil(this.#spanMs()), isReverse: this.#flip() }),
+			() => ({ kind: 'pin', ttlMs: 36_000_000, isReverse: this.#flip() }),
+			() => ({ kind: 'open-pin', choice, isReverse: this.#flip() }),
+			() => ({ kind: 'open-pin', choice, isReverse: this.#flip() }),
+			() => ({ kind: 'release-pin', choice }),
+		])()
+	}
+
+	#one<Value>(values: readonly Value[]): Value {
+		// None of the lists is empty.
+		return values[this.#below(values.length)] as Value
 	}
 
 	#snapshot(): Operation {

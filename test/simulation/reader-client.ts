@@ -2,6 +2,8 @@
 
 import { isIsleError } from '../../src/errors.ts'
 import type { DatabaseReader } from '../../src/index.ts'
+import { decodePosition } from '../../src/log/log-position-codec.ts'
+import { isKeptOperation, runKept } from './kept-states.ts'
 import type { Operation, PlannedOperation } from './operations.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
@@ -12,6 +14,11 @@ interface Opened {
 	/** When its view was surely the newest. */
 	refreshedMs: number
 }
+
+/** The slowest clock takes so much longer for a span: see the rates of `stage.ts`. */
+const SPAN_SLACK = 1.25
+/** The least that there may be. */
+const CACHE_DIR_BYTES = 1_048_576
 
 export class ReaderClient implements Client {
 	readonly #stage: Stage
@@ -69,22 +76,36 @@ export class ReaderClient implements Client {
 	async #runOn(opened: Opened, operation: Operation): Promise<void> {
 		const { db, process } = opened
 		const stage = this.#stage
+		if (isKeptOperation(operation)) return await runKept(stage, { process, db, life: undefined }, operation)
 		if (operation.kind === 'snapshot') return await this.#snapshot(opened, operation.waitMs, operation.isReverse)
 		if (operation.kind !== 'get' && operation.kind !== 'scan') throw new Error(`a reader cannot ${operation.kind}`)
-		const { kind, isStrong } = operation
+		const { kind, freshness } = operation
+		const isStrong = freshness === 'refreshed' || freshness === 0
 		const refresh = async (): Promise<void> => {
-			if (!isStrong) return
+			if (freshness !== 'refreshed') return
 			const beganMs = stage.world.nowMs
 			await db.refresh()
 			opened.refreshedMs = beganMs
 		}
+		const atLeast = freshness === 'at-least' ? stage.positions.at(-1)?.position : undefined
+		const maxStalenessMs = typeof freshness === 'number' ? freshness : undefined
+		const options = { atLeast, maxStalenessMs }
 		const read = async (): Promise<ReadonlyMap<string, string | undefined>> => {
 			if (operation.kind === 'scan') {
-				return await stage.scan(db.entries({ reverse: operation.isReverse }), operation.isReverse)
+				const rows = db.entries({ reverse: operation.isReverse, ...options })
+				return await stage.scan(rows, operation.isReverse)
 			}
-			return await stage.get(db, operation)
+			return await stage.get(db, operation, options)
 		}
-		await stage.reading(process, { what: kind, life: undefined, isStrong, snapshot: undefined }, read, refresh)
+		const plan = {
+			what: kind,
+			life: undefined,
+			isStrong,
+			durableBeforeMs: maxStalenessMs === undefined ? undefined : stage.world.nowMs - maxStalenessMs * SPAN_SLACK,
+			atLeast: atLeast === undefined ? undefined : decodePosition(atLeast),
+			snapshot: undefined,
+		}
+		await stage.reading(process, plan, read, refresh)
 	}
 
 	async #snapshot({ db, process }: Opened, waitMs: number, isReverse: boolean): Promise<void> {
@@ -109,7 +130,7 @@ export class ReaderClient implements Client {
 /** As every process of the simulation that only reads opens the database. */
 export async function openSimulatedReader(
 	{ engine, settings }: Stage,
-	{ store, host }: Pick<SimulatedProcess, 'store' | 'host'>,
+	{ store, host, cacheDir }: Pick<SimulatedProcess, 'store' | 'host' | 'cacheDir'>,
 ): Promise<DatabaseReader> {
 	return await engine.openReader(store, {
 		host,
@@ -117,6 +138,8 @@ export async function openSimulatedReader(
 		refreshIntervalMs: settings.flushIntervalMs === 0 ? 0 : 600_000,
 		blockCacheBytes: settings.cacheBytes,
 		tableCacheBytes: settings.cacheBytes,
+		cacheDir,
+		cacheDirMaxBytes: CACHE_DIR_BYTES,
 		gracePeriodMs: settings.gracePeriodMs,
 	})
 }

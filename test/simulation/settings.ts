@@ -1,9 +1,13 @@
 /** What differs between histories: drawn from the seed, so that one number names a history. */
 
 import type { Random } from '../../src/host/random.ts'
-import type { AgeRetention, CompactionOptions } from '../../src/index.ts'
+import type { AgeRetention, CompactionOptions, TimeWindowRetention } from '../../src/index.ts'
+
+/** Short histories are a handful of operations of few clients, by the thousand; long ones give merges and collection time to happen. */
+export type HistoryKind = 'short' | 'long'
 
 export interface SimulationSettings {
+	readonly kind: HistoryKind
 	readonly writers: number
 	readonly readers: number
 	readonly tails: number
@@ -12,9 +16,11 @@ export interface SimulationSettings {
 	readonly keys: number
 	/** Share of the requests that meet a fault. */
 	readonly faultRate: number
+	/** Whether bits of what is read may be others than those that were written. */
+	readonly hasFlips: boolean
 	readonly gracePeriodMs: number
 	readonly changeRetentionMs: number
-	readonly retention: AgeRetention | undefined
+	readonly retention: AgeRetention | TimeWindowRetention | undefined
 	readonly compaction: CompactionOptions
 	/** Whether writers maintain the database that they write. */
 	readonly isMaintained: boolean
@@ -22,12 +28,20 @@ export interface SimulationSettings {
 	readonly codec: 'none' | 'lz4'
 	/** 0: every read asks the store. */
 	readonly cacheBytes: number
+	/** A cache on a virtual disk: of each client its own, or one of all. Its files survive a crash or not. */
+	readonly disk: 'none' | 'own' | 'shared'
+	/** Share of the calls to the disk that fail. */
+	readonly diskFaultRate: number
 	readonly flushIntervalMs: number
 	readonly maxCommitsInFlight: number
+	/** Whether writers wait already for a handful of tables that nobody has merged. */
+	readonly isUnderPressure: boolean
 	/** Processes draw from these how far their wall clocks are ahead. */
 	readonly skewsMs: readonly number[]
 	/** Share of the values that are stored apart. */
 	readonly largeShare: number
+	/** Share of the values that fill the memory of a writer when a few of them wait. */
+	readonly hugeShare: number
 	/** Share of the puts that expire. */
 	readonly ttlShare: number
 	/** Whether everything is brought to rest at the end, and nothing may be left over. */
@@ -36,42 +50,159 @@ export interface SimulationSettings {
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
-const OPERATIONS_MIN = 10
-const OPERATIONS_MORE = 21
-/** Bringing everything to rest costs as much as a history: one in so many. */
-const REST_ONE_IN = 4
 
-export function drawSettings(random: Random): SimulationSettings {
-	const pick = <Value>(values: readonly Value[]): Value => values[Math.floor(random.next() * values.length)] as Value
-	const targetTableBytes = pick([1024, 1024, 2048])
-	return {
-		writers: pick([1, 1, 2]),
-		readers: pick([0, 1, 1, 2]),
-		tails: pick([0, 1, 1]),
-		maintainers: pick([0, 0, 1, 2]),
-		operations: OPERATIONS_MIN + Math.floor(random.next() * OPERATIONS_MORE),
-		keys: pick([2, 3, 6]),
-		faultRate: pick([0, 0.01, 0.03, 0.1]),
-		gracePeriodMs: pick([0, 0, 2 * MINUTE_MS, 15 * MINUTE_MS, 3 * HOUR_MS]),
-		changeRetentionMs: pick([0, 0, 10 * MINUTE_MS, HOUR_MS]),
-		retention:
-			random.next() < 0.15 ? { mode: 'age', retentionPeriodMs: HOUR_MS, retentionCount: pick([0, 0, 2]) } : undefined,
-		compaction: {
-			l0Tables: pick([2, 2, 3]),
-			runs: pick([2, 3]),
-			targetTableBytes,
-			mergeMemoryBytes: 8 * targetTableBytes,
-			concurrentMerges: pick([2, 3]),
-		},
-		isMaintained: random.next() < 0.7,
-		inlineMaxBytes: pick([0, 1_048_576, 1_048_576]),
-		codec: pick(['none', 'none', 'lz4']),
-		cacheBytes: pick([0, 65_536]),
-		flushIntervalMs: pick([0, 1000]),
-		maxCommitsInFlight: pick([1, 2, 8]),
-		skewsMs: pick([[0], [0], [4 * MINUTE_MS, -4 * MINUTE_MS, 0], [3 * HOUR_MS, 0], [-3 * HOUR_MS, 0]]),
-		largeShare: pick([0, 0, 0.2]),
-		ttlShare: pick([0, 0.3, 0.6]),
-		comesToRest: random.next() < 1 / REST_ONE_IN,
+/**
+ * With everything left out that can be: what a history that was kept does not say, because there was no such thing when it was
+ * found, is like this.
+ */
+export const PLAIN_SETTINGS: SimulationSettings = {
+	kind: 'long',
+	writers: 1,
+	readers: 0,
+	tails: 0,
+	maintainers: 0,
+	operations: 0,
+	keys: 2,
+	faultRate: 0,
+	hasFlips: false,
+	gracePeriodMs: 15 * MINUTE_MS,
+	changeRetentionMs: HOUR_MS,
+	retention: undefined,
+	compaction: { l0Tables: 2, runs: 2, targetTableBytes: 1024, mergeMemoryBytes: 8192, concurrentMerges: 2 },
+	isMaintained: true,
+	inlineMaxBytes: 1_048_576,
+	codec: 'none',
+	cacheBytes: 65_536,
+	disk: 'none',
+	diskFaultRate: 0,
+	flushIntervalMs: 1000,
+	maxCommitsInFlight: 8,
+	isUnderPressure: false,
+	skewsMs: [0],
+	largeShare: 0,
+	hugeShare: 0,
+	ttlShare: 0,
+	comesToRest: false,
+}
+
+/** Of the histories whose kind nobody names. */
+const SHORT_SHARE = 0.9
+
+export function drawKind(random: Random): HistoryKind {
+	return random.next() < SHORT_SHARE ? 'short' : 'long'
+}
+
+export function drawSettings(kind: HistoryKind, random: Random): SimulationSettings {
+	const draw = new Draw(random)
+	return kind === 'short' ? draw.short() : draw.long()
+}
+
+class Draw {
+	readonly #random: Random
+
+	constructor(random: Random) {
+		this.#random = random
+	}
+
+	/** One writer or two, somebody who reads and perhaps a maintainer; rare things are rarer, for there are many of them. */
+	short(): SimulationSettings {
+		const reads = this.#pick(['reader', 'reader', 'tail', 'nobody'])
+		return {
+			...this.#common(),
+			kind: 'short',
+			writers: this.#pick([1, 1, 1, 2]),
+			readers: reads === 'reader' ? 1 : 0,
+			tails: reads === 'tail' ? 1 : 0,
+			maintainers: this.#pick([0, 0, 0, 1]),
+			operations: 4 + this.#below(9),
+			keys: this.#pick([1, 2, 3]),
+			faultRate: this.#pick([0, 0.03, 0.1, 0.2]),
+			retention: this.#chance(0.05) ? this.#retention() : undefined,
+			isMaintained: this.#chance(0.3),
+			codec: this.#pick(['none', 'none', 'none', 'lz4']),
+			cacheBytes: this.#pick([0, 65_536, 65_536]),
+			disk: this.#chance(0.05) ? 'own' : 'none',
+			maxCommitsInFlight: this.#pick([1, 2]),
+			isUnderPressure: false,
+			largeShare: this.#pick([0, 0, 0, 0.3]),
+			hugeShare: 0,
+			comesToRest: this.#chance(0.03),
+		}
+	}
+
+	long(): SimulationSettings {
+		return {
+			...this.#common(),
+			kind: 'long',
+			writers: this.#pick([1, 1, 2]),
+			readers: this.#pick([0, 1, 1, 2]),
+			tails: this.#pick([0, 1, 1]),
+			maintainers: this.#pick([0, 0, 1, 2]),
+			operations: 10 + this.#below(21),
+			keys: this.#pick([2, 3, 6]),
+			faultRate: this.#pick([0, 0.01, 0.03, 0.1]),
+			retention: this.#chance(0.2) ? this.#retention() : undefined,
+			isMaintained: this.#chance(0.7),
+			codec: this.#pick(['none', 'none', 'lz4']),
+			cacheBytes: this.#pick([0, 65_536]),
+			disk: this.#pick(['none', 'none', 'none', 'own', 'shared']),
+			maxCommitsInFlight: this.#pick([1, 2, 8]),
+			isUnderPressure: this.#chance(0.15),
+			largeShare: this.#pick([0, 0, 0.2]),
+			hugeShare: this.#chance(0.05) ? 0.5 : 0,
+			comesToRest: this.#chance(0.25),
+		}
+	}
+
+	#common(): Pick<
+		SimulationSettings,
+		| 'hasFlips'
+		| 'gracePeriodMs'
+		| 'changeRetentionMs'
+		| 'compaction'
+		| 'inlineMaxBytes'
+		| 'diskFaultRate'
+		| 'flushIntervalMs'
+		| 'skewsMs'
+		| 'ttlShare'
+	> {
+		const targetTableBytes = this.#pick([1024, 1024, 2048])
+		return {
+			hasFlips: this.#chance(0.15),
+			gracePeriodMs: this.#pick([0, 0, 2 * MINUTE_MS, 15 * MINUTE_MS, 3 * HOUR_MS]),
+			changeRetentionMs: this.#pick([0, 0, 10 * MINUTE_MS, HOUR_MS]),
+			compaction: {
+				l0Tables: this.#pick([2, 2, 3]),
+				runs: this.#pick([2, 3]),
+				targetTableBytes,
+				mergeMemoryBytes: 8 * targetTableBytes,
+				concurrentMerges: this.#pick([2, 3]),
+			},
+			inlineMaxBytes: this.#pick([0, 1_048_576, 1_048_576]),
+			diskFaultRate: this.#pick([0, 0, 0.05, 0.5]),
+			flushIntervalMs: this.#pick([0, 1000]),
+			skewsMs: this.#pick([[0], [0], [4 * MINUTE_MS, -4 * MINUTE_MS, 0], [3 * HOUR_MS, 0], [-3 * HOUR_MS, 0]]),
+			ttlShare: this.#pick([0, 0.3, 0.6]),
+		}
+	}
+
+	#retention(): AgeRetention | TimeWindowRetention {
+		const retentionCount = this.#pick([0, 0, 2])
+		if (this.#chance(0.5)) return { mode: 'age', retentionPeriodMs: HOUR_MS, retentionCount }
+		const segmentDurationMs = this.#pick([5 * MINUTE_MS, 20 * MINUTE_MS])
+		return { mode: 'time-window', retentionPeriodMs: HOUR_MS, segmentDurationMs, retentionCount: 10 * retentionCount }
+	}
+
+	#pick<Value>(values: readonly Value[]): Value {
+		// Nothing is picked from nothing.
+		return values[this.#below(values.length)] as Value
+	}
+
+	#below(count: number): number {
+		return Math.floor(this.#random.next() * count)
+	}
+
+	#chance(probability: number): boolean {
+		return this.#random.next() < probability
 	}
 }

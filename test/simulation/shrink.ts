@@ -2,7 +2,8 @@
  * Makes a failing history shorter: leaves out operations, then faults, in halves, quarters and one by one (Zeller and Hildebrandt,
  * "Simplifying and isolating failure-inducing input", 2002), as long as it still fails, in the order of the seed or in a few others.
  */
-import type { HistoryPlan, HistoryReport } from './simulation.ts'
+import type { HistoryPlan } from './history-plan.ts'
+import type { HistoryReport } from './simulation.ts'
 
 /** Histories that are tried at most. */
 const RUNS_MAX = 400
@@ -15,9 +16,9 @@ export async function shrink(
 ): Promise<HistoryReport> {
 	let [best, runs] = [failed, 0]
 	const attempt = async (operations: readonly number[], faults: readonly string[]): Promise<boolean> => {
-		const { seed, schedule = seed } = best.plan
+		const { schedule = best.plan.seed } = best.plan
 		for (let other = 0; other <= SCHEDULES && runs < RUNS_MAX; other++, runs++) {
-			const report = await run({ seed, schedule: schedule + other, operations, faults })
+			const report = await run({ ...best.plan, schedule: schedule + other, operations, faults })
 			if (report.faults.length === 0) continue
 			best = report
 			return true
@@ -53,6 +54,7 @@ async function without<Item>(items: Item[], fails: (rest: readonly Item[]) => Pr
 /** What repeats it. */
 export function replayCommand({ plan, operations, happened }: HistoryReport, bug: string | undefined): string {
 	const parts = [`npm run simulate -- --seed ${plan.seed} --histories 1`]
+	if (plan.kind !== undefined) parts.push(`--kind ${plan.kind}`)
 	if (bug !== undefined) parts.push(`--bug ${bug}`)
 	if (plan.schedule !== undefined) parts.push(`--schedule ${plan.schedule}`)
 	if (plan.operations !== undefined) parts.push(`--operations ${operations.map(({ index }) => index).join(',')}`)

@@ -3,30 +3,35 @@
  *
  *     npm run simulate -- --seed 1 --histories 1000          a thousand histories from seed 1 on
  *     npm run simulate -- --minutes 2                        two minutes of fresh seeds
- *     npm run simulate -- --found                            every seed that ever found something
- *     npm run simulate -- --seed 7 --histories 1 --trace     what happens in one
- *     npm run simulate -- --bug tombstones-dropped-early     until this planted bug is found
- *     npm run simulate -- --bugs                             all of them; `--only name,name` some
- *     npm run simulate -- … --operations 1,4 --faults '…' --schedule 3     a shorter history, as a failure prints it
+ *     npm run simulate -- … --kind short                     or long: of that kind alone; --threads N
+ *     npm run simulate -- --seed 7 --trace                   what happens in one
+ *     npm run simulate -- --found                            every history that ever found something
+ *     npm run simulate -- --bugs                             every planted bug must be found; `--only name,name` some
+ *     npm run simulate -- --bug grace-ignored                until this one is found, and what it takes
+ *     npm run simulate -- --exhaustive                       every crash of short histories, and takeovers in every order; `--delays N`
+ *     npm run simulate -- --seed 7 … --operations 1,4 --faults '…' --schedule 3     a shorter history, as a failure prints it
+ *     npm run simulate -- --seed 7 … --keep 'what broke'     makes it short, and keeps it among those that found something
  */
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { systemHost } from '../../src/host/host.ts'
-import { Campaign } from './campaign.ts'
-import { loadEngine } from './engine.ts'
+import { Campaign, type CampaignTotals } from './campaign.ts'
+import { SEEDS } from './campaign-worker.ts'
+import { runWorkers } from './campaign-workers.ts'
+import { crashEverywhere, meetInEveryOrder } from './exhaustive.ts'
+import type { HistoryPlan } from './history-plan.ts'
+import { keepHistory } from './kept-histories.ts'
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts'
+import type { HistoryKind } from './settings.ts'
 import { replayCommand, shrink } from './shrink.ts'
-import type { HistoryPlan, HistoryReport } from './simulation.ts'
-
-interface FoundSeed extends HistoryPlan {
-	readonly what: string
-}
+import type { HistoryReport } from './simulation.ts'
 
 const { values: args } = parseArgs({
 	options: {
 		seed: { type: 'string' },
+		kind: { type: 'string' },
 		histories: { type: 'string' },
 		minutes: { type: 'string' },
+		threads: { type: 'string' },
 		schedule: { type: 'string' },
 		operations: { type: 'string' },
 		faults: { type: 'string' },
@@ -34,14 +39,15 @@ const { values: args } = parseArgs({
 		bugs: { type: 'boolean' },
 		only: { type: 'string' },
 		found: { type: 'boolean' },
+		exhaustive: { type: 'boolean' },
+		delays: { type: 'string' },
 		trace: { type: 'boolean' },
+		keep: { type: 'string' },
 	},
 })
 const { clock, random } = systemHost
-/** 2^31: seeds are 32 bits. */
-const SEEDS = 2_147_483_648
 
-function numbered(name: 'seed' | 'histories' | 'minutes' | 'schedule'): number | undefined {
+function numbered(name: 'seed' | 'histories' | 'minutes' | 'schedule' | 'threads' | 'delays'): number | undefined {
 	const text = args[name]
 	if (text === undefined) return undefined
 	const value = Number(text)
@@ -53,39 +59,34 @@ function listed(text: string): string[] {
 	return text === '' ? [] : text.split(',')
 }
 
-function plannedFrom(seed: number): HistoryPlan {
-	return {
-		seed,
-		schedule: numbered('schedule'),
-		operations: args.operations === undefined ? undefined : listed(args.operations).map(Number),
-		faults: args.faults === undefined ? undefined : listed(args.faults),
-	}
+function kindAsked(): HistoryKind | undefined {
+	if (args.kind === undefined || args.kind === 'short' || args.kind === 'long') return args.kind
+	throw new RangeError(`Expected --kind to be short or long, got '${args.kind}'`)
 }
 
-function show(campaign: Campaign, cpuMs: number, wallMs: number): void {
-	const { histories, faults, errors, ...totals } = campaign.totals
-	const perSecond = (ms: number): string => ((1000 * histories) / Math.max(1, ms)).toFixed(0)
-	console.log(`${histories} histories, ${perSecond(wallMs)} a second, ${perSecond(cpuMs)} a second of processor time`)
+function bugNamed(name: string | undefined): PlantedBug | undefined {
+	const bug = PLANTED_BUGS.find(known => known.name === name)
+	if (name === undefined || bug !== undefined) return bug
+	throw new RangeError(`Expected a bug among ${PLANTED_BUGS.map(known => known.name).join(', ')}`)
+}
+
+function show({ histories, counts, faults, errors }: CampaignTotals, cpuMs: number, wallMs: number): void {
+	const all = histories.short + histories.long
+	const perSecond = (ms: number): string => ((1000 * all) / Math.max(1, ms)).toFixed(0)
+	const kinds = `${histories.short} short and ${histories.long} long`
 	console.log(
-		Object.entries(totals)
+		`${all} histories (${kinds}), ${perSecond(wallMs)} a second, ${perSecond(cpuMs)} a second of processor time`,
+	)
+	const told = (what: object): string =>
+		Object.entries(what)
 			.map(([name, count]) => `${name} ${count}`)
-			.join(', '),
-	)
-	console.log(
-		`faults: ${Object.entries(faults)
-			.map(([kind, count]) => `${kind} ${count}`)
-			.join(', ')}`,
-	)
-	console.log(
-		`errors met: ${
-			Object.entries(errors)
-				.map(([code, count]) => `${code} ${count}`)
-				.join(', ') || 'none'
-		}`,
-	)
+			.join(', ') || 'none'
+	console.log(told(counts))
+	console.log(`faults: ${told(faults)}`)
+	console.log(`errors met: ${told(errors)}`)
 }
 
-async function showFailure(campaign: Campaign, failed: HistoryReport, bug: string | undefined): Promise<void> {
+async function showFailure(campaign: Campaign, failed: HistoryReport): Promise<void> {
 	console.log(`seed ${failed.plan.seed} fails:\n  ${failed.faults.slice(0, 5).join('\n  ')}`)
 	const short = await shrink(failed, plan => campaign.run(plan))
 	console.log(`${short.operations.length} operations and ${short.happened.length} faults do, too:`)
@@ -94,82 +95,74 @@ async function showFailure(campaign: Campaign, failed: HistoryReport, bug: strin
 	}
 	for (const name of short.happened) console.log(`  ${name}`)
 	console.log(`  → ${short.faults.slice(0, 3).join('\n    ')}`)
-	console.log(`again: ${replayCommand(short, bug)}`)
+	console.log(`again: ${replayCommand(short, args.bug)}`)
+	if (args.keep !== undefined) keepHistory(short, args.keep, args.bug)
+}
+
+/** One history, in this thread; with a planted bug as many as it takes to find it. False when it finds something. */
+async function runOne(plan: HistoryPlan): Promise<boolean> {
+	const bug = bugNamed(args.bug)
+	const campaign = new Campaign(bug)
+	const histories = args.histories === '1' ? 1 : (bug?.historiesMax ?? 1)
+	let report: HistoryReport
+	let n = 0
+	do {
+		const next = { ...plan, seed: (plan.seed + n) % SEEDS }
+		report = await campaign.run(next, args.trace ? line => console.log(line) : undefined)
+	} while (++n < histories && report.faults.length === 0)
+	if (report.faults.length === 0) console.log(`seed ${report.plan.seed} finds nothing`)
+	else await showFailure(campaign, report)
+	return report.faults.length === 0
 }
 
 /** False when something was found. */
-async function runCampaign(): Promise<boolean> {
-	const campaign = new Campaign(await loadEngine())
+async function runHistories(seed: number): Promise<boolean> {
 	const minutes = numbered('minutes')
-	const seed = numbered('seed') ?? Math.floor(random.next() * SEEDS)
 	const histories = numbered('histories') ?? (minutes === undefined ? 1000 : Number.POSITIVE_INFINITY)
-	const endMs = minutes === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() + minutes * 60_000
+	const forMs = minutes === undefined ? Number.POSITIVE_INFINITY : minutes * 60_000
 	const [startedMs, cpu] = [clock.monotonicMs(), process.cpuUsage()]
 	console.log(`seeds from ${seed} on`)
-	let failed: HistoryReport | undefined
-	for (let n = 0; n < histories && clock.monotonicMs() < endMs && failed === undefined; n++) {
-		const report = await campaign.run(
-			plannedFrom((seed + n) % SEEDS),
-			args.trace ? line => console.log(line) : undefined,
-		)
-		if (report.faults.length > 0) failed = report
-	}
+	const task = { task: 'histories', seed, histories, forMs, kind: kindAsked() } as const
+	const { totals, failed } = await runWorkers(task, numbered('threads'))
 	const { user, system } = process.cpuUsage(cpu)
-	show(campaign, (user + system) / 1000, clock.monotonicMs() - startedMs)
-	if (failed !== undefined) await showFailure(campaign, failed, undefined)
-	return failed === undefined
+	show(totals, (user + system) / 1000, clock.monotonicMs() - startedMs)
+	for (const plan of failed) await runOne(plan)
+	return failed.length === 0
 }
 
-/** Every seed that ever found something must find nothing. */
-async function runFound(): Promise<boolean> {
-	// The file holds a list of these.
-	const found = JSON.parse(readFileSync(new URL('found-seeds.json', import.meta.url), 'utf8')) as FoundSeed[]
-	const campaign = new Campaign(await loadEngine())
-	let isSound = true
-	for (const { what, ...plan } of found) {
-		const { faults } = await campaign.run(plan)
-		if (faults.length === 0) continue
-		isSound = false
-		console.log(`seed ${plan.seed} fails again (${what}):\n  ${faults.join('\n  ')}`)
-	}
-	console.log(`${found.length} seeds that once found something`)
-	return isSound
+async function findBugs(seed: number): Promise<boolean> {
+	const names = args.only === undefined ? PLANTED_BUGS.map(({ name }) => name) : listed(args.only)
+	for (const name of names) bugNamed(name)
+	const task = { task: 'bugs', names, seed, histories: numbered('histories') } as const
+	return (await runWorkers(task, numbered('threads'))).isFine
 }
 
-/** False when it was not found. */
-async function findBug(bug: PlantedBug): Promise<boolean> {
-	const campaign = new Campaign(await loadEngine(bug.name, bug.patches))
-	const seed = numbered('seed') ?? Math.floor(random.next() * SEEDS)
-	const histories = numbered('histories') ?? bug.historiesMax
-	for (let n = 0; n < histories; n++) {
-		const report = await campaign.run(
-			plannedFrom((seed + n) % SEEDS),
-			args.trace ? line => console.log(line) : undefined,
-		)
-		if (report.faults.length === 0) continue
-		// What the engine without the bug fails as well was not found, but something else was.
-		const [wrong] = (await new Campaign(await loadEngine()).run(report.plan)).faults
-		if (wrong !== undefined) {
-			console.log(`NOT FOUND ${bug.name}: without it seed ${report.plan.seed} fails, too: ${wrong.split('\n')[0]}`)
-			return false
-		}
-		console.log(`found ${bug.name} in ${n + 1} histories from seed ${seed}: ${report.faults[0]?.split('\n')[0]}`)
-		if (args.bug !== undefined) await showFailure(campaign, report, bug.name)
-		return true
-	}
-	console.log(`NOT FOUND ${bug.name} in ${histories} histories from seed ${seed}: ${bug.what}`)
-	return false
+async function runExhaustive(): Promise<boolean> {
+	const campaign = new Campaign()
+	const crashes = await crashEverywhere(campaign)
+	console.log(`${crashes.runs} crashes, each before or after one request of a short history`)
+	const delays = numbered('delays') ?? 1
+	const orders = await meetInEveryOrder(campaign, delays)
+	console.log(`${orders.runs} orders of two claimers, an owner and a collector, with at most ${delays} delays`)
+	const wrong = [...crashes.wrong, ...orders.wrong]
+	for (const line of wrong.slice(0, 20)) console.log(`WRONG ${line}`)
+	return wrong.length === 0
 }
 
 async function main(): Promise<boolean> {
-	if (args.found) return await runFound()
-	if (args.bug === undefined && !args.bugs) return await runCampaign()
-	const names = listed(args.bug ?? args.only ?? '')
-	const bugs = PLANTED_BUGS.filter(({ name }) => names.length === 0 || names.includes(name))
-	if (bugs.length === 0) throw new RangeError(`Expected bugs among ${PLANTED_BUGS.map(({ name }) => name).join(', ')}`)
-	let areFound = true
-	for (const bug of bugs) areFound = (await findBug(bug)) && areFound
-	return areFound
+	if (args.exhaustive) return await runExhaustive()
+	if (args.found) return (await runWorkers({ task: 'kept' }, numbered('threads'))).isFine
+	const seed = numbered('seed') ?? Math.floor(random.next() * SEEDS)
+	if (args.bugs) return await findBugs(seed)
+	const isOne = args.bug !== undefined || args.trace || args.operations !== undefined || args.faults !== undefined
+	if (!isOne && args.histories !== '1') return await runHistories(seed)
+	return await runOne({
+		seed,
+		kind: kindAsked() ?? bugNamed(args.bug)?.kind,
+		schedule: numbered('schedule'),
+		operations: args.operations === undefined ? undefined : listed(args.operations).map(Number),
+		faults: args.faults === undefined ? undefined : listed(args.faults),
+	})
 }
 
 if (!(await main())) process.exitCode = 1

@@ -6,9 +6,9 @@
 import type { Clock, Timer } from '../../src/host/clock.ts'
 import type { Host } from '../../src/host/host.ts'
 import { seededRandom } from '../../src/host/random.ts'
-import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { type FaultPlan, hash, textHash } from './faults.ts'
 import { SimulatedStore } from './simulated-store.ts'
+import type { VirtualDisk } from './virtual-disk.ts'
 import type { VirtualObjects } from './virtual-objects.ts'
 import type { Runner, World } from './world.ts'
 
@@ -22,6 +22,10 @@ export interface ProcessOptions {
 	readonly skewMs: number
 	/** Milliseconds of its clocks for each true one: two of them never differ by a factor of two. */
 	readonly rate: number
+	readonly hasFlips: boolean
+	readonly disk: VirtualDisk
+	/** Of a cache on that disk. */
+	readonly cacheDir: string | undefined
 }
 
 export const DEAD: unique symbol = Symbol('the process has died')
@@ -29,7 +33,8 @@ export const DEAD: unique symbol = Symbol('the process has died')
 export class SimulatedProcess implements Runner {
 	readonly name: string
 	readonly host: Host
-	readonly store: ObjectStore
+	readonly store: SimulatedStore
+	readonly cacheDir: string | undefined
 	readonly #world: World
 	readonly #options: ProcessOptions
 	readonly #startedMs: number
@@ -50,6 +55,7 @@ export class SimulatedProcess implements Runner {
 		this.#startedMs = options.world.nowMs
 		this.host = { clock: this.#clock(), random: seededRandom(hash(options.seed, textHash(options.name), 7)) }
 		this.store = new SimulatedStore(this, options)
+		this.cacheDir = options.cacheDir
 	}
 
 	get isDead(): boolean {
@@ -60,13 +66,15 @@ export class SimulatedProcess implements Runner {
 		return Math.floor(this.#world.nowMs + this.#skewMs + this.#elapsedMs() - (this.#world.nowMs - this.#startedMs))
 	}
 
-	/** Nothing of it happens any more. */
+	/** Nothing of it happens any more. Its files stay, as far as a crash leaves them. */
 	kill(): void {
 		if (this.#isDead) return
 		this.#isDead = true
 		this.#world.drop(this)
 		for (const deliver of this.#underWay) if (this.#world.chance(0.5)) this.#world.task(undefined, deliver)
 		this.#underWay.clear()
+		// Half of the deaths are those of the machine.
+		if (this.cacheDir !== undefined && this.#world.chance(0.5)) this.#options.disk.crash(this.cacheDir)
 		for (const tell of this.#mourners) tell()
 	}
 

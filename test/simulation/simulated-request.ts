@@ -3,7 +3,7 @@
 import { IsleError } from '../../src/errors.ts'
 import type { Timer } from '../../src/host/clock.ts'
 import type { RequestOptions } from '../../src/object-store/object-store.ts'
-import type { Fault } from './faults.ts'
+import type { Fault, FaultKind } from './faults.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { World } from './world.ts'
 
@@ -11,11 +11,14 @@ import type { World } from './world.ts'
 export interface Request<Value> {
 	readonly what: string
 	readonly effect: () => Value
+	/** Which faults it can meet. */
+	readonly possible: readonly FaultKind[]
+	/** Its value with one bit changed; `amount` says which. Only of reads. */
+	readonly flip?: ((value: Value, amount: number) => Value) | undefined
 	/** Does it once more, when nobody asks for it any more. Only of writes. */
 	readonly repeat?: (() => void) | undefined
 	/** Instead of an error. */
 	readonly unknown?: ((cause: unknown) => Value) | undefined
-	readonly isStream?: boolean
 }
 
 const HOUR_MS = 3_600_000
@@ -86,8 +89,15 @@ export class SimulatedRequest<Value> {
 			case 'throttle':
 				this.#fail(this.#unavailable('asked too often'))
 				break
+			case 'conflict':
+				this.#fail(this.#unavailable('somebody else is at work on the key'))
+				break
 			case 'cut-body':
+				this.#tryEffect()
 				this.#fail(this.#unavailable('the body broke off'))
+				break
+			case 'flip-bit':
+				this.#answer(this.#flipped(this.#tryEffect(), amount), undefined)
 				break
 			case 'lose-reply':
 				this.#tryEffect()
@@ -95,6 +105,13 @@ export class SimulatedRequest<Value> {
 				break
 			case 'arrive-late':
 				world.timer(undefined, longMs(amount), () => void this.#tryEffect())
+				this.#fail(this.#unavailable('no answer'))
+				break
+			case 'arrive-late-twice':
+				world.timer(undefined, longMs(amount), () => {
+					this.#tryEffect()
+					world.timer(undefined, longMs(1 - amount), () => this.#request.repeat?.())
+				})
 				this.#fail(this.#unavailable('no answer'))
 				break
 			case 'duplicate':
@@ -142,6 +159,14 @@ export class SimulatedRequest<Value> {
 		} catch (error) {
 			return { error }
 		}
+	}
+
+	#flipped(
+		outcome: { readonly value: Value } | { readonly error: unknown },
+		amount: number,
+	): { readonly value: Value } | { readonly error: unknown } {
+		const { flip } = this.#request
+		return 'error' in outcome || flip === undefined ? outcome : { value: flip(outcome.value, amount) }
 	}
 
 	/** `afterMs`: in a turn of its own, so much later. */

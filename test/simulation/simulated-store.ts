@@ -14,7 +14,7 @@ import type {
 	ObjectStore,
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
-import type { FaultKind, FaultPlan } from './faults.ts'
+import { FAULT_KINDS, type FaultKind, type FaultPlan } from './faults.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { type Request, SimulatedRequest } from './simulated-request.ts'
 import { copyOf, type VirtualObjects } from './virtual-objects.ts'
@@ -24,7 +24,27 @@ interface Ground {
 	readonly world: World
 	readonly objects: VirtualObjects
 	readonly faults: FaultPlan
+	/** Whether bits of what is read may be others than those that were written. */
+	readonly hasFlips: boolean
 }
+
+/** How many requests a process has sent so far. */
+export interface RequestCounts {
+	reads: number
+	lists: number
+	writes: number
+}
+
+const WRITE_ONLY: readonly FaultKind[] = ['duplicate', 'arrive-late-twice', 'conflict']
+const READ_ONLY: readonly FaultKind[] = ['cut-body', 'flip-bit']
+const EVERY_REQUEST = FAULT_KINDS.filter(kind => !WRITE_ONLY.includes(kind) && !READ_ONLY.includes(kind))
+const LISTS = EVERY_REQUEST.filter(kind => kind !== 'arrive-late')
+const READS: readonly FaultKind[] = [...LISTS, 'cut-body']
+const FLIPPED_READS: readonly FaultKind[] = [...READS, 'flip-bit']
+const DELETES = EVERY_REQUEST
+const PUTS: readonly FaultKind[] = [...EVERY_REQUEST, 'duplicate', 'arrive-late-twice']
+const CREATES: readonly FaultKind[] = [...PUTS, 'conflict']
+const PIECES: readonly FaultKind[] = ['cut-body', 'kill-before', 'pause']
 
 const PIECE_BYTES = 700
 
@@ -33,6 +53,7 @@ export class SimulatedStore implements ObjectStore {
 	readonly #process: SimulatedProcess
 	readonly #ground: Ground
 	#requests = 0
+	readonly counts: RequestCounts = { reads: 0, lists: 0, writes: 0 }
 
 	constructor(process: SimulatedProcess, ground: Ground) {
 		this.#process = process
@@ -41,7 +62,7 @@ export class SimulatedStore implements ObjectStore {
 
 	get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		const { objects } = this.#ground
-		return this.#send({ what: `get ${key}`, effect: () => copyOf(objects.bytesOf(key)) }, options)
+		return this.#read({ what: `get ${key}`, effect: () => copyOf(objects.bytesOf(key)) }, options)
 	}
 
 	getRange(key: string, { offset, bytes }: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
@@ -51,14 +72,16 @@ export class SimulatedStore implements ObjectStore {
 			if (offset + bytes > whole.length) throw new IsleError('ISLE_CORRUPT', `a range past the end: key=\`${key}\``)
 			return copyOf(whole.subarray(offset, offset + bytes))
 		}
-		return this.#send({ what: `getRange ${key}`, effect }, options)
+		return this.#read({ what: `getRange ${key}`, effect }, options)
 	}
 
 	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
 		const bytes = joinBody(body)
 		const { objects } = this.#ground
 		const effect = (): void => objects.put(key, bytes)
-		return this.#send({ what: `put ${key}`, effect, repeat: () => objects.put(key, bytes, true) }, options)
+		const repeat = (): void => objects.put(key, bytes, true)
+		this.counts.writes++
+		return this.#send({ what: `put ${key}`, effect, repeat, possible: PUTS }, options)
 	}
 
 	createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
@@ -66,15 +89,15 @@ export class SimulatedStore implements ObjectStore {
 		const { objects } = this.#ground
 		const effect = (): CreateOutcome => ({ kind: objects.create(key, bytes) ? 'created' : 'exists' })
 		const repeat = (): void => void objects.create(key, bytes, true)
-		return this.#send(
-			{ what: `create ${key}`, effect, repeat, unknown: cause => ({ kind: 'unknown', cause }) },
-			options,
-		)
+		const unknown = (cause: unknown): CreateOutcome => ({ kind: 'unknown', cause })
+		this.counts.writes++
+		return this.#send({ what: `create ${key}`, effect, repeat, unknown, possible: CREATES }, options)
 	}
 
 	list(options: ListOptions = {}): Promise<ListPage> {
 		const effect = (): ListPage => this.#ground.objects.page(options)
-		return this.#send({ what: `list ${options.prefix ?? ''}`, effect }, options)
+		this.counts.lists++
+		return this.#send({ what: `list ${options.prefix ?? ''}`, effect, possible: LISTS }, options)
 	}
 
 	delete(key: string, options?: RequestOptions): Promise<void> {
@@ -86,7 +109,8 @@ export class SimulatedStore implements ObjectStore {
 		const effect = (): void => {
 			for (const key of own) this.#ground.objects.delete(key)
 		}
-		return this.#send({ what: `delete ${own[0]}`, effect }, options)
+		this.counts.writes++
+		return this.#send({ what: `delete ${own[0]}`, effect, possible: DELETES }, options)
 	}
 
 	async getStream(
@@ -97,7 +121,7 @@ export class SimulatedStore implements ObjectStore {
 		const { objects } = this.#ground
 		const end = range === undefined ? undefined : range.offset + range.bytes
 		const effect = (): Uint8Array | undefined => copyOf(objects.bytesOf(key)?.subarray(range?.offset ?? 0, end))
-		const bytes = await this.#send({ what: `stream ${key}`, effect }, options)
+		const bytes = await this.#read({ what: `stream ${key}`, effect }, options)
 		return bytes === undefined ? undefined : this.#pieces(key, bytes, options)
 	}
 
@@ -120,8 +144,17 @@ export class SimulatedStore implements ObjectStore {
 	async *#pieces(key: string, bytes: Uint8Array, options: RequestOptions | undefined): AsyncGenerator<Uint8Array> {
 		for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
 			const effect = (): Uint8Array => bytes.slice(at, at + PIECE_BYTES)
-			yield await this.#send({ what: `piece ${key}`, effect, isStream: true }, options)
+			yield await this.#send({ what: `piece ${key}`, effect, possible: PIECES }, options)
 		}
+	}
+
+	#read(
+		request: Pick<Request<Uint8Array | undefined>, 'what' | 'effect'>,
+		options: RequestOptions | undefined,
+	): Promise<Uint8Array | undefined> {
+		this.counts.reads++
+		const possible = this.#ground.hasFlips ? FLIPPED_READS : READS
+		return this.#send({ ...request, flip: withFlippedBit, possible }, options)
 	}
 
 	#send<Value>(request: Request<Value>, options: RequestOptions | undefined): Promise<Value> {
@@ -133,7 +166,7 @@ export class SimulatedStore implements ObjectStore {
 				? Promise.reject(signal.reason)
 				: Promise.resolve(request.unknown(signal.reason))
 		}
-		const fault = this.#ground.faults.of(process.name, this.#requests++, kind => canMeet(request, kind))
+		const fault = this.#ground.faults.of(process.name, this.#requests++, request.possible)
 		return new Promise((resolve, reject) => {
 			const call = new SimulatedRequest(request, process, this.#ground.world, resolve, reject)
 			call.limit(options)
@@ -142,8 +175,10 @@ export class SimulatedStore implements ObjectStore {
 	}
 }
 
-function canMeet(request: Request<unknown>, kind: FaultKind): boolean {
-	if (kind === 'cut-body') return request.isStream === true
-	if (request.isStream === true) return kind === 'kill-before' || kind === 'pause'
-	return kind !== 'duplicate' || request.repeat !== undefined
+/** Bytes that nobody else has. */
+function withFlippedBit(bytes: Uint8Array | undefined, amount: number): Uint8Array | undefined {
+	const bit = Math.floor(amount * 8 * (bytes?.length ?? 0))
+	const byte = bytes?.[bit >> 3]
+	if (bytes !== undefined && byte !== undefined) bytes[bit >> 3] = byte ^ (1 << (bit & 7))
+	return bytes
 }

@@ -6,39 +6,31 @@
  * missing. Now and then a writer and a maintainer come once more, hours pass, and nothing may be left over.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { seededRandom } from '../../src/host/random.ts'
 import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
-import { checkpointKey } from '../../src/manifest/checkpoint.ts'
-import { type Audit, auditStore } from '../support/store-audit.ts'
-import type { Engine } from './engine.ts'
+import { auditStore } from '../support/store-audit.ts'
+import type { Engine, EngineOf } from './engine.ts'
 import { FaultPlan, hash } from './faults.ts'
+import { type DrawnHistory, type HistoryPlan, scriptOf } from './history-plan.ts'
 import type { HistoryRecord } from './history-record.ts'
 import { judgeHistory } from './judge.ts'
-import { MaintainerClient, openSimulatedCompactor } from './maintainer-client.ts'
-import { drawOperations, type PlannedOperation } from './operations.ts'
+import { MaintainerClient } from './maintainer-client.ts'
+import type { PlannedOperation } from './operations.ts'
 import { openSimulatedReader, ReaderClient } from './reader-client.ts'
-import { drawSettings, type SimulationSettings } from './settings.ts'
-import { DEAD } from './simulated-process.ts'
+import { bringToRest, judgeAudit } from './rest.ts'
+import type { SimulationSettings } from './settings.ts'
 import { type Client, Stage } from './stage.ts'
 import { TailClient } from './tail-client.ts'
 import { Truth } from './truth.ts'
 import { VirtualObjects } from './virtual-objects.ts'
-import { World } from './world.ts'
+import { type Choose, World } from './world.ts'
 import { WriterClient } from './writer-client.ts'
 
-/** Names a history. */
-export interface HistoryPlan {
-	readonly seed: number
-	/** Default: that of the seed. Another one runs the same operations and faults in another order. */
-	readonly schedule?: number | undefined
-	/** Indexes of the operations that are done. Default: all. */
-	readonly operations?: readonly number[] | undefined
-	/** Names of the faults that happen. Default: all. */
-	readonly faults?: readonly string[] | undefined
-}
-
 export interface HistoryOptions extends HistoryPlan {
-	readonly engine: Engine
+	readonly engineOf: EngineOf
+	/** Decides who runs next, instead of chance. */
+	readonly choose?: Choose | undefined
+	/** Whether the report names the crashes that could happen. */
+	readonly notesCrashes?: boolean | undefined
 	/** Told what happens: for whoever looks at one history. */
 	readonly trace?: ((line: string) => void) | undefined
 }
@@ -50,12 +42,13 @@ export interface HistoryReport {
 	/** What was done, and which faults happened. */
 	readonly operations: readonly PlannedOperation[]
 	readonly happened: readonly string[]
+	readonly crashes: readonly string[]
 	readonly settings: SimulationSettings
 	readonly record: HistoryRecord
 	readonly commits: number
-	readonly takeovers: number
 	readonly steps: number
-	readonly isAtRest: boolean
+	/** Calls that the virtual disk has failed. */
+	readonly diskFailures: number
 }
 
 const CHANNELS = [
@@ -74,14 +67,11 @@ const FAULTY_STEPS_MAX = 6000
 /** Others than writers take so long before each operation: about as long as it takes to open a database. */
 const THINK_MAX_MS = 500
 const REST_STEPS_MAX = 40_000
-const REST_ROUNDS_MAX = 10
 const HOUR_MS = 3_600_000
-/** Of a log record: see docs/object-layout.md. */
-const KIND_OFFSET = 6
-const KIND_SEAL = 2
 
 export async function runHistory(options: HistoryOptions): Promise<HistoryReport> {
-	return await new Simulation(options).run()
+	const script = scriptOf(options)
+	return await new Simulation(options, script, await options.engineOf(script.settings.kind)).run()
 }
 
 class Simulation {
@@ -95,17 +85,15 @@ class Simulation {
 	readonly #stage: Stage
 	readonly #clients = new Map<string, Client>()
 
-	constructor(options: HistoryOptions) {
-		const { seed, engine, schedule = seed, operations, faults, trace } = options
-		const random = seededRandom(seed)
+	constructor(options: HistoryOptions, { settings, operations: all }: DrawnHistory, engine: Engine) {
+		const { seed, schedule = seed, operations, faults, trace } = options
 		this.#options = options
-		this.#settings = drawSettings(random)
-		const all = drawOperations(this.#settings, random)
+		this.#settings = settings
 		this.#operations = operations === undefined ? all : all.filter(({ index }) => operations.includes(index))
-		this.#world = new World(hash(schedule, 11, 13))
+		this.#world = new World(hash(schedule, 11, 13), options.choose)
 		this.#objects = new VirtualObjects(this.#world)
 		const { faultRate } = this.#settings
-		this.#faults = new FaultPlan({ seed, rate: faultRate, only: faults === undefined ? undefined : new Set(faults) })
+		this.#faults = new FaultPlan({ seed, rate: faultRate, only: faults, notesCrashes: options.notesCrashes })
 		this.#stage = new Stage({
 			seed,
 			engine,
@@ -119,7 +107,7 @@ class Simulation {
 	}
 
 	async run(): Promise<HistoryReport> {
-		const { seed, schedule, operations, faults } = this.#options
+		const { seed, kind, script, schedule, operations, faults } = this.#options
 		let truth: Truth | undefined
 		for (const channel of CHANNELS) subscribe(channel, this.#hear)
 		try {
@@ -127,7 +115,8 @@ class Simulation {
 			await this.#leave()
 			truth = new Truth(this.#objects.creations, this.#record.lives)
 			await this.#lookAtTheEnd()
-			if (this.#settings.comesToRest && this.#record.faults.length === 0) await this.#comeToRest()
+			if (this.#settings.comesToRest && this.#record.faults.length === 0)
+				await bringToRest(this.#stage, (what, work) => this.#finish(what, work))
 		} catch (error) {
 			this.#stage.fault(error instanceof Error ? (error.stack ?? error.message) : String(error))
 		}
@@ -135,16 +124,16 @@ class Simulation {
 		for (const channel of CHANNELS) unsubscribe(channel, this.#hear)
 		const wrong = truth === undefined ? this.#record.faults : judgeHistory(truth, this.#record, this.#settings)
 		return {
-			plan: { seed, schedule, operations, faults },
+			plan: { seed, kind, script, schedule, operations, faults },
 			faults: wrong,
 			operations: this.#operations,
 			happened: this.#faults.happened,
+			crashes: this.#faults.crashes,
 			settings: this.#settings,
 			record: this.#record,
 			commits: truth?.commits.length ?? 0,
-			takeovers: this.#record.lives.length,
 			steps: this.#world.steps,
-			isAtRest: this.#settings.comesToRest,
+			diskFailures: this.#stage.disk.failures,
 		}
 	}
 
@@ -155,8 +144,10 @@ class Simulation {
 		this.#stage.trace(() => `event ${JSON.stringify(event)}`)
 		const isFailed = event.channel === 'isledb:maintenance' && event.kind === 'state' && event.to === 'failed'
 		const error = 'error' in event ? event.error : undefined
-		const isExpected = error === undefined || TROUBLES.includes(error.code ?? '')
-		if (isFailed || !isExpected) this.#stage.fault(`a maintainer: ${JSON.stringify(event)}`)
+		const isDamage = error !== undefined && this.#stage.isDamage(error)
+		const isExpected = error === undefined || isDamage || TROUBLES.includes(error.code ?? '')
+		if ((isFailed && !this.#faults.hasMet('flip-bit')) || !isExpected)
+			this.#stage.fault(`a maintainer: ${JSON.stringify(event)}`)
 	}
 
 	async #runClients(): Promise<void> {
@@ -228,58 +219,7 @@ class Simulation {
 		const reading = { what: 'scan', life: undefined, isStrong: true, snapshot: undefined }
 		await this.#finish('the last reading', stage.reading(process, reading, read))
 		process.kill()
-		this.#judgeAudit(await auditStore(this.#objects.direct), false)
-	}
-
-	async #comeToRest(): Promise<void> {
-		const stage = this.#stage
-		const writer = new WriterClient(stage, 9)
-		// Epochs that have ended are swept; that of whoever closed in good order has nothing to be swept.
-		await this.#finish('the last writer', writer.run(restOperation('flush')))
-		await this.#finish('the last writer', writer.close())
-		// One whose clock is wrong deletes nothing that waits for time.
-		const process = stage.start('last-maintainer', true)
-		const compactor = await openSimulatedCompactor(stage, process, true)
-		let audit: Audit | undefined
-		for (let round = 0; round < REST_ROUNDS_MAX; round++) {
-			const run = process.whileAlive(compactor.runOnce({ deadlineMs: HOUR_MS }))
-			if ((await this.#finish('the last maintainer', run)) === DEAD) break
-			await this.#finish('hours', this.#world.sleep(3 * HOUR_MS))
-			audit = await auditStore(this.#objects.direct)
-			if (this.#leftOver(audit).length === 0) break
-		}
-		stage.trace(() => `at rest: ${JSON.stringify(compactor.status())}`)
-		if (audit !== undefined) this.#judgeAudit(audit, true)
-		await this.#finish('closing', compactor.close())
-	}
-
-	#leftOver({ orphans, waiting, manifest: { announced } }: Audit): string[] {
-		// A checkpoint that its maintainer did not live to announce goes when a later one is announced.
-		const announcedKey = announced === undefined ? '' : checkpointKey(announced)
-		const isUnannounced = (key: string): boolean => key.startsWith('checkpoints/') && key > announcedKey
-		return [...orphans, ...waiting].filter(key => !this.#isKnownLeak(key) && !isUnannounced(key))
-	}
-
-	/** What may lie there for good, and does no harm: see the limits in README.md. */
-	#isKnownLeak(key: string): boolean {
-		// A repeated PUT came after the object was deleted; a probe was cut short.
-		if (this.#objects.revived.has(key) || key.startsWith('probe/')) return true
-		const [, log, epoch] = /^(?:sst|blobs)\/([wsm])(\d+)-/.exec(key) ?? []
-		if (log === undefined || epoch === undefined) return false
-		// Whoever was fenced without knowing it uploads when the orphans of its epoch have been collected.
-		const folder = `${log === 'm' ? 'maintenance' : 'log'}/${epoch.padStart(16, '0')}/`
-		const created = this.#objects.creations.get(key)?.stamp ?? 0
-		const seals = [...this.#objects.creations.values()].filter(
-			({ key: other, bytes }) => other.startsWith(folder) && bytes[KIND_OFFSET] === KIND_SEAL,
-		)
-		return seals.some(({ stamp }) => stamp < created)
-	}
-
-	#judgeAudit(audit: Audit, isAtRest: boolean): void {
-		for (const key of audit.missing) this.#stage.fault(`missing: ${key}`)
-		if (!isAtRest) return
-		const why = (key: string): string => (audit.waiting.includes(key) ? 'never deleted' : 'nobody knows of')
-		for (const key of this.#leftOver(audit)) this.#stage.fault(`${why(key)}: ${key}`)
+		judgeAudit(stage, await auditStore(this.#objects.direct), false)
 	}
 
 	async #finish<Value>(what: string, work: Promise<Value>): Promise<Value> {
@@ -291,8 +231,4 @@ class Simulation {
 		if (!(await this.#world.runUntil(() => isOver, REST_STEPS_MAX))) throw new Error(`never ended: ${what}`)
 		return await work
 	}
-}
-
-function restOperation(kind: 'flush'): PlannedOperation {
-	return { index: -1, role: 'writer', slot: 9, client: 0, operation: { kind } }
 }

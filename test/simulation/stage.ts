@@ -2,12 +2,14 @@
 
 import { type IsleErrorCode, isIsleError } from '../../src/errors.ts'
 import type { Database } from '../../src/index.ts'
+import type { FreshReadOptions } from '../../src/reader/freshness.ts'
 import type { Engine } from './engine.ts'
-import type { FaultPlan } from './faults.ts'
-import type { HistoryRecord, Reading } from './history-record.ts'
+import { type FaultPlan, hash } from './faults.ts'
+import type { HistoryRecord, Reading, WriterLife } from './history-record.ts'
 import type { Operation, PlannedOperation } from './operations.ts'
 import type { SimulationSettings } from './settings.ts'
 import { type DEAD, SimulatedProcess } from './simulated-process.ts'
+import { useDisk, VirtualDisk } from './virtual-disk.ts'
 import type { VirtualObjects } from './virtual-objects.ts'
 import type { World } from './world.ts'
 
@@ -29,6 +31,35 @@ export interface Client {
 	close(): Promise<void>
 }
 
+/** What is to be read, and what it must show. `nowMs`: expiry is judged by that time; `calledAt`: it was asked for before. */
+export type ReadingPlan = Pick<
+	Reading,
+	'what' | 'life' | 'isStrong' | 'durableBeforeMs' | 'atLeast' | 'leastSeq' | 'past' | 'snapshot'
+> & { readonly nowMs?: number | undefined; readonly calledAt?: number | undefined }
+
+export interface KnownPosition {
+	readonly position: string
+	/** True time. */
+	readonly seenMs: number
+}
+
+export interface KnownCursor {
+	readonly cursor: string
+	readonly seq: number
+	/** True time. */
+	readonly seenMs: number
+}
+
+export interface KnownPin {
+	readonly name: string
+	/** Readings of it are of one state. */
+	readonly snapshot: number
+	readonly createdMs: number
+	readonly expiresMs: number
+	isReleased: boolean
+}
+
+const DAMAGE_CODES: readonly string[] = ['ISLE_CORRUPT', 'ISLE_UNSUPPORTED', 'ISLE_STORE_UNSAFE']
 /** Rates of clocks: two of them never differ by a factor of two. */
 const RATES: readonly number[] = [1, 1, 1, 0.8, 1.25]
 /** Spans by the clocks of others may be as much longer. */
@@ -45,6 +76,11 @@ export class Stage {
 	readonly #processes: SimulatedProcess[] = []
 	readonly #started = new Map<string, number>()
 	readonly #trace: ((line: string) => void) | undefined
+	/** What clients were told: positions of flushes, cursors of changes, pins. Whoever wants to may come back to them. */
+	readonly positions: KnownPosition[] = []
+	readonly cursors: KnownCursor[] = []
+	readonly pins: KnownPin[] = []
+	readonly disk: VirtualDisk
 	#snapshots = 0
 
 	constructor(options: StageOptions) {
@@ -56,6 +92,8 @@ export class Stage {
 		this.settings = options.settings
 		this.record = options.record
 		this.#trace = options.trace
+		this.disk = new VirtualDisk(hash(options.seed, 17, 19), options.settings.diskFaultRate)
+		useDisk(this.disk)
 	}
 
 	/** A new process; `name` is that of its role and slot. `isExact`: its clock is the true one. */
@@ -72,6 +110,9 @@ export class Stage {
 			faults,
 			skewMs: isExact ? 0 : pick(settings.skewsMs),
 			rate: isExact ? 1 : pick(RATES),
+			hasFlips: settings.hasFlips,
+			disk: this.disk,
+			cacheDir: settings.disk === 'none' ? undefined : `/${settings.disk === 'own' ? name : 'shared'}`,
 		})
 		this.#processes.push(process)
 		return process
@@ -119,9 +160,14 @@ export class Stage {
 		if (isIsleError(error)) {
 			this.record.errors[error.code] = (this.record.errors[error.code] ?? 0) + 1
 			const isOutage = error.code === 'ISLE_UNAVAILABLE' && this.faults.happened.length > 0
-			if (isOutage || allowed.includes(error.code)) return
+			if (isOutage || this.isDamage(error) || allowed.includes(error.code)) return
 		}
 		this.fault(`${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+	}
+
+	/** What was read was not what had been written, and whoever read it has said so. */
+	isDamage(error: { readonly code?: string | undefined }): boolean {
+		return DAMAGE_CODES.includes(error.code ?? '') && this.faults.hasMet('flip-bit')
 	}
 
 	/** `sinceMs` is when the view that expired was taken. */
@@ -132,12 +178,12 @@ export class Stage {
 	/** Reads by `read`, and keeps what was seen. */
 	async reading(
 		process: SimulatedProcess,
-		what: Pick<Reading, 'what' | 'life' | 'isStrong' | 'snapshot'> & { readonly nowMs?: number | undefined },
+		what: ReadingPlan,
 		read: () => Promise<ReadonlyMap<string, string | undefined>>,
 		before?: () => Promise<void>,
 	): Promise<typeof DEAD | undefined> {
-		const calledAt = this.world.stamp()
-		const acceptedBefore = what.life?.mutations.length ?? 0
+		const calledAt = what.calledAt ?? this.world.stamp()
+		const acceptedBefore = surelyAccepted(what.life)
 		const nowBefore = process.nowMs()
 		const seen = await process.whileAlive((before?.() ?? Promise.resolve()).then(read))
 		if (typeof seen === 'symbol') return seen
@@ -148,6 +194,10 @@ export class Stage {
 			readerName: process.name,
 			values: seen,
 			isStrong: what.isStrong,
+			durableBeforeMs: what.durableBeforeMs,
+			atLeast: what.atLeast,
+			leastSeq: what.leastSeq,
+			past: what.past,
 			calledAt,
 			returnedAt: this.world.stamp(),
 			nowMs:
@@ -165,14 +215,15 @@ export class Stage {
 	async get(
 		source: Pick<Database, 'getMany' | 'getStream'>,
 		{ keys: numbers, isStream }: Operation & { readonly kind: 'get' },
+		options: FreshReadOptions = {},
 	): Promise<ReadonlyMap<string, string | undefined>> {
 		const keys = numbers.map(number => this.key(number))
 		const [only] = keys
 		if (only === undefined || keys.length > 1 || !isStream) {
-			const values = await source.getMany(keys)
+			const values = await source.getMany(keys, options)
 			return new Map(keys.map((key, index) => [key, values[index]]))
 		}
-		const stream = await source.getStream(only)
+		const stream = await source.getStream(only, options)
 		if (stream === undefined) return new Map([[only, undefined]])
 		const pieces: Uint8Array[] = []
 		for await (const piece of stream) pieces.push(piece)
@@ -195,4 +246,8 @@ export class Stage {
 		}
 		return values
 	}
+}
+
+export function surelyAccepted(life: WriterLife | undefined): number {
+	return life === undefined ? 0 : life.mutations.length - (life.isLastUnsure ? 1 : 0)
 }

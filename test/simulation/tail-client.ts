@@ -29,6 +29,8 @@ export class TailClient implements Client {
 	#reader: DatabaseReader | undefined
 	/** Where it may begin again; the last one is where it was left. */
 	readonly #places: Place[] = []
+	/** Where consumption goes on. */
+	#saved: Place | undefined
 
 	constructor(stage: Stage, slot: number) {
 		this.#stage = stage
@@ -42,9 +44,10 @@ export class TailClient implements Client {
 			this.#reader = undefined
 			return
 		}
-		if (operation.kind !== 'follow') throw new Error(`a tail cannot ${operation.kind}`)
+		if (operation.kind !== 'follow' && operation.kind !== 'consume') throw new Error(`a tail cannot ${operation.kind}`)
 		try {
-			await this.#follow(operation.choice)
+			if (operation.kind === 'follow') await this.#follow(operation.choice)
+			else await this.#consume(operation.count, operation.concurrency)
 		} catch (error) {
 			this.#expired(error)
 		}
@@ -62,16 +65,11 @@ export class TailClient implements Client {
 		const after = this.#begin(choice, target)
 		if (target <= (after?.seq ?? 0)) return
 		this.#after = after
-		if (this.#reader === undefined || this.#process === undefined || this.#process.isDead) {
-			this.#process = this.#stage.start(this.#name)
-			this.#reader = undefined
-			const opened = await this.#process.whileAlive(openSimulatedReader(this.#stage, this.#process))
-			if (opened === DEAD) return
-			this.#reader = opened
-		}
-		const process = this.#process
+		const opened = await this.#open()
+		if (opened === undefined) return
+		const { process, reader } = opened
 		const beganMs = process.nowMs()
-		const changes = this.#reader.changes({ from: after?.cursor ?? 'start', pollIntervalMs: POLL_INTERVAL_MS })
+		const changes = reader.changes({ from: after?.cursor ?? 'start', pollIntervalMs: POLL_INTERVAL_MS })
 		const seen: (SeenChange & Place)[] = []
 		const iterator = changes[Symbol.asyncIterator]()
 		let last = 0
@@ -91,7 +89,83 @@ export class TailClient implements Client {
 			this.#keep(after, seen, [Math.min(beganMs, process.nowMs()), Math.max(beganMs, process.nowMs())])
 			if (!process.isDead) await process.whileAlive(iterator.return?.() ?? Promise.resolve())
 		}
+		this.#remember(seen)
+	}
+
+	/** As many changes as wanted, or until nothing more comes; several handlers run at a time. */
+	async #consume(count: number, concurrency: number): Promise<void> {
+		const { world, durableSeq } = this.#stage
+		const after = this.#saved
+		this.#after = after
+		if (durableSeq <= (after?.seq ?? 0)) return
+		const opened = await this.#open()
+		if (opened === undefined) return
+		const { process, reader } = opened
+		const beganMs = process.nowMs()
+		const seen: (SeenChange & Place)[] = []
+		const handled = new Set<string>()
+		let wake: () => void = () => undefined
+		const isEnough = new Promise<void>(resolve => {
+			wake = resolve
+		})
+		const consumption = reader.consume({
+			pollIntervalMs: POLL_INTERVAL_MS,
+			concurrency,
+			saveEveryCount: 2,
+			handler: async change => {
+				const place = seenChange(change, stateOf(after, seen))
+				seen.push(place)
+				await world.turn(process)
+				handled.add(place.cursor)
+				if (handled.size >= count || place.seq >= durableSeq) wake()
+			},
+			checkpoint: {
+				load: async () => after?.cursor,
+				save: async cursor => {
+					await world.turn(process)
+					this.#saveAt(cursor, seen, handled)
+				},
+			},
+		})
+		try {
+			await process.whileAlive(Promise.race([isEnough, consumption.finished, world.sleep(START_WAIT_MS)]))
+			await process.whileAlive(consumption.stop())
+		} finally {
+			this.#keep(after, seen, [Math.min(beganMs, process.nowMs()), Math.max(beganMs, process.nowMs())])
+		}
+		this.#remember(seen)
+	}
+
+	/** Nothing may be saved that was not handled, with all before it. Rows that have expired are behind it, and never seen. */
+	#saveAt(cursor: string, seen: readonly (SeenChange & Place)[], handled: ReadonlySet<string>): void {
+		const index = seen.findIndex(place => place.cursor === cursor)
+		const { seq } = decodeCursor(cursor)
+		const before = index < 0 ? seen.filter(place => place.seq <= seq) : seen.slice(0, index + 1)
+		const isBeyond = index < 0 && before.at(-1)?.isRow === false && seq > (before.at(-1)?.seq ?? seq)
+		if (isBeyond || !before.every(other => handled.has(other.cursor))) {
+			const shown = before.map(
+				place => `${place.seq}${place.isRow === true ? 'r' : ''}${handled.has(place.cursor) ? '' : '?'}`,
+			)
+			this.#stage.fault(`${this.#name} is told to save ${seq} before all up to it is handled: ${shown.join(' ')}`)
+		}
+		this.#saved = seen[index] ?? { cursor, seq, rowKey: undefined }
+	}
+
+	async #open(): Promise<{ readonly process: SimulatedProcess; readonly reader: DatabaseReader } | undefined> {
+		if (this.#reader === undefined || this.#process === undefined || this.#process.isDead) {
+			this.#process = this.#stage.start(this.#name)
+			this.#reader = undefined
+			const opened = await this.#process.whileAlive(openSimulatedReader(this.#stage, this.#process))
+			if (opened === DEAD) return undefined
+			this.#reader = opened
+		}
+		return { process: this.#process, reader: this.#reader }
+	}
+
+	#remember(seen: readonly (SeenChange & Place)[]): void {
 		this.#places.push(...seen.map(({ cursor, seq, rowKey }) => ({ cursor, seq, rowKey })))
+		const { cursors, world } = this.#stage
+		for (const { cursor, seq, isRow } of seen) if (isRow === false) cursors.push({ cursor, seq, seenMs: world.nowMs })
 	}
 
 	/** Most often where it was left; or anywhere that it has ever been, or at the start, so that there is something to see. */
@@ -115,6 +189,7 @@ export class TailClient implements Client {
 			return
 		}
 		this.#places.length = 0
+		this.#saved = undefined
 		const earliest = error.details['earliest']
 		if (typeof earliest === 'string') {
 			const { seq } = decodeCursor(earliest)

@@ -2,16 +2,18 @@
  * What really was committed: the records that were created first in each slot of the writer log, whatever was deleted later. Which
  * mutations stand in a commit follows from who owned its epoch and from its sequence numbers, not from the bytes of its tables.
  */
-import type { LogPosition } from '../../src/log/log-position.ts'
+import { comparePositions, type LogPosition } from '../../src/log/log-position.ts'
 import { decodeRecord } from '../../src/log/record.ts'
 import { decodeCommit } from '../../src/manifest/commit.ts'
-import type { HistoryRecord, Mutation, WriterLife } from './history-record.ts'
+import type { HistoryRecord, Mutation, PastState, WriterLife } from './history-record.ts'
 import type { Creation } from './virtual-objects.ts'
 
 export interface TrueCommit {
 	readonly position: LogPosition
 	readonly firstSeq: number
 	readonly lastSeq: number
+	/** By its writer's clock. */
+	readonly committedAtMs: number
 	/** When its record was created. */
 	readonly stamp: number
 }
@@ -21,6 +23,7 @@ export class Truth {
 	readonly mutations: Mutation[] = []
 	readonly commits: TrueCommit[] = []
 	readonly faults: string[] = []
+	#newestMs = 0
 
 	constructor(creations: ReadonlyMap<string, Creation>, lives: readonly WriterLife[]) {
 		const byEpoch = new Map(lives.map(life => [life.epoch, life]))
@@ -50,8 +53,28 @@ export class Truth {
 		return this.commits.findLast(commit => commit.stamp < stamp)?.lastSeq ?? 0
 	}
 
-	#take({ position, firstSeq, lastSeq }: TrueCommit, life: WriterLife | undefined): void {
+	/** How many mutations stand below that position. */
+	lastSeqBelow(position: LogPosition): number {
+		return this.commits.findLast(commit => comparePositions(commit.position, position) < 0)?.lastSeq ?? 0
+	}
+
+	/** How many mutations the state of the past may have that was asked for between two moments. */
+	cutsOf(past: PastState, calledAt: number, returnedAt: number): number[] {
+		if (past.kind === 'position') return [this.lastSeqBelow(past.position)]
+		if (past.kind === 'seq') return [past.seq]
+		// A later commit may be of the same time, by a clock that is behind.
+		const inTime = this.commits.filter(({ committedAtMs }) => committedAtMs <= past.timeMs)
+		const before = inTime.findLast(({ stamp }) => stamp < calledAt)?.lastSeq ?? 0
+		return [
+			before,
+			...inTime.filter(({ stamp }) => stamp > calledAt && stamp < returnedAt).map(({ lastSeq }) => lastSeq),
+		]
+	}
+
+	#take({ position, firstSeq, lastSeq, committedAtMs }: TrueCommit, life: WriterLife | undefined): void {
 		const where = `the commit at ${position.epoch}/${position.slot}`
+		if (committedAtMs < this.#newestMs) this.faults.push(`${where} is of ${committedAtMs}, before ${this.#newestMs}`)
+		this.#newestMs = Math.max(this.#newestMs, committedAtMs)
 		if (firstSeq !== this.lastSeq + 1) this.faults.push(`${where} begins with ${firstSeq} behind ${this.lastSeq}`)
 		for (let seq = firstSeq; seq <= lastSeq; seq++) {
 			const mutation = life?.mutations[seq - life.baseSeq - 1]
@@ -82,8 +105,8 @@ function readLog(creations: ReadonlyMap<string, Creation>): TrueCommit[] {
 			position = { epoch: position.epoch + 1, slot: 0 }
 			continue
 		}
-		const { firstSeq, lastSeq } = decodeCommit(record, key).commit
-		commits.push({ position, firstSeq, lastSeq, stamp: creation.stamp })
+		const { firstSeq, lastSeq, committedAtMs } = decodeCommit(record, key).commit
+		commits.push({ position, firstSeq, lastSeq, committedAtMs, stamp: creation.stamp })
 		position = { epoch: position.epoch, slot: position.slot + 1 }
 	}
 }

@@ -34,8 +34,13 @@ const TIMER_FIRST = 0.03
 /** Requests hang for this long at most while timers run: longer is a fault that is asked for. */
 const HANG_MAX_MS = 5000
 
+/** Decides, instead of chance, which of so many tasks that wait runs next, the oldest first: 0 … count − 1. */
+export type Choose = (count: number) => number
+
 export class World {
 	readonly random: Random
+	/** With it nothing is left to chance: no time passes while there is anything to do. */
+	readonly #choose: Choose | undefined
 	/** True time in whole milliseconds, which no process sees. */
 	nowMs: number = START_MS
 	steps = 0
@@ -44,17 +49,18 @@ export class World {
 	#tasks: Task[] = []
 	#ordered = 0
 
-	constructor(seed: number) {
+	constructor(seed: number, choose?: Choose) {
 		this.random = seededRandom(seed)
+		this.#choose = choose
 	}
 
 	chance(probability: number): boolean {
-		return this.random.next() < probability
+		return this.#choose === undefined && this.random.next() < probability
 	}
 
 	/** 0 … count − 1 */
 	pick(count: number): number {
-		return Math.floor(this.random.next() * count)
+		return this.#choose === undefined ? Math.floor(this.random.next() * count) : 0
 	}
 
 	/** Each call is later than the one before: the order in which things were seen to happen. */
@@ -83,6 +89,7 @@ export class World {
 	}
 
 	sleep(delayMs: number): Promise<void> {
+		if (delayMs === 0) return this.turn()
 		return new Promise(resolve => void this.timer(undefined, delayMs, resolve))
 	}
 
@@ -131,6 +138,7 @@ export class World {
 
 	#takeTask(): Task | undefined {
 		const tasks = this.#tasks
+		if (this.#choose !== undefined) return tasks.splice(this.#choose(tasks.length), 1)[0]
 		const begin = this.pick(tasks.length)
 		for (let i = 0; i < tasks.length; i++) {
 			const at = (begin + i) % tasks.length

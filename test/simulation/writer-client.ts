@@ -1,9 +1,11 @@
 /** A writer of the simulation: opens the database when it has something to do, and again after it was fenced, closed or killed. */
 
-import type { IsleErrorCode } from '../../src/errors.ts'
+import { type IsleErrorCode, isIsleError } from '../../src/errors.ts'
 import type { Database } from '../../src/index.ts'
 import type { Mutation, WriterLife } from './history-record.ts'
+import { isKeptOperation, runKept } from './kept-states.ts'
 import type { Operation, PlannedMutation, PlannedOperation } from './operations.ts'
+import { openSimulatedDatabase, WRITE_BUFFER_BYTES } from './simulated-database.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
 
@@ -11,14 +13,19 @@ interface Opened {
 	readonly process: SimulatedProcess
 	readonly db: Database
 	readonly life: WriterLife
+	/** While a value comes piece by piece, what else is written waits: so each mutation has the number that follows. */
+	streaming: Promise<unknown> | undefined
 	isOver: boolean
 }
 
-const BLOB_BYTES = 1024
-const MEMTABLE_BYTES = 65_536
+/** A batch of the largest values. */
+const ABOVE_BUFFER_BYTES = 5 * 120_000
 const WRITE_CODES: readonly IsleErrorCode[] = ['ISLE_FENCED', 'ISLE_INDETERMINATE', 'ISLE_CLOSED']
 /** A view outlives its objects when somebody in another process maintains. */
 const READ_CODES: readonly IsleErrorCode[] = [...WRITE_CODES, 'ISLE_EXPIRED']
+/** A place of the past may be in a log that another writer has gone on with. */
+const KEPT_CODES: readonly IsleErrorCode[] = [...WRITE_CODES, 'ISLE_UNAVAILABLE']
+const READS: ReadonlySet<string> = new Set(['get', 'scan', 'snapshot'])
 
 export class WriterClient implements Client {
 	readonly #stage: Stage
@@ -44,9 +51,11 @@ export class WriterClient implements Client {
 		try {
 			await this.#runOn(opened, operation)
 		} catch (error) {
-			const isRead = operation.kind === 'get' || operation.kind === 'scan' || operation.kind === 'snapshot'
-			this.#stage.met(`${opened.process.name} ${operation.kind}`, error, isRead ? READ_CODES : WRITE_CODES)
-			if (!isRead) this.#giveUp(opened)
+			const isRead = READS.has(operation.kind)
+			const isKept = isKeptOperation(operation)
+			const codes = isRead ? READ_CODES : isKept ? KEPT_CODES : WRITE_CODES
+			this.#stage.met(`${opened.process.name} ${operation.kind}`, error, codes)
+			if (!isRead && !isKept) this.#giveUp(opened)
 		}
 	}
 
@@ -89,34 +98,16 @@ export class WriterClient implements Client {
 	}
 
 	async #openAnother(): Promise<Opened | undefined> {
-		const { engine, settings, record } = this.#stage
+		const { record } = this.#stage
 		const process = this.#stage.start(this.#name)
-		const { host } = process
-		const { compaction, retention, gracePeriodMs, changeRetentionMs } = settings
 		try {
-			const db = await process.whileAlive(
-				engine.open(process.store, {
-					host,
-					pool: engine.createInlinePool(host),
-					codec: settings.codec,
-					inlineMaxBytes: settings.inlineMaxBytes,
-					blockCacheBytes: settings.cacheBytes,
-					tableCacheBytes: settings.cacheBytes,
-					blobThresholdBytes: BLOB_BYTES,
-					memtableMaxBytes: MEMTABLE_BYTES,
-					flushIntervalMs: settings.flushIntervalMs,
-					maxCommitsInFlight: settings.maxCommitsInFlight,
-					...(settings.isMaintained
-						? { compaction, retention, gracePeriodMs, changeRetentionMs }
-						: { maintenance: false }),
-				}),
-			)
+			const db = await process.whileAlive(openSimulatedDatabase(this.#stage, process))
 			if (db === DEAD) return undefined
 			const { epoch, lastSeq } = db.stats()
-			const life = { process: process.name, epoch, baseSeq: lastSeq, mutations: [] }
+			const life = { process: process.name, epoch, baseSeq: lastSeq, mutations: [], isLastUnsure: false }
 			record.lives.push(life)
 			this.#stage.trace(() => `${process.name} opened epoch ${epoch} at ${lastSeq}`)
-			this.#opened = { process, db, life, isOver: false }
+			this.#opened = { process, db, life, streaming: undefined, isOver: false }
 			return this.#opened
 		} catch (error) {
 			this.#stage.met(`${process.name} open`, error, ['ISLE_FENCED', 'ISLE_INDETERMINATE'])
@@ -127,14 +118,22 @@ export class WriterClient implements Client {
 	async #runOn(opened: Opened, operation: Operation): Promise<void> {
 		const { db, process, life } = opened
 		const stage = this.#stage
+		if (isKeptOperation(operation)) return await runKept(stage, { process, db, life }, operation)
+		if (isMutating(operation)) while (opened.streaming !== undefined && !process.isDead) await opened.streaming
+		if (opened.isOver || process.isDead) return
 		switch (operation.kind) {
 			case 'write':
 				return await this.#write(opened, operation.mutations, operation.isDurable)
 			case 'batch':
 				return await this.#batch(opened, operation.mutations, operation.isDurable)
+			case 'stream':
+				return await this.#stream(opened, operation)
 			case 'flush': {
-				const { length } = life.mutations
-				if ((await process.whileAlive(db.flush())) !== DEAD) this.#acknowledge(opened, 0, length)
+				const length = life.mutations.length - (life.isLastUnsure ? 1 : 0)
+				const position = await process.whileAlive(db.flush())
+				if (position === DEAD) return
+				this.#acknowledge(opened, 0, length)
+				stage.positions.push({ position, seenMs: stage.world.nowMs })
 				return
 			}
 			case 'get': {
@@ -156,23 +155,62 @@ export class WriterClient implements Client {
 	}
 
 	async #write(opened: Opened, planned: readonly PlannedMutation[], isDurable: boolean): Promise<void> {
-		const { db, process } = opened
+		const { db, process, life } = opened
 		const calls = planned.map(one => {
 			const mutation = this.#accept(opened, one, 0)
 			const call =
 				mutation.value === undefined
 					? db.delete(mutation.key, { durable: isDurable })
 					: db.put(mutation.key, mutation.value, { durable: isDurable, ttlMs: one.ttlMs })
-			return process.whileAlive(call).then(answer => {
-				if (isDurable && answer !== DEAD) this.#acknowledgeOne(mutation)
-			})
+			// Refused at once for want of memory: it has no number.
+			const isRefused = this.#stage.settings.hugeShare > 0 && db.stats().lastSeq < mutation.seq
+			if (isRefused) life.mutations.pop()
+			return process.whileAlive(call).then(
+				answer => {
+					if (isDurable && answer !== DEAD) this.#acknowledgeOne(mutation)
+				},
+				(error: unknown) => {
+					if (!isRefused || !isIsleError(error, 'ISLE_BACKPRESSURE')) throw error
+				},
+			)
 		})
+		this.#judgeMemory(opened)
 		const failed = (await Promise.allSettled(calls)).find(result => result.status === 'rejected')
 		if (failed !== undefined) throw failed.reason
 	}
 
+	async #stream(
+		opened: Opened,
+		{ mutation: planned, pieces, isDurable }: Operation & { readonly kind: 'stream' },
+	): Promise<void> {
+		const { db, process, life } = opened
+		const mutation = this.#accept(opened, planned, 0)
+		life.isLastUnsure = true
+		const end = (): void => {
+			life.isLastUnsure = false
+			opened.streaming = undefined
+		}
+		const call = process.whileAlive(
+			db.putStream(mutation.key, piecesOf(mutation.value ?? '', pieces), { durable: isDurable }),
+		)
+		const settled = call.then(
+			answer => {
+				if (isDurable && answer !== DEAD) this.#acknowledgeOne(mutation)
+				// Whoever has died leaves it unsure.
+				if (answer !== DEAD) end()
+			},
+			(error: unknown) => {
+				if (db.stats().lastSeq < mutation.seq) life.mutations.pop()
+				end()
+				throw error
+			},
+		)
+		opened.streaming = settled.catch(() => undefined)
+		await settled
+	}
+
 	async #batch(opened: Opened, planned: readonly PlannedMutation[], isDurable: boolean): Promise<void> {
-		const { db, process } = opened
+		const { db, process, life } = opened
 		const batch = db.batch()
 		const number = ++this.#batches
 		const mutations = planned.map(one => {
@@ -181,7 +219,16 @@ export class WriterClient implements Client {
 			else batch.put(mutation.key, mutation.value, { ttlMs: one.ttlMs })
 			return mutation
 		})
-		const answer = await process.whileAlive(db.write(batch, { durable: isDurable }))
+		const call = db.write(batch, { durable: isDurable })
+		this.#judgeMemory(opened)
+		if (this.#stage.settings.hugeShare > 0 && db.stats().lastSeq < (mutations[0]?.seq ?? 0)) {
+			life.mutations.length -= mutations.length
+			await call.catch((error: unknown) => {
+				if (!isIsleError(error, 'ISLE_BACKPRESSURE')) throw error
+			})
+			return
+		}
+		const answer = await process.whileAlive(call)
 		if (isDurable && answer !== DEAD) for (const mutation of mutations) this.#acknowledgeOne(mutation)
 	}
 
@@ -210,6 +257,7 @@ export class WriterClient implements Client {
 			batch,
 			calledAt: this.#stage.world.stamp(),
 			durableAt: Number.POSITIVE_INFINITY,
+			durableMs: Number.POSITIVE_INFINITY,
 		}
 		life.mutations.push(mutation)
 		return mutation
@@ -220,6 +268,29 @@ export class WriterClient implements Client {
 	}
 
 	#acknowledgeOne(mutation: Mutation): void {
-		if (mutation.durableAt === Number.POSITIVE_INFINITY) mutation.durableAt = this.#stage.world.stamp()
+		if (mutation.durableAt !== Number.POSITIVE_INFINITY) return
+		mutation.durableAt = this.#stage.world.stamp()
+		mutation.durableMs = this.#stage.world.nowMs
 	}
+
+	/** What waits for its commit is bounded, but for one batch or value above it. */
+	#judgeMemory({ process, db }: Opened): void {
+		if (this.#stage.settings.hugeShare === 0) return
+		// Large values of frozen memtables are in both.
+		const { memtableBytes, pendingBlobBytes } = db.stats()
+		const bytes = Math.max(memtableBytes, pendingBlobBytes)
+		if (bytes > WRITE_BUFFER_BYTES + ABOVE_BUFFER_BYTES) {
+			this.#stage.fault(`${process.name} holds ${bytes} bytes that are not committed`)
+		}
+	}
+}
+
+function isMutating({ kind }: Operation): boolean {
+	return kind === 'write' || kind === 'batch' || kind === 'stream'
+}
+
+async function* piecesOf(text: string, count: number): AsyncGenerator<Uint8Array> {
+	const bytes = Buffer.from(text)
+	const pieceBytes = Math.ceil(bytes.length / count)
+	for (let at = 0; at < bytes.length; at += pieceBytes) yield new Uint8Array(bytes.subarray(at, at + pieceBytes))
 }

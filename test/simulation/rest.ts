@@ -1,0 +1,68 @@
+/**
+ * Bringing a history to rest, and what may be left in the store then: nothing but what is known to stay, see the limits in README.md.
+ */
+import { checkpointKey } from '../../src/manifest/checkpoint.ts'
+import { type Audit, auditStore } from '../support/store-audit.ts'
+import { openSimulatedCompactor } from './maintainer-client.ts'
+import { DEAD } from './simulated-process.ts'
+import type { Stage } from './stage.ts'
+import { WriterClient } from './writer-client.ts'
+
+/** Runs the world until `work` has ended. */
+export type Finish = <Value>(what: string, work: Promise<Value>) => Promise<Value>
+
+const ROUNDS_MAX = 10
+const HOUR_MS = 3_600_000
+/** Of a log record: see docs/object-layout.md. */
+const KIND_OFFSET = 6
+const KIND_SEAL = 2
+
+export async function bringToRest(stage: Stage, finish: Finish): Promise<void> {
+	const writer = new WriterClient(stage, 9)
+	// Epochs that have ended are swept; that of whoever closed in good order has nothing to be swept.
+	const flush = { index: -1, role: 'writer', slot: 9, client: 0, operation: { kind: 'flush' } } as const
+	await finish('the last writer', writer.run(flush))
+	await finish('the last writer', writer.close())
+	// One whose clock is wrong deletes nothing that waits for time.
+	const process = stage.start('last-maintainer', true)
+	const compactor = await openSimulatedCompactor(stage, process, true)
+	let audit: Audit | undefined
+	for (let round = 0; round < ROUNDS_MAX; round++) {
+		const run = process.whileAlive(compactor.runOnce({ deadlineMs: HOUR_MS }))
+		if ((await finish('the last maintainer', run)) === DEAD) break
+		await finish('hours', stage.world.sleep(3 * HOUR_MS))
+		audit = await auditStore(stage.objects.direct)
+		if (leftOver(stage, audit).length === 0) break
+	}
+	stage.trace(() => `at rest: ${JSON.stringify(compactor.status())}`)
+	if (audit !== undefined) judgeAudit(stage, audit, true)
+	await finish('closing', compactor.close())
+}
+
+export function judgeAudit(stage: Stage, audit: Audit, isAtRest: boolean): void {
+	for (const key of audit.missing) stage.fault(`missing: ${key}`)
+	if (!isAtRest) return
+	const why = (key: string): string => (audit.waiting.includes(key) ? 'never deleted' : 'nobody knows of')
+	for (const key of leftOver(stage, audit)) stage.fault(`${why(key)}: ${key}`)
+}
+
+function leftOver(stage: Stage, { orphans, waiting, manifest: { announced } }: Audit): string[] {
+	// A checkpoint that its maintainer did not live to announce goes when a later one is announced.
+	const announcedKey = announced === undefined ? '' : checkpointKey(announced)
+	const isUnannounced = (key: string): boolean => key.startsWith('checkpoints/') && key > announcedKey
+	return [...orphans, ...waiting].filter(key => !isKnownLeak(stage, key) && !isUnannounced(key))
+}
+
+function isKnownLeak({ objects }: Stage, key: string): boolean {
+	// A repeated PUT came after the object was deleted; a probe was cut short.
+	if (objects.revived.has(key) || key.startsWith('probe/')) return true
+	const [, log, epoch] = /^(?:sst|blobs)\/([wsm])(\d+)-/.exec(key) ?? []
+	if (log === undefined || epoch === undefined) return false
+	// Whoever was fenced without knowing it uploads when the orphans of its epoch have been collected.
+	const folder = `${log === 'm' ? 'maintenance' : 'log'}/${epoch.padStart(16, '0')}/`
+	const created = objects.creations.get(key)?.stamp ?? 0
+	const seals = [...objects.creations.values()].filter(
+		({ key: other, bytes }) => other.startsWith(folder) && bytes[KIND_OFFSET] === KIND_SEAL,
+	)
+	return seals.some(({ stamp }) => stamp < created)
+}
