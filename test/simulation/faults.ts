@@ -133,7 +133,7 @@ export class FaultPlan {
 }
 
 /** Names a fault for a list of them. */
-export function faultName(process: string, request: number, kind: FaultKind, amount: number): string {
+function faultName(process: string, request: number, kind: FaultKind, amount: number): string {
 	return `${placeName(process, request)}:${kind}:${amount}`
 }
 
