@@ -29,7 +29,11 @@ const LIMITS: readonly SourcePatch[] = [
 ]
 const SHORT_LIMITS: readonly SourcePatch[] = [
 	{ file: 'src/log/claim.ts', find: 'const OPEN_WINDOW_SLOTS = 8', replace: 'const OPEN_WINDOW_SLOTS = 2' },
-	{ file: 'src/log/fenced-log.ts', find: 'const LOOK_BEHIND_SLOTS = 16', replace: 'const LOOK_BEHIND_SLOTS = 4' },
+	{
+		file: 'src/log/fenced-log.ts',
+		find: 'const LOOK_BEHIND_SLOTS: number = APPENDS_IN_FLIGHT_MAX',
+		replace: 'const LOOK_BEHIND_SLOTS: number = 4',
+	},
 ]
 
 /** Which modules see the virtual disk instead of `node:fs`, and as what. */
