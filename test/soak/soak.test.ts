@@ -76,7 +76,7 @@ test('a report with growth, slower openings or something left over is not sound'
 	expect(verdictOf(sound).isSound).toBe(true)
 	expect(verdictOf({ ...sound, memory: { writer: growing, reader: flat } }).isSound).toBe(false)
 	expect(verdictOf({ ...sound, memory: { writer: flat, reader: growing } }).isSound).toBe(false)
-	const slower = repeated(12, i => 20 + 30 * i).map(requests => ({ requests, ms: 30 }))
+	const slower = repeated(12, i => 20 * 2 ** i).map(requests => ({ requests, ms: 30 }))
 	expect(verdictOf({ ...sound, openings: slower }).isSound).toBe(false)
 	expect(verdictOf({ ...sound, faults: ['state: sst/w1-3'] })).toMatchObject({
 		isSound: false,
