@@ -180,7 +180,7 @@ describe('the benchmark of the engine', () => {
 		['scan --store s3', 'there is no s3 among the stores: azurite, ceph, file, memory'],
 		['scan --engine lmdb --store memory', 'no engine can run: lmdb does not run: it cannot write to the store memory'],
 		['scan --case nothing', 'no case of scan has nothing in its label'],
-		['all nothing', 'there is no nothing among the parts of the full run: ingest, shapes, reads'],
+		['all nothing', 'there is no nothing among the parts of the full run: ingest, puts, durable'],
 	])('"%s" ends with what was expected', async (line, message) => {
 		await expect(runBench(...line.split(' '))).rejects.toMatchObject({
 			code: 2,

@@ -152,11 +152,16 @@ describe('a large value', () => {
 		const cacheDirMaxBytes = 8 * MIB
 		for (let round = 0; round < 2; round++) {
 			await using reader = await reading(store, cacheDir, { cacheDirMaxBytes })
-			for (const name of names) {
-				expect(Buffer.compare((await reader.get(name)) ?? Buffer.of(), values[name] ?? Buffer.of())).toBe(0)
+			let bytes = 0
+			// Frames that come faster than the disk takes them are not kept: they are read again.
+			for (let pass = 0; pass < 100 && bytes <= cacheDirMaxBytes / 2; pass++) {
+				for (const name of names) {
+					expect(Buffer.compare((await reader.get(name)) ?? Buffer.of(), values[name] ?? Buffer.of())).toBe(0)
+				}
+				const sizes = filesIn(cacheDir).map(path => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
+				bytes = sizes.reduce((sum, size) => sum + size, 0)
+				expect(bytes).toBeLessThanOrEqual(cacheDirMaxBytes)
 			}
-			const bytes = filesIn(cacheDir).reduce((sum, path) => sum + statSync(path).size, 0)
-			expect(bytes).toBeLessThanOrEqual(cacheDirMaxBytes)
 			expect(bytes).toBeGreaterThan(cacheDirMaxBytes / 2)
 		}
 		await using reader = await reading(store, cacheDir, { cacheDirMaxBytes })

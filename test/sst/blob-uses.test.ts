@@ -65,10 +65,11 @@ describe('uses of blob packs', () => {
 
 	test('whose references lie about their values do not count beyond 2^53', () => {
 		const counter = new BlobUseCounter()
-		const ref = encodeBlobRef({ packId: 'w1-2', offset: 64, bytes: Number.MAX_SAFE_INTEGER, crc: 0 })
+		const ref = encodeBlobRef({ packId: 'w1-2', offset: 64, bytes: 2 ** 52, crc: 0 })
 		counter.add(ref, 'here')
 		counter.add(ref, 'here')
-		expect(counter.finish()).toEqual([{ packId: 'w1-2', count: 2, bytes: Number.MAX_SAFE_INTEGER }])
+		counter.add(ref, 'here')
+		expect(counter.finish()).toEqual([{ packId: 'w1-2', count: 3, bytes: Number.MAX_SAFE_INTEGER }])
 	})
 
 	test('of an entry that holds no reference cannot be counted', () => {

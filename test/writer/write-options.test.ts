@@ -99,7 +99,7 @@ describe('options of a writer', () => {
 		flushIntervalMs: [0, 86_400_000],
 		inlineMaxBytes: [0, 16_777_216],
 		blobThresholdBytes: [1_024, 16_777_216],
-		maxCommitsInFlight: [1, 64],
+		maxCommitsInFlight: [1, 16],
 		maxCommitsPerSecond: [1, 100_000],
 	}
 	for (const [name, [min, max]] of Object.entries(bounds)) {
