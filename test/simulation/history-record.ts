@@ -38,7 +38,8 @@ export interface WriterLife {
 export type PastState =
 	| { readonly kind: 'position'; readonly position: LogPosition }
 	| { readonly kind: 'seq'; readonly seq: number }
-	| { readonly kind: 'time'; readonly timeMs: number }
+	/** A writer answers from what it knows: it may have been fenced without knowing it. */
+	| { readonly kind: 'time'; readonly timeMs: number; readonly writerEpoch: number | undefined }
 
 export interface Reading {
 	readonly what: string

@@ -56,8 +56,11 @@ class Judge {
 		for (const reading of this.#record.readings) {
 			const { life, readerName, snapshot, what } = reading
 			const known = snapshot === undefined ? undefined : snapshots.get(snapshot)
+			// A pin that another process has just made, and not read yet, may be of before what this one has seen.
+			const isOlder = what === 'pin' && !reading.isStrong
 			const candidates =
-				known ?? (life === undefined ? this.#cutsOf(reading, floors.get(readerName) ?? 0) : ownCuts(reading))
+				known ??
+				(life === undefined ? this.#cutsOf(reading, isOlder ? 0 : (floors.get(readerName) ?? 0)) : ownCuts(reading))
 			const history = life === undefined ? this.#truth.mutations : ownHistory(this.#truth, reading)
 			const fitting = candidates.filter(cut =>
 				this.#isState(history, cut, reading.values, this.#momentOf(reading, cut)),

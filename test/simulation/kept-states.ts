@@ -49,8 +49,8 @@ interface KnownPoint {
 	readonly sinceMs: number
 }
 
-async function readPast(stage: Stage, { process, db }: Place, operation: OperationOf<'past'>): Promise<void> {
-	const known = pointOf(stage, process, operation)
+async function readPast(stage: Stage, { process, db, life }: Place, operation: OperationOf<'past'>): Promise<void> {
+	const known = pointOf(stage, process, life, operation)
 	if (known === undefined) return
 	const calledAt = stage.world.stamp()
 	try {
@@ -68,12 +68,18 @@ async function readPast(stage: Stage, { process, db }: Place, operation: Operati
 	}
 }
 
-function pointOf(stage: Stage, process: SimulatedProcess, { by, choice }: OperationOf<'past'>): KnownPoint | undefined {
+function pointOf(
+	stage: Stage,
+	process: SimulatedProcess,
+	life: WriterLife | undefined,
+	{ by, choice }: OperationOf<'past'>,
+): KnownPoint | undefined {
 	const { world, positions, cursors } = stage
 	if (by === 'time') {
 		const agoMs = Math.floor(choice * PAST_MAX_MS)
 		const timeMs = process.nowMs() - agoMs
-		return { point: { timeMs }, past: { kind: 'time', timeMs }, sinceMs: world.nowMs - agoMs - TRUST_MS }
+		const past: PastState = { kind: 'time', timeMs, writerEpoch: life?.epoch }
+		return { point: { timeMs }, past, sinceMs: world.nowMs - agoMs - TRUST_MS }
 	}
 	const known = by === 'position' ? oneOf(positions, choice) : undefined
 	if (known !== undefined) {

@@ -63,10 +63,13 @@ export class Truth {
 		if (past.kind === 'position') return [this.lastSeqBelow(past.position)]
 		if (past.kind === 'seq') return [past.seq]
 		// A later commit may be of the same time, by a clock that is behind.
-		const inTime = this.commits.filter(({ committedAtMs }) => committedAtMs <= past.timeMs)
-		const before = inTime.findLast(({ stamp }) => stamp < calledAt)?.lastSeq ?? 0
+		const { timeMs, writerEpoch = Infinity } = past
+		const inTime = this.commits.filter(({ committedAtMs }) => committedAtMs <= timeMs)
+		const before = inTime.filter(({ stamp }) => stamp < calledAt)
+		const own = before.filter(({ position }) => position.epoch <= writerEpoch)
 		return [
-			before,
+			own.at(-1)?.lastSeq ?? 0,
+			before.at(-1)?.lastSeq ?? 0,
 			...inTime.filter(({ stamp }) => stamp > calledAt && stamp < returnedAt).map(({ lastSeq }) => lastSeq),
 		]
 	}
