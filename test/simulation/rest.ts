@@ -31,12 +31,17 @@ export async function bringToRest(stage: Stage, finish: Finish): Promise<void> {
 		const run = process.whileAlive(compactor.runOnce({ deadlineMs: HOUR_MS }))
 		if ((await finish('the last maintainer', run)) === DEAD) break
 		await finish('hours', stage.world.sleep(3 * HOUR_MS))
-		audit = await auditStore(stage.objects.direct)
+		audit = await auditHistory(stage)
 		if (leftOver(stage, audit).length === 0) break
 	}
 	stage.trace(() => `at rest: ${JSON.stringify(compactor.status())}`)
 	if (audit !== undefined) judgeAudit(stage, audit, true)
 	await finish('closing', compactor.close())
+}
+
+/** Only pins of which their makers were told count. */
+export function auditHistory({ objects, pins }: Stage): Promise<Audit> {
+	return auditStore(objects.direct, name => pins.some(pin => pin.name === name))
 }
 
 export function judgeAudit(stage: Stage, audit: Audit, isAtRest: boolean): void {

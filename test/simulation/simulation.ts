@@ -7,7 +7,6 @@
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
-import { auditStore } from '../support/store-audit.ts'
 import type { Engine, EngineOf } from './engine.ts'
 import { FaultPlan, hash } from './faults.ts'
 import { type DrawnHistory, type HistoryPlan, scriptOf } from './history-plan.ts'
@@ -16,7 +15,7 @@ import { judgeHistory } from './judge.ts'
 import { MaintainerClient } from './maintainer-client.ts'
 import type { PlannedOperation } from './operations.ts'
 import { openSimulatedReader, ReaderClient } from './reader-client.ts'
-import { bringToRest, judgeAudit } from './rest.ts'
+import { auditHistory, bringToRest, judgeAudit } from './rest.ts'
 import type { SimulationSettings } from './settings.ts'
 import { type Client, Stage } from './stage.ts'
 import { TailClient } from './tail-client.ts'
@@ -219,7 +218,7 @@ class Simulation {
 		const reading = { what: 'scan', life: undefined, isStrong: true, snapshot: undefined }
 		await this.#finish('the last reading', stage.reading(process, reading, read))
 		process.kill()
-		judgeAudit(stage, await auditStore(this.#objects.direct), false)
+		judgeAudit(stage, await auditHistory(stage), false)
 	}
 
 	async #finish<Value>(what: string, work: Promise<Value>): Promise<Value> {
