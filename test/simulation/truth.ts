@@ -99,17 +99,20 @@ export class Truth {
 function readLog(creations: ReadonlyMap<string, Creation>): TrueCommit[] {
 	const commits: TrueCommit[] = []
 	let position: LogPosition = { epoch: 0, slot: 0 }
+	/** Appends are pipelined: a commit is one once all records before it are there, too. */
+	let stamp = 0
 	for (;;) {
 		const key = `log/${digits(position.epoch)}/${digits(position.slot)}`
 		const creation = creations.get(key)
 		if (creation === undefined) return commits
+		stamp = Math.max(stamp, creation.stamp)
 		const record = decodeRecord(creation.bytes, position, key)
 		if (record.kind === 'seal') {
 			position = { epoch: position.epoch + 1, slot: 0 }
 			continue
 		}
 		const { firstSeq, lastSeq, committedAtMs } = decodeCommit(record, key).commit
-		commits.push({ position, firstSeq, lastSeq, committedAtMs, stamp: creation.stamp })
+		commits.push({ position, firstSeq, lastSeq, committedAtMs, stamp })
 		position = { epoch: position.epoch, slot: position.slot + 1 }
 	}
 }
