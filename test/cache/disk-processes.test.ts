@@ -9,8 +9,7 @@ import { type CachedDatabase, CHURN_MAX_BYTES, churnDatabase, filesBeneath, keyO
 const freshPath = scratchDirectories()
 const READER = join(import.meta.dirname, 'fixtures', 'cache-reader.ts')
 
-const startReader = (directory: string, seed: number, rounds: number): Program =>
-	startProgram(READER, [directory, String(seed), String(rounds)])
+const startReader = (directory: string, seed: number): Program => startProgram(READER, [directory, String(seed)])
 
 const heldBytes = (directory: string): number =>
 	filesBeneath(directory).reduce((sum, { diskBytes }) => sum + diskBytes, 0)
@@ -30,7 +29,7 @@ describe('processes that share a disk cache', () => {
 		const database = await churnDatabase()
 		const directory = freshPath()
 		for (let seed = 1; seed <= 4; seed++) {
-			await using reader = startReader(directory, seed, 1_000_000)
+			await using reader = startReader(directory, seed)
 			await reader.line(`round ${seed * 7}`)
 			reader.kill('SIGKILL')
 			expect((await reader.ended).signal).toBe('SIGKILL')
@@ -46,13 +45,13 @@ describe('processes that share a disk cache', () => {
 
 	test('read right side by side, while they evict what the others read and somebody deletes everything', async () => {
 		const directory = freshPath()
-		const rounds = 120
-		await using first = startReader(directory, 11, rounds)
-		await using second = startReader(directory, 12, rounds)
-		await using third = startReader(directory, 13, rounds)
+		await using first = startReader(directory, 11)
+		await using second = startReader(directory, 12)
+		await using third = startReader(directory, 13)
 		const readers = [first, second, third]
 		await Promise.all(readers.map(reader => reader.line('round 30')))
 		rmSync(directory, { recursive: true, force: true, maxRetries: 10 })
+		for (const reader of readers) reader.tell('enough')
 		for (const reader of readers) {
 			expect(await reader.ended).toMatchObject({ code: 0, stderr: '' })
 			expect(reader.lines.filter(line => line.startsWith('wrong'))).toEqual([])
