@@ -1,5 +1,6 @@
 /** A table that exists as metadata only: for simulations of policies. */
 import type { TableRef } from '../src/manifest/manifest.ts'
+import { SST_FORMAT_VERSION } from '../src/sst/sst-properties.ts'
 
 /** Keys are whole numbers below this. */
 export const KEY_SPACE: number = 2 ** 48
@@ -18,7 +19,7 @@ export interface SimulatedTable {
 
 export function simulatedTable(id: string, of: SimulatedTable): TableRef {
 	const meta = {
-		formatVersion: 1,
+		formatVersion: SST_FORMAT_VERSION,
 		codec: 'none' as const,
 		entryCount: of.count,
 		keyCount: of.count,
@@ -32,6 +33,7 @@ export function simulatedTable(id: string, of: SimulatedTable): TableRef {
 		minWriteMs: of.minMs,
 		maxWriteMs: of.maxMs,
 		maxExpiresAtMs: 0,
+		halfExpiresAtMs: 0,
 		rawBytes: of.bytes,
 		storedBytes: of.bytes,
 		metaOffset: 0,

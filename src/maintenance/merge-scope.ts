@@ -37,10 +37,10 @@ export class MergeScope {
 		return true
 	}
 
-	/** True when nothing of the table would be dropped, and it is large enough to stay alone. */
+	/** True when no tombstone of the table would be dropped, most of it is alive, and it is large enough to stay alone. */
 	isSound({ meta }: TableRef, { output, expireBeforeMs }: Pick<MergeTask, 'output' | 'expireBeforeMs'>): boolean {
 		if (meta.storedBytes < output.targetBytes * SMALL_PART || meta.keyCount !== meta.entryCount) return false
-		if (meta.maxExpiresAtMs !== 0 && meta.maxExpiresAtMs <= expireBeforeMs) return false
+		if (meta.halfExpiresAtMs !== 0 && meta.halfExpiresAtMs <= expireBeforeMs) return false
 		const keys = { lower: meta.smallestKey, upper: keyBehind(meta.largestKey) }
 		return meta.tombstoneCount === 0 || !this.isBottomOf(keys)
 	}

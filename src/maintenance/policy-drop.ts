@@ -41,26 +41,34 @@ export function nextDropMs(scene: Scene): number | undefined {
 	const { manifest, nowMs, settings } = scene
 	const { retention } = settings
 	let dueMs = Infinity
-	const look = (oldestMaxWriteMs: number, firstExpiryMs: number): boolean => {
-		const times = [firstExpiryMs + EXPIRY_MARGIN_MS]
+	const look = (oldestMaxWriteMs: number, ...expiriesMs: readonly number[]): boolean => {
+		const times = expiriesMs.map(expiryMs => expiryMs + EXPIRY_MARGIN_MS)
 		if (retention !== undefined) times.push(oldFromMs(oldestMaxWriteMs, retention))
 		for (const timeMs of times) if (timeMs > nowMs) dueMs = Math.min(dueMs, timeMs)
 		return times.every(timeMs => timeMs > nowMs)
 	}
-	const lookAt = ({ meta }: TableRef): boolean => look(meta.maxWriteMs, meta.maxExpiresAtMs || Infinity)
 	for (const run of manifest.runs) {
-		const { oldestMaxWriteMs, firstExpiryMs } = factsOf(run)
+		const { oldestMaxWriteMs, firstExpiryMs, firstHalfExpiryMs } = factsOf(run)
+		if (look(oldestMaxWriteMs, firstExpiryMs, firstHalfExpiryMs)) continue
 		// Its first table is due already and still there: the others have times of their own.
-		if (!look(oldestMaxWriteMs, firstExpiryMs)) run.tables.forEach(lookAt)
+		for (const { meta } of run.tables) {
+			look(meta.maxWriteMs, meta.maxExpiresAtMs || Infinity, meta.halfExpiresAtMs || Infinity)
+		}
 	}
-	manifest.l0.forEach(lookAt)
+	for (const { meta } of manifest.l0) look(meta.maxWriteMs, meta.maxExpiresAtMs || Infinity)
 	return dueMs === Infinity ? undefined : dueMs
 }
 
 /** True when every entry of `table` has expired, whatever clock one asks. */
-export function isExpired(table: TableRef, nowMs: number): boolean {
+function isExpired(table: TableRef, nowMs: number): boolean {
 	const { maxExpiresAtMs } = table.meta
 	return maxExpiresAtMs > 0 && maxExpiresAtMs + EXPIRY_MARGIN_MS <= nowMs
+}
+
+/** True when about half of the entries of `table` have. */
+export function isHalfExpired(table: TableRef, nowMs: number): boolean {
+	const { halfExpiresAtMs } = table.meta
+	return halfExpiresAtMs > 0 && halfExpiresAtMs + EXPIRY_MARGIN_MS <= nowMs
 }
 
 /** The first moment at which a table whose newest entry is of `maxWriteMs` is too old. */

@@ -2,16 +2,17 @@
  * Rewriting neighbours within one run, in place: what the merging of runs would reach late or never.
  *
  * * Tombstones of which nothing older is left.
- * * Tables whose entries have all expired while something older lies below: they become tombstones, which are small.
+ * * Tables of which half has expired. Above something older the expired half becomes tombstones, which are small. Each rewrite
+ *   takes away as many entries as it writes, or more: to be rid of what expires costs no more than it did to write it.
  * * Neighbours that are small, so that a run is not a thousand little tables: 8 of like size become one.
  *
- * After each of these what called for it is gone (no tombstones; nothing that expires; fewer tables), so none repeats itself.
+ * After each of these what called for it is gone (no tombstones; nothing that has expired; fewer tables), so none repeats itself.
  * Outputs lie between the keys of neighbours only, so that they overlap nothing else in the run.
  */
 import type { SortedRun, TableRef } from '../manifest/manifest.ts'
 import type { MergeChoice, MergeTrigger } from './choice.ts'
 import type { CompactionSettings } from './options.ts'
-import { isExpired } from './policy-drop.ts'
+import { isHalfExpired } from './policy-drop.ts'
 import { smallTableBytes } from './policy-l0.ts'
 import { bucketOf, isUsable, type Scene } from './policy-scene.ts'
 import { bytesOf, factsOf, firstBehind, overlap } from './run-facts.ts'
@@ -22,7 +23,7 @@ const TOMBSTONE_DENSITY = 0.1
 const STRETCH_TARGET_TABLES = 8
 /** As many small neighbours become one: each entry is rewritten once for each factor of 8 that tables grow by. */
 const SMALL_NEIGHBOURS = 8
-/** A table of fewer parts of a target table than this is left for a merge, even if all of it has expired. */
+/** A smaller part of a target table than one of so many is left for a merge, even if all of it has expired. */
 const EXPIRED_MIN_PARTS = 32
 
 export function chooseTables(scene: Scene, compaction: CompactionSettings): MergeChoice | undefined {
@@ -50,12 +51,11 @@ function chooseExpired(scene: Scene, compaction: CompactionSettings): MergeChoic
 	if (!isClockTrusted) return undefined
 	const minBytes = compaction.targetTableBytes / EXPIRED_MIN_PARTS
 	for (const [i, run] of manifest.runs.entries()) {
-		if (factsOf(run).firstExpiryMs > nowMs) continue
-		const isWorthIt = (table: TableRef): boolean => isExpired(table, nowMs) && table.meta.storedBytes >= minBytes
+		if (factsOf(run).firstHalfExpiryMs > nowMs) continue
+		const isWorthIt = (table: TableRef): boolean => isHalfExpired(table, nowMs) && table.meta.storedBytes >= minBytes
 		const stretch = stretchOf(scene, compaction, run, isWorthIt)
 		const isBottom = i + 1 === manifest.runs.length
-		if (stretch.length > 0)
-			return rewrite(run, stretch, 'expired', isBottom, 'all has expired, and hides older entries')
+		if (stretch.length > 0) return rewrite(run, stretch, 'expired', isBottom, 'half has expired')
 	}
 	return undefined
 }

@@ -15,6 +15,8 @@ export interface RunFacts {
 	readonly maxWriteMs: number
 	/** When the first of its tables will have expired whole; `Infinity` when none ever does. */
 	readonly firstExpiryMs: number
+	/** The same when half of the entries of one will have. */
+	readonly firstHalfExpiryMs: number
 }
 
 const known = new WeakMap<SortedRun, RunFacts>()
@@ -29,7 +31,7 @@ export function factsOf(run: SortedRun): RunFacts {
 
 function sumOf(tables: readonly TableRef[]): RunFacts {
 	let [bytes, entryCount, tombstoneCount, maxWriteMs] = [0, 0, 0, 0]
-	let [oldestMaxWriteMs, firstExpiryMs] = [Infinity, Infinity]
+	let [oldestMaxWriteMs, firstExpiryMs, firstHalfExpiryMs] = [Infinity, Infinity, Infinity]
 	for (const { meta } of tables) {
 		bytes += meta.storedBytes
 		entryCount += meta.entryCount
@@ -37,8 +39,9 @@ function sumOf(tables: readonly TableRef[]): RunFacts {
 		maxWriteMs = Math.max(maxWriteMs, meta.maxWriteMs)
 		oldestMaxWriteMs = Math.min(oldestMaxWriteMs, meta.maxWriteMs)
 		if (meta.maxExpiresAtMs > 0) firstExpiryMs = Math.min(firstExpiryMs, meta.maxExpiresAtMs)
+		if (meta.halfExpiresAtMs > 0) firstHalfExpiryMs = Math.min(firstHalfExpiryMs, meta.halfExpiresAtMs)
 	}
-	return { bytes, entryCount, tombstoneCount, oldestMaxWriteMs, maxWriteMs, firstExpiryMs }
+	return { bytes, entryCount, tombstoneCount, oldestMaxWriteMs, maxWriteMs, firstExpiryMs, firstHalfExpiryMs }
 }
 
 /** True when both may hold the same key. */

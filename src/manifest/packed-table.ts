@@ -13,11 +13,12 @@ import { decodeText } from '../bytes/encoding.ts'
 import { hashKey } from '../bytes/hash.ts'
 import { CODEC_NAMES } from '../sst/codec.ts'
 import type { BlobUse, CodecName, SstMeta } from '../sst/sst-meta.ts'
+import { hasHalfExpiry } from '../sst/sst-properties.ts'
 import type { TableRef } from './manifest.ts'
 
 /** Version and codec: `u16`, `u8`. */
 const HEAD_BYTES = 3
-/** Numbers of an SstMeta, in their order (sst-properties.ts). */
+/** Numbers of an SstMeta of version 1, in their order (sst-properties.ts); there is one more behind them from version 2 on. */
 const NUMBER_COUNT = 12
 const NO_USES: readonly BlobUse[] = []
 
@@ -92,6 +93,10 @@ export class PackedTable implements TableRef, SstMeta {
 		return this.#number(8)
 	}
 
+	get halfExpiresAtMs(): number {
+		return hasHalfExpiry(this.formatVersion) ? this.#number(NUMBER_COUNT) : this.maxExpiresAtMs
+	}
+
 	get rawBytes(): number {
 		return this.#number(9)
 	}
@@ -105,11 +110,11 @@ export class PackedTable implements TableRef, SstMeta {
 	}
 
 	get smallestKey(): Uint8Array {
-		return prefixedAt(this.#bytes, this.#numberAt(NUMBER_COUNT))
+		return prefixedAt(this.#bytes, this.#keysAt)
 	}
 
 	get largestKey(): Uint8Array {
-		return prefixedAt(this.#bytes, behindPrefixed(this.#bytes, this.#numberAt(NUMBER_COUNT)))
+		return prefixedAt(this.#bytes, behindPrefixed(this.#bytes, this.#keysAt))
 	}
 
 	get blobUses(): readonly BlobUse[] {
@@ -139,12 +144,12 @@ export class PackedTable implements TableRef, SstMeta {
 
 	/** As `compareBytes` of the smallest key and `key`, without a copy. */
 	compareSmallest(key: Uint8Array): number {
-		return comparePrefixed(this.#bytes, this.#numberAt(NUMBER_COUNT), key)
+		return comparePrefixed(this.#bytes, this.#keysAt, key)
 	}
 
 	/** The same of the largest key. */
 	compareLargest(key: Uint8Array): number {
-		return comparePrefixed(this.#bytes, behindPrefixed(this.#bytes, this.#numberAt(NUMBER_COUNT)), key)
+		return comparePrefixed(this.#bytes, behindPrefixed(this.#bytes, this.#keysAt), key)
 	}
 
 	/** All of it, as it is kept: not a copy. */
@@ -166,11 +171,15 @@ export class PackedTable implements TableRef, SstMeta {
 	}
 
 	get #usesAt(): number {
-		return behindPrefixed(this.#bytes, behindPrefixed(this.#bytes, this.#numberAt(NUMBER_COUNT)))
+		return behindPrefixed(this.#bytes, behindPrefixed(this.#bytes, this.#keysAt))
 	}
 
 	#number(index: number): number {
 		return varintAt(this.#bytes, this.#numberAt(index))
+	}
+
+	get #keysAt(): number {
+		return this.#numberAt(hasHalfExpiry(this.formatVersion) ? NUMBER_COUNT + 1 : NUMBER_COUNT)
 	}
 
 	#numberAt(index: number): number {
@@ -233,6 +242,7 @@ export function plainTable(table: TableRef): TableRef {
 		minWriteMs: table.minWriteMs,
 		maxWriteMs: table.maxWriteMs,
 		maxExpiresAtMs: table.maxExpiresAtMs,
+		halfExpiresAtMs: table.halfExpiresAtMs,
 		rawBytes: table.rawBytes,
 		storedBytes: table.storedBytes,
 		metaOffset: table.metaOffset,

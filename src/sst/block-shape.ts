@@ -7,6 +7,7 @@ import {
 	FLAG_WIDE,
 	MIN_EXPIRY_BYTES,
 	NARROW_MAX_BYTES,
+	readUint,
 	writeUint,
 } from './block-format.ts'
 
@@ -150,4 +151,19 @@ export function encodeExpiries(
 		writeUint(target, position, width, expiresAtMs === 0 ? 0 : expiresAtMs - shape.minExpiresAtMs + 1)
 	}
 	return position
+}
+
+/** How many entries a raw block holds, without a look at the rest of it. */
+export function countIn(raw: Uint8Array): number {
+	return readUint(raw, 4, 4)
+}
+
+/** When entry `i` of a raw block expires, 0 when never, without a look at the rest of it. */
+export function expiresAtMsIn(raw: Uint8Array, i: number): number {
+	const width = raw[3] as number
+	if (width === 0) return 0
+	const count = countIn(raw)
+	const kindBytes = ((raw[0] as number) & FLAG_KINDS) === 0 ? 0 : count
+	const stored = readUint(raw, raw.length - kindBytes - (count - i) * width, width)
+	return stored === 0 ? 0 : readUint(raw, BLOCK_HEADER_BYTES, 7) + stored - 1
 }

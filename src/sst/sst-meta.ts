@@ -31,6 +31,8 @@ export interface SstMeta {
 	readonly maxWriteMs: number
 	/** When the last entry expires; 0 when some entry never does. */
 	readonly maxExpiresAtMs: number
+	/** When half of the entries will have expired, as a sample of them says (expiry-sample.ts); 0 when half never do. */
+	readonly halfExpiresAtMs: number
 	/** Keys and values before blocks and codecs. */
 	readonly rawBytes: number
 	/** The whole table as stored. */

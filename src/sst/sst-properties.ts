@@ -3,7 +3,7 @@
  *
  *     u16 format version · u8 codec (0 none, 1 deflate, 2 lz4, 3 zstd)
  *     varint: entries, keys, tombstones, blob references, minSeq, maxSeq, minWriteMs, maxWriteMs, maxExpiresAtMs,
- *             rawBytes, storedBytes, metaOffset
+ *             rawBytes, storedBytes, metaOffset, and from version 2 on halfExpiresAtMs
  *     smallest key, largest key, each length-prefixed (varint)
  *     uses of blob packs (blob-uses.ts)
  *
@@ -22,7 +22,7 @@ import { KEY_MAX_BYTES } from './entry.ts'
 import type { CodecName, SstMeta } from './sst-meta.ts'
 
 /** Version of the table format that this code writes, and the newest that it reads. */
-export const SST_FORMAT_VERSION = 1
+export const SST_FORMAT_VERSION = 2
 
 /** Persisted: position = number of the codec, as in stored blocks. */
 const CODEC_BY_NUMBER: readonly CodecName[] = CODEC_NAMES
@@ -43,6 +43,11 @@ export function checkSstVersion(version: number, where: string): void {
 			{ details: { where } },
 		)
 	}
+}
+
+/** True when tables of that version say when half of their entries will have expired. */
+export function hasHalfExpiry(formatVersion: number): boolean {
+	return formatVersion >= 2
 }
 
 export function encodeSstMeta(writer: ByteWriter, meta: SstMeta): void {
@@ -89,7 +94,7 @@ function readNumbers(reader: ByteReader, where: string): MetaNumbers {
 			details: { where },
 		})
 	}
-	return {
+	const numbers = {
 		formatVersion,
 		codec,
 		entryCount: reader.varint(),
@@ -105,6 +110,8 @@ function readNumbers(reader: ByteReader, where: string): MetaNumbers {
 		storedBytes: reader.varint(),
 		metaOffset: reader.varint(),
 	}
+	// Version 1 did not say; when all have expired, half have.
+	return { ...numbers, halfExpiresAtMs: hasHalfExpiry(formatVersion) ? reader.varint() : numbers.maxExpiresAtMs }
 }
 
 function assertSound(numbers: MetaNumbers, isKeyRange: boolean, where: string): void {
@@ -116,6 +123,7 @@ function assertSound(numbers: MetaNumbers, isKeyRange: boolean, where: string): 
 		numbers.tombstoneCount + numbers.blobRefCount <= numbers.entryCount &&
 		numbers.minSeq <= numbers.maxSeq &&
 		numbers.minWriteMs <= numbers.maxWriteMs &&
+		(numbers.maxExpiresAtMs === 0 || numbers.halfExpiresAtMs <= numbers.maxExpiresAtMs) &&
 		numbers.metaOffset < numbers.storedBytes
 	if (!isSound) throw corrupt(where, 'table properties that contradict each other')
 }
@@ -176,5 +184,6 @@ function numbersOf(meta: SstMeta): readonly number[] {
 		meta.rawBytes,
 		meta.storedBytes,
 		meta.metaOffset,
+		...(hasHalfExpiry(meta.formatVersion) ? [meta.halfExpiresAtMs] : []),
 	]
 }

@@ -16,6 +16,7 @@ import { BlockBuilder } from './block-builder.ts'
 import { BlockIndexBuilder } from './block-index.ts'
 import { CODEC_NONE, type Codec, codecByName } from './codec.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from './entry.ts'
+import { ExpirySample } from './expiry-sample.ts'
 import { encodeFilter, filterBytesFor } from './filter.ts'
 import { encodeFooter, FOOTER_BYTES } from './footer.ts'
 import { KeyHashes } from './key-hashes.ts'
@@ -50,6 +51,7 @@ export class TableBuilder {
 	#largestRawBlockBytes = 0
 	readonly #keys = new KeyHashes()
 	readonly #counts = new TableCounts()
+	readonly #expiries = new ExpirySample()
 	/** What filter, index and footer would take if the table ended at the last sealed block. */
 	#tailBytes = EMPTY_TABLE_BYTES
 	#smallestKey: Uint8Array = new Uint8Array(0)
@@ -178,6 +180,7 @@ export class TableBuilder {
 		if (source.bytes.length > this.#largestRawBlockBytes) this.#largestRawBlockBytes = source.bytes.length
 		this.#keys.addBlock(source)
 		this.#counts.addBlock(source, seqs)
+		this.#expiries.addBlock(source.bytes)
 		this.#passedKey = source.keyAt(source.count - 1)
 		this.#endBlock(end)
 	}
@@ -250,6 +253,7 @@ export class TableBuilder {
 		const indexBytes = this.#index.encodedBytes
 		const metaOffset = this.#out.length
 		const counts = this.#counts.finish()
+		const halfExpiresAtMs = this.#expiries.halfExpiresAtMs()
 		const describe = (storedBytes: number): SstMeta => ({
 			formatVersion: SST_FORMAT_VERSION,
 			codec: this.#codecName,
@@ -260,6 +264,7 @@ export class TableBuilder {
 			maxWriteMs: this.#maxWriteMs,
 			storedBytes,
 			metaOffset,
+			halfExpiresAtMs,
 			...counts,
 		})
 		const { section, storedBytes } = settleProperties(metaOffset + filterBytes + indexBytes + FOOTER_BYTES, total => ({
@@ -321,9 +326,11 @@ export class TableBuilder {
 		if (this.#codec === undefined) {
 			const at = this.#out.length
 			this.#out.reserve(at + STORED_HEADER_BYTES + rawBytes)
+			const end = at + STORED_HEADER_BYTES + rawBytes
 			this.#block.encode(shape, this.#out.bytes, at + STORED_HEADER_BYTES)
 			this.#block.reset()
-			this.#seal(at + STORED_HEADER_BYTES + rawBytes, CODEC_NONE, rawBytes)
+			this.#expiries.addBlock(this.#out.bytes.subarray(at + STORED_HEADER_BYTES, end))
+			this.#seal(end, CODEC_NONE, rawBytes)
 			return
 		}
 		if (this.#raw.length < rawBytes) this.#raw = new Uint8Array(rawBytes)
@@ -336,6 +343,7 @@ export class TableBuilder {
 	#storeBlock(raw: Uint8Array): void {
 		const payloadAt = this.#out.length + STORED_HEADER_BYTES
 		this.#out.reserve(payloadAt + raw.length)
+		this.#expiries.addBlock(raw)
 		const compressed = this.#codec?.compress(raw)
 		const isSmaller = compressed !== undefined && compressed.length <= worthwhileBytes(raw.length)
 		const payload = isSmaller ? compressed : raw

@@ -125,6 +125,7 @@ type TableFrame =
 	| 'keyCount'
 	| 'smallestKey'
 	| 'largestKey'
+	| 'halfExpiresAtMs'
 	| 'minWriteMs'
 	| 'maxWriteMs'
 	| 'storedBytes'

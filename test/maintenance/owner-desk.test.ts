@@ -34,7 +34,7 @@ test.each([0, 10 * HOUR_MS])(
 		else rig.host.clock.jumpWallClock(aheadMs)
 		store.lateMs = aheadMs
 		const work = plan()
-		expect(work?.why).toMatch(/^all has expired/)
+		expect(work?.why).toMatch(/^half has expired/)
 		const outcome = await work?.run({
 			signal: new AbortController().signal,
 			isOver: () => false,

@@ -12,6 +12,7 @@ import { EXPIRY_MARGIN_MS, type PolicyContext } from '../../src/maintenance/poli
 import { overlap } from '../../src/maintenance/run-facts.ts'
 import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import type { Manifest, SortedRun, TableRef } from '../../src/manifest/manifest.ts'
+import { halfExpiryOf } from '../support/half-expiry.ts'
 
 export interface ModelEntry {
 	readonly key: number
@@ -223,7 +224,7 @@ export class PolicyModel {
 		this.#entries.set(id, sorted)
 		const storedBytes = ENTRY_BYTES * entries.length
 		const meta = {
-			formatVersion: 1,
+			formatVersion: 2,
 			codec: 'none' as const,
 			entryCount: entries.length,
 			keyCount: new Set(entries.map(entry => entry.key)).size,
@@ -237,6 +238,7 @@ export class PolicyModel {
 			minWriteMs: Math.min(...times),
 			maxWriteMs: Math.max(...times),
 			maxExpiresAtMs: expiries.includes(0) ? 0 : Math.max(...expiries),
+			halfExpiresAtMs: halfExpiryOf(expiries),
 			rawBytes: storedBytes,
 			storedBytes,
 			metaOffset: 0,

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Choice, tablesOfChoice } from '../../src/maintenance/choice.ts'
 import type { MaintenanceSettings, RetentionSettings } from '../../src/maintenance/options.ts'
+import { isHalfExpired } from '../../src/maintenance/policy-drop.ts'
 import { isL0Due } from '../../src/maintenance/policy-l0.ts'
 import { runsMax } from '../../src/maintenance/policy-runs.ts'
 import { EXPIRY_MARGIN_MS, makeScene } from '../../src/maintenance/policy-scene.ts'
@@ -113,6 +114,9 @@ function expectRest(model: PolicyModel, quarantined: ReadonlySet<string>): void 
 	if (compaction === undefined) throw new Error('the model compacts')
 	expect(manifest.pendingMerges.filter(merge => !merge.inputs.some(id => quarantined.has(id)))).toEqual([])
 	expect(isL0Due(manifest.l0, compaction)).toBe(quarantined.size > 0 && isL0Due(manifest.l0, compaction))
+	const overdue = manifest.runs.flatMap(({ tables }) => tables).filter(table => isHalfExpired(table, model.nowMs))
+	if (quarantined.size === 0)
+		expect(overdue.every(({ meta }) => meta.storedBytes < compaction.targetTableBytes / 32)).toBe(true)
 	const damaged = manifest.runs.filter(run => run.tables.some(table => quarantined.has(table.id))).length
 	const limit = runsMax(makeScene(manifest, model.nowMs, settings, { busy: new Set(), quarantined }), compaction)
 	// What is set aside parts the runs into stretches of their own.

@@ -25,6 +25,7 @@ export function table(seq: number, meta: Partial<SstMeta> = {}, keys: readonly [
 		entryCount: 100_000,
 		tombstoneCount: 0,
 		maxExpiresAtMs: 0,
+		halfExpiresAtMs: meta.maxExpiresAtMs ?? 0,
 		minWriteMs: NOW_MS,
 		maxWriteMs: NOW_MS,
 		smallestKey: Uint8Array.of(keys[0]),

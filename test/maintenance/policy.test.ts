@@ -178,10 +178,20 @@ describe('tables of a run', () => {
 		expect(nextDueMs(expired(EXPIRY_MARGIN_MS), NOW_MS, defaults())).toBeUndefined()
 	})
 
-	test('above something older it becomes tombstones', () => {
+	test.each([{ maxExpiresAtMs: 1 }, { halfExpiresAtMs: 1 }])('above something older %j becomes tombstones', meta => {
 		const old = table(1, { storedBytes: 900 * MIB })
-		const manifest = manifestOf([], [[table(2, { maxExpiresAtMs: 1 })], [old]])
+		const manifest = manifestOf([], [[table(2, meta)], [old]])
 		expect(pick(manifest)).toEqual({ kind: 'merge', trigger: 'expired', runId: 'run0', ids: ['t2'] })
 		expect(pick(manifest, { isClockTrusted: false })).toBeUndefined()
+	})
+
+	test('a table is rewritten 5 minutes after half of it has expired, unless it is small', () => {
+		const half = (agoMs: number, storedBytes?: number): Manifest =>
+			manifestOf([], [[table(1, { halfExpiresAtMs: NOW_MS - agoMs, ...(storedBytes ? { storedBytes } : {}) })]])
+		expect(pick(half(EXPIRY_MARGIN_MS - 1))).toBeUndefined()
+		expect(nextDueMs(half(EXPIRY_MARGIN_MS - 1), NOW_MS, defaults())).toBe(NOW_MS + 1)
+		expect(pick(half(EXPIRY_MARGIN_MS))).toEqual({ kind: 'merge', trigger: 'expired', runId: 'run0', ids: ['t1'] })
+		expect(pick(half(EXPIRY_MARGIN_MS, MIB - 1))).toBeUndefined()
+		expect(pick(half(EXPIRY_MARGIN_MS, MIB))).toMatchObject({ trigger: 'expired' })
 	})
 })

@@ -23,6 +23,7 @@ function meta(minSeq: number, maxSeq: number, storedBytes: number, codec: SstMet
 		minWriteMs: 1_700_000_000_000,
 		maxWriteMs: 1_700_000_000_123,
 		maxExpiresAtMs: 1_800_000_000_000,
+		halfExpiresAtMs: 1_800_000_000_000,
 		rawBytes: 123_456_789,
 		storedBytes,
 		metaOffset: storedBytes - 100,

@@ -11,7 +11,13 @@ import { CODEC_NAMES, codecByName } from '../../src/sst/codec.ts'
 import { KEY_MAX_BYTES } from '../../src/sst/entry.ts'
 import { FOOTER_BYTES } from '../../src/sst/footer.ts'
 import type { SstMeta } from '../../src/sst/sst-meta.ts'
-import { decodeProperties, decodeSstMeta, encodeSstMeta, settleProperties } from '../../src/sst/sst-properties.ts'
+import {
+	decodeProperties,
+	decodeSstMeta,
+	encodeSstMeta,
+	SST_FORMAT_VERSION,
+	settleProperties,
+} from '../../src/sst/sst-properties.ts'
 import { openTable, readSstMeta } from '../../src/sst/sst-table.ts'
 import { openStoredBlock } from '../../src/sst/stored-block.ts'
 import type { BuiltTable } from '../../src/sst/table-builder.ts'
@@ -43,11 +49,13 @@ function withMeta(bytes: Uint8Array, meta: SstMeta): BuiltTable {
 describe('hostile bytes with sound CRCs', () => {
 	test('a newer version, in the footer or in the reference, is unsupported', () => {
 		const { bytes, meta } = build(entries)
-		bytes[bytes.length - FOOTER_BYTES + 16] = 2
+		bytes[bytes.length - FOOTER_BYTES + 16] = SST_FORMAT_VERSION + 1
 		resealFooter(bytes)
 		expect(codeOf(() => open({ bytes, meta }))).toBe('ISLE_UNSUPPORTED')
 		expect(codeOf(() => readSstMeta(bytes, 'here'))).toBe('ISLE_UNSUPPORTED')
-		expect(codeOf(() => open({ ...build(entries), meta: { ...meta, formatVersion: 2 } }))).toBe('ISLE_UNSUPPORTED')
+		expect(codeOf(() => open({ ...build(entries), meta: { ...meta, formatVersion: SST_FORMAT_VERSION + 1 } }))).toBe(
+			'ISLE_UNSUPPORTED',
+		)
 	})
 
 	test('a footer of version 0, or whose reserved bytes are not 0, is corrupt', () => {
@@ -275,8 +283,10 @@ test('properties that contradict each other are corrupt', () => {
 		return codeOf(() => decodeSstMeta(new ByteReader(writer.finish(), 'here'), 'here'))
 	}
 	expect(read({})).toBe('none')
-	expect(read({ formatVersion: 2 })).toBe('ISLE_UNSUPPORTED')
+	expect(read({ formatVersion: SST_FORMAT_VERSION + 1 })).toBe('ISLE_UNSUPPORTED')
 	expect(read({ formatVersion: 0 })).toBe('ISLE_CORRUPT')
+	expect(read({ maxExpiresAtMs: 5, halfExpiresAtMs: 5 })).toBe('none')
+	expect(read({ maxExpiresAtMs: 5, halfExpiresAtMs: 6 })).toBe('ISLE_CORRUPT')
 	expect(read({ entryCount: 0 })).toBe('ISLE_CORRUPT')
 	expect(read({ tombstoneCount: meta.entryCount + 1 })).toBe('ISLE_CORRUPT')
 	expect(read({ minSeq: meta.maxSeq + 1 })).toBe('ISLE_CORRUPT')

@@ -8,6 +8,7 @@ import { KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../../src/sst/entry.ts'
 import type { BlobUse, SstMeta } from '../../src/sst/sst-meta.ts'
 import { metaRange, openTable, readSstMeta } from '../../src/sst/sst-table.ts'
 import { TableBuilder } from '../../src/sst/table-builder.ts'
+import { halfExpiryOf } from '../support/half-expiry.ts'
 import {
 	blockBytes,
 	build,
@@ -92,7 +93,7 @@ describe('the meta of a table', () => {
 				const expiries = entries.map(item => item.expiresAtMs)
 				const seqs = entries.map(item => item.seq)
 				expect(meta).toEqual({
-					formatVersion: 1,
+					formatVersion: 2,
 					codec: 'lz4',
 					entryCount: entries.length,
 					keyCount: new Set(entries.map(item => Buffer.from(item.key).toString('hex'))).size,
@@ -106,6 +107,7 @@ describe('the meta of a table', () => {
 					minWriteMs: 1000,
 					maxWriteMs: 2000,
 					maxExpiresAtMs: expiries.includes(0) ? 0 : Math.max(...expiries),
+					halfExpiresAtMs: halfExpiryOf(expiries),
 					rawBytes: entries.reduce((sum, item) => sum + item.key.length + item.value.length, 0),
 					storedBytes: bytes.length,
 					metaOffset: meta.metaOffset,

@@ -22,18 +22,20 @@ export const sstMetas: fc.Arbitrary<SstMeta> = fc
 		keys: fc.tuple(key, key),
 		seqs: fc.tuple(count, count),
 		times: fc.tuple(count, count),
-		maxExpiresAtMs: count,
+		formatVersion: fc.integer({ min: 1, max: SST_FORMAT_VERSION }),
+		expiries: fc.tuple(count, count),
 		rawBytes: count,
 		sizes: fc.tuple(count, count).filter(([a, b]) => a !== b),
 	})
-	.map(({ entryCount, shares, packs, packBytes, keys, seqs, times, sizes, ...rest }) => {
+	.map(({ entryCount, shares, packs, packBytes, keys, seqs, times, expiries, sizes, ...rest }) => {
 		const isAscending = compareBytes(keys[0], keys[1]) <= 0
 		const blobRefCount = shares[1] % Math.floor(entryCount / 2)
 		const [smallestKey, largestKey] = isAscending ? keys : [keys[1], keys[0]]
 		return {
 			...rest,
-			formatVersion: SST_FORMAT_VERSION,
 			entryCount,
+			maxExpiresAtMs: expiries[0],
+			halfExpiresAtMs: rest.formatVersion === 1 ? expiries[0] : expiries[1] % ((expiries[0] || expiries[1]) + 1),
 			keyCount: 1 + (shares[2] % entryCount),
 			tombstoneCount: shares[0] % Math.floor(entryCount / 2),
 			blobRefCount,
@@ -122,7 +124,7 @@ export function tableOf(name: string, minSeq: number, maxSeq: number): TableRef 
 		objectKey: `sst/${name}`,
 		offset: 0,
 		meta: {
-			formatVersion: 1,
+			formatVersion: SST_FORMAT_VERSION,
 			codec: 'none',
 			entryCount: maxSeq - minSeq + 1,
 			keyCount: maxSeq - minSeq + 1,
@@ -136,6 +138,7 @@ export function tableOf(name: string, minSeq: number, maxSeq: number): TableRef 
 			minWriteMs: 1,
 			maxWriteMs: 1,
 			maxExpiresAtMs: 0,
+			halfExpiresAtMs: 0,
 			rawBytes: 10,
 			storedBytes: 20,
 			metaOffset: 10,
