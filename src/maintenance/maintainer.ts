@@ -88,6 +88,8 @@ export class Maintainer {
 			if (this.#closed !== undefined) return Promise.reject(closedError())
 			demand.begin(this.#totals())
 			this.#demand = demand
+			// What was committed before the call counts, whether or not it has been looked at.
+			this.#hasCommits = true
 			this.#wake.call()
 			return demand.result
 		}

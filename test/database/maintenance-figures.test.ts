@@ -140,6 +140,21 @@ describe('a large merge', () => {
 })
 
 describe('runOnce', () => {
+	test('does what became due before the call, though the maintainer beside it has not looked yet', async () => {
+		const [store, host] = await stage(45)
+		await using writer = await opened(store, host, { maintenance: false, compaction: undefined })
+		await using compactor = await openCompactor(store, {
+			...noGrace,
+			compaction: { l0Tables: 4 },
+			host,
+			pool: createInlinePool(host),
+		})
+		expect(await compactor.runOnce()).toMatchObject({ outcome: 'done', works: 0 })
+		for (let tables = 0; tables < 4; tables++) await flushLarge(writer, host, new Map(), 100)
+		expect(await compactor.runOnce()).toMatchObject({ outcome: 'done', works: 1 })
+		expect(compactor.stats().l0Tables).toBe(0)
+	})
+
 	test('is resumed by another process where it stopped: nothing is merged twice beyond a range', async () => {
 		const [store, host] = await stage(44)
 		const model = new Map<string, string>()
