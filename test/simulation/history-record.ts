@@ -8,6 +8,8 @@ export interface Mutation {
 	readonly key: string
 	/** Undefined: the key was deleted. */
 	readonly value: string | undefined
+	/** Whether the value lies in a pack: only then it is read piece by piece. */
+	readonly isApart: boolean
 	/** By the writer's clock; 0: never. */
 	readonly expiresAtMs: number
 	/** By the writer's clock. */
@@ -41,13 +43,17 @@ export type PastState =
 	/** A writer answers from what it knows: it may have been fenced without knowing it. */
 	| { readonly kind: 'time'; readonly timeMs: number; readonly writerEpoch: number | undefined }
 
+/** A stream of the value ended because the value is gone. */
+export const GONE: unique symbol = Symbol('the value is gone')
+export type SeenValue = string | undefined | typeof GONE
+
 export interface Reading {
 	readonly what: string
 	/** Undefined: read in a process that only reads. */
 	readonly life: WriterLife | undefined
 	readonly readerName: string
 	/** Of the keys that were asked for. */
-	readonly values: ReadonlyMap<string, string | undefined>
+	readonly values: ReadonlyMap<string, SeenValue>
 	/** Everything that was durable when it was called is seen. */
 	readonly isStrong: boolean
 	/** What was durable before this time is seen. */

@@ -5,23 +5,31 @@
  * - Every reading is a state that was: one cut of the order of commits for all keys of the reading, not older than what was
  *   durable when a strong reading was called, never older than an earlier reading of the same process, and the same for all
  *   readings of a snapshot. The writer's process reads what it opened and what it accepted since.
- * - What expired, or is older than retention, may be gone, never older versions in its place.
+ * - What expired, or is older than retention, may be gone, never older versions in its place. So may a value that is read piece by
+ *   piece when it has been overwritten meanwhile.
  * - A tail is the commit history: from a cursor exactly what follows it; from the start one state, and what follows that.
  * - Without any of that knowledge: the keys are linearizable registers.
  */
 
-import type { HistoryRecord, Mutation, Reading, TailSession } from './history-record.ts'
+import {
+	GONE,
+	type HistoryRecord,
+	type Mutation,
+	type Reading,
+	type SeenValue,
+	type TailSession,
+} from './history-record.ts'
 import { isLinearizable, type RegisterOperation } from './linearizability.ts'
 import type { SimulationSettings } from './settings.ts'
+import { latestTrustedMs } from './stage.ts'
 import { lostMutations, misorderedMutations, type Truth } from './truth.ts'
-
-/** Maintainers whose clocks are five minutes off are trusted, and clocks drift between two looks at them. */
-const TRUST_MS = 600_000
 
 /** When a state was looked at. */
 interface Moment {
 	readonly nowMs: readonly [from: number, to: number]
 	readonly trueMs: number
+	/** The last mutation that may have been committed by then. */
+	readonly lastSeq: number
 }
 
 export function judgeHistory(truth: Truth, record: HistoryRecord, settings: SimulationSettings): string[] {
@@ -96,14 +104,11 @@ class Judge {
 					calledAt,
 					returnedAt: durableAt,
 				})),
-				...readings
-					.filter(({ values }) => values.has(key))
-					.map(({ values, calledAt, returnedAt }) => ({
-						kind: 'read' as const,
-						value: values.get(key),
-						calledAt,
-						returnedAt,
-					})),
+				...readings.flatMap(({ values, calledAt, returnedAt }) => {
+					const value = values.get(key)
+					if (!values.has(key) || value === GONE) return []
+					return [{ kind: 'read' as const, value, calledAt, returnedAt }]
+				}),
 			]
 			if (!isLinearizable(operations, undefined)) faults.push(`${key} is not linearizable`)
 		}
@@ -130,25 +135,26 @@ class Judge {
 	}
 
 	/** The past is seen as of then. */
-	#momentOf({ past, nowMs, trueMs }: Reading, cut: number): Moment {
-		if (past === undefined) return { nowMs, trueMs }
+	#momentOf({ past, nowMs, trueMs, life, accepted, returnedAt }: Reading, cut: number): Moment {
+		const lastSeq = life === undefined ? this.#truth.lastSeqAt(returnedAt) : life.baseSeq + accepted[1]
+		if (past === undefined) return { nowMs, trueMs, lastSeq }
 		const commit = this.#truth.commits.find(({ lastSeq }) => lastSeq >= cut)
 		const thenMs = past.kind === 'time' ? past.timeMs : (commit?.committedAtMs ?? 0)
-		return { nowMs: [thenMs, thenMs], trueMs }
+		return { nowMs: [thenMs, thenMs], trueMs, lastSeq }
 	}
 
-	#isState(
-		history: readonly Mutation[],
-		cut: number,
-		values: ReadonlyMap<string, string | undefined>,
-		moment: Moment,
-	): boolean {
+	#isState(history: readonly Mutation[], cut: number, values: ReadonlyMap<string, SeenValue>, moment: Moment): boolean {
 		for (const [key, value] of values) {
 			let newest: Mutation | undefined
 			for (let at = Math.min(cut, history.length) - 1; at >= 0 && newest === undefined; at--) {
 				if (history[at]?.key === key) newest = history[at]
 			}
-			if (!this.#admits(newest, value, moment)) return false
+			if (value === GONE) {
+				// A stream outlives its objects while the value is the same: it goes on wherever that lies now.
+				if (newest?.value === undefined || !newest.isApart) return false
+				const isReplaced = history.slice(cut, moment.lastSeq).some(later => later.key === key)
+				if (!isReplaced && !this.#mayBeDropped(newest, moment)) return false
+			} else if (!this.#admits(newest, value, moment)) return false
 		}
 		return true
 	}
@@ -157,7 +163,11 @@ class Judge {
 	#admits(newest: Mutation | undefined, value: string | undefined, moment: Moment): boolean {
 		if (newest?.value === undefined) return value === undefined
 		if (value !== undefined) return value === newest.value && !isSurelyExpired(newest, moment)
-		return isPerhapsExpired(newest, moment) || moment.trueMs + TRUST_MS - newest.writtenAtMs > this.#retentionMs
+		return this.#mayBeDropped(newest, moment)
+	}
+
+	#mayBeDropped(newest: Mutation, moment: Moment): boolean {
+		return isPerhapsExpired(newest, moment) || latestTrustedMs(moment.trueMs) - newest.writtenAtMs > this.#retentionMs
 	}
 
 	#judgeTail(session: TailSession): string[] {
@@ -215,7 +225,7 @@ class Judge {
 		}
 		const isAscending = rows.every(({ key }, index) => index === 0 || (rows[index - 1]?.key ?? '') < key)
 		if (!isAscending) return ['a tail shows rows out of order']
-		if (this.#isState(this.#truth.mutations, cut, values, { nowMs, trueMs })) return []
+		if (this.#isState(this.#truth.mutations, cut, values, { nowMs, trueMs, lastSeq: cut })) return []
 		return [`a tail from the start is not the state at ${cut}: ${shown(values)}`]
 	}
 }
@@ -235,9 +245,9 @@ function isSurelyExpired({ expiresAtMs }: Mutation, { nowMs: [from] }: Moment): 
 }
 
 function isPerhapsExpired({ expiresAtMs }: Mutation, { nowMs: [, to], trueMs }: Moment): boolean {
-	return expiresAtMs !== 0 && (expiresAtMs <= to || expiresAtMs <= trueMs + TRUST_MS)
+	return expiresAtMs !== 0 && (expiresAtMs <= to || expiresAtMs <= latestTrustedMs(trueMs))
 }
 
-function shown(values: ReadonlyMap<string, string | undefined>): string {
-	return [...values].map(([key, value]) => `${key}=${value?.slice(0, 12)}`).join(' ')
+function shown(values: ReadonlyMap<string, SeenValue>): string {
+	return [...values].map(([key, value]) => `${key}=${value === GONE ? 'gone' : value?.slice(0, 12)}`).join(' ')
 }

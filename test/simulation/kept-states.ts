@@ -6,7 +6,7 @@ import { decodePosition } from '../../src/log/log-position-codec.ts'
 import type { PastState, WriterLife } from './history-record.ts'
 import type { Operation } from './operations.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
-import { type KnownPin, type ReadingPlan, type Stage, surelyAccepted } from './stage.ts'
+import { type KnownPin, latestTrustedMs, type ReadingPlan, type Stage, surelyAccepted, TRUST_MS } from './stage.ts'
 
 /** Who makes or reads them: a process that reads, or that of a writer. */
 interface Place {
@@ -19,8 +19,6 @@ type Source = Pick<Database, 'at' | 'pin' | 'openPin' | 'releasePin'>
 type OperationOf<Kind extends Operation['kind']> = Operation & { readonly kind: Kind }
 export type KeptOperation = OperationOf<'past' | 'pin' | 'open-pin' | 'release-pin'>
 
-/** Maintainers whose clocks are five minutes off are trusted, and clocks drift between two looks at them. */
-const TRUST_MS = 600_000
 /** Times of the past are drawn from so long. */
 const PAST_MAX_MS = 7_200_000
 const RATE_SLACK = 1.6
@@ -63,7 +61,7 @@ async function readPast(stage: Stage, { process, db, life }: Place, operation: O
 		if ((await stage.reading(process, plan, read)) !== DEAD) await process.whileAlive(snapshot.close())
 	} catch (error) {
 		const { changeRetentionMs } = stage.settings
-		const mayBeGone = (stage.world.nowMs - known.sinceMs) * RATE_SLACK + TRUST_MS >= changeRetentionMs
+		const mayBeGone = (latestTrustedMs(stage.world.nowMs) - known.sinceMs) * RATE_SLACK >= changeRetentionMs
 		if (!mayBeGone || !isIsleError(error, 'ISLE_EXPIRED')) throw error
 	}
 }
@@ -158,7 +156,7 @@ async function readAndClose(
 
 /** By anybody's clock who may act on it. */
 function mayHaveExpired({ world }: Stage, process: SimulatedProcess, expiresMs: number): boolean {
-	return Math.max(world.nowMs + TRUST_MS, process.nowMs()) >= expiresMs
+	return Math.max(latestTrustedMs(world.nowMs), process.nowMs()) >= expiresMs
 }
 
 function oneOf<Value>(values: readonly Value[], choice: number): Value | undefined {

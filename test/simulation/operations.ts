@@ -260,3 +260,10 @@ class Draw {
 		return this.#random.next() < 0.5
 	}
 }
+
+/** A value as it comes when it is written piece by piece. */
+export async function* piecesOf(text: string, count: number): AsyncGenerator<Uint8Array> {
+	const bytes = Buffer.from(text)
+	const pieceBytes = Math.ceil(bytes.length / count)
+	for (let at = 0; at < bytes.length; at += pieceBytes) yield new Uint8Array(bytes.subarray(at, at + pieceBytes))
+}

@@ -174,6 +174,15 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'if (seqAtPlace(table, middle) < seq) low = middle + 1',
 	),
 	bug(
+		'long',
+		'stream-ends-with-its-object',
+		'a stream ends when its object is gone, although the value lies elsewhere now',
+		6400,
+		'src/reader/get-stream.ts',
+		'if (found?.seq !== seq) throw valueIsGone(cause)',
+		'if (found?.seq !== -1) throw valueIsGone(cause)',
+	),
+	bug(
 		'short',
 		'plain-error',
 		'a store that does not answer becomes an error without a code',

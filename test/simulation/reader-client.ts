@@ -3,6 +3,7 @@
 import { isIsleError } from '../../src/errors.ts'
 import type { DatabaseReader } from '../../src/index.ts'
 import { decodePosition } from '../../src/log/log-position-codec.ts'
+import type { SeenValue } from './history-record.ts'
 import { isKeptOperation, runKept } from './kept-states.ts'
 import type { Operation, PlannedOperation } from './operations.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
@@ -40,11 +41,11 @@ export class ReaderClient implements Client {
 		}
 		const opened = await this.#open()
 		if (opened === undefined) return
-		const { refreshedMs, process } = opened
+		const { process } = opened
 		try {
 			await this.#runOn(opened, operation)
 		} catch (error) {
-			const mayExpire = operation.kind !== 'get' && this.#stage.mayHaveExpired(refreshedMs)
+			const mayExpire = operation.kind !== 'get' && this.#stage.mayHaveExpired(opened.refreshedMs)
 			if (mayExpire && isIsleError(error, 'ISLE_EXPIRED')) return
 			this.#stage.met(`${process.name} ${operation.kind}`, error, [])
 		}
@@ -90,12 +91,12 @@ export class ReaderClient implements Client {
 		const atLeast = freshness === 'at-least' ? stage.positions.at(-1)?.position : undefined
 		const maxStalenessMs = typeof freshness === 'number' ? freshness : undefined
 		const options = { atLeast, maxStalenessMs }
-		const read = async (): Promise<ReadonlyMap<string, string | undefined>> => {
+		const read = async (): Promise<ReadonlyMap<string, SeenValue>> => {
 			if (operation.kind === 'scan') {
 				const rows = db.entries({ reverse: operation.isReverse, ...options })
 				return await stage.scan(rows, operation.isReverse)
 			}
-			return await stage.get(db, operation, options)
+			return await stage.get(db, operation, () => opened.refreshedMs, options)
 		}
 		const plan = {
 			what: kind,

@@ -5,7 +5,7 @@ import { checkpointKey } from '../../src/manifest/checkpoint.ts'
 import { type Audit, auditStore } from '../support/store-audit.ts'
 import { openSimulatedCompactor } from './maintainer-client.ts'
 import { DEAD } from './simulated-process.ts'
-import type { Stage } from './stage.ts'
+import { latestTrustedMs, type Stage } from './stage.ts'
 import { WriterClient } from './writer-client.ts'
 
 /** Runs the world until `work` has ended. */
@@ -39,9 +39,10 @@ export async function bringToRest(stage: Stage, finish: Finish): Promise<void> {
 	await finish('closing', compactor.close())
 }
 
-/** Only pins of which their makers were told count. */
-export function auditHistory({ objects, pins }: Stage): Promise<Audit> {
-	return auditStore(objects.direct, name => pins.some(pin => pin.name === name))
+/** Of pins only those count of which their makers were told, and which last: the PUT of one that has ended may come again. */
+export function auditHistory({ objects, pins, world }: Stage): Promise<Audit> {
+	const lasting = pins.filter(({ isReleased, expiresMs }) => !isReleased && latestTrustedMs(world.nowMs) < expiresMs)
+	return auditStore(objects.direct, name => lasting.some(pin => pin.name === name))
 }
 
 export function judgeAudit(stage: Stage, audit: Audit, isAtRest: boolean): void {

@@ -4,7 +4,8 @@ import type { Database } from '../../src/index.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { Stage } from './stage.ts'
 
-const BLOB_BYTES = 1024
+/** Values of so many bytes are stored apart. */
+export const BLOB_BYTES = 1024
 const MEMTABLE_BYTES = 65_536
 /** The least that there may be. */
 export const WRITE_BUFFER_BYTES: number = 8 * MEMTABLE_BYTES

@@ -47,6 +47,8 @@ const CREATES: readonly FaultKind[] = [...PUTS, 'conflict']
 const PIECES: readonly FaultKind[] = ['cut-body', 'kill-before', 'pause']
 
 const PIECE_BYTES = 700
+/** A body whose object is deleted meanwhile goes on in some stores, and in others it does not. */
+const ENDS_WITH_ITS_OBJECT = 0.5
 
 export class SimulatedStore implements ObjectStore {
 	readonly url = 'virtual:'
@@ -142,8 +144,14 @@ export class SimulatedStore implements ObjectStore {
 	async close(): Promise<void> {}
 
 	async *#pieces(key: string, bytes: Uint8Array, options: RequestOptions | undefined): AsyncGenerator<Uint8Array> {
+		const { objects, world } = this.#ground
 		for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-			const effect = (): Uint8Array => bytes.slice(at, at + PIECE_BYTES)
+			const effect = (): Uint8Array => {
+				if (objects.bytesOf(key) === undefined && world.chance(ENDS_WITH_ITS_OBJECT)) {
+					throw new IsleError('ISLE_UNAVAILABLE', `the body broke off: key=\`${key}\``)
+				}
+				return bytes.slice(at, at + PIECE_BYTES)
+			}
 			yield await this.#send({ what: `piece ${key}`, effect, possible: PIECES }, options)
 		}
 	}

@@ -5,13 +5,13 @@ import type { Database } from '../../src/index.ts'
 import type { FreshReadOptions } from '../../src/reader/freshness.ts'
 import type { Engine } from './engine.ts'
 import { type FaultPlan, hash } from './faults.ts'
-import type { HistoryRecord, Reading, WriterLife } from './history-record.ts'
+import { GONE, type HistoryRecord, type Reading, type SeenValue, type WriterLife } from './history-record.ts'
 import type { Operation, PlannedOperation } from './operations.ts'
 import type { SimulationSettings } from './settings.ts'
 import { type DEAD, SimulatedProcess } from './simulated-process.ts'
 import { useDisk, VirtualDisk } from './virtual-disk.ts'
 import type { VirtualObjects } from './virtual-objects.ts'
-import type { World } from './world.ts'
+import { START_MS, type World } from './world.ts'
 
 export interface StageOptions {
 	readonly seed: number
@@ -60,8 +60,13 @@ export interface KnownPin {
 }
 
 const DAMAGE_CODES: readonly string[] = ['ISLE_CORRUPT', 'ISLE_UNSUPPORTED', 'ISLE_STORE_UNSAFE']
+/** Maintainers whose clocks are five minutes off are trusted, and clocks go on between two looks at them. */
+export const TRUST_MS = 600_000
 /** Rates of clocks: two of them never differ by a factor of two. */
 const RATES: readonly number[] = [1, 1, 1, 0.8, 1.25]
+/** Who reads a value piece by piece begins so late with so many of them. */
+const SLOW_STREAMS = 0.3
+const SLOW_MAX_MS = 1_200_000
 /** Spans by the clocks of others may be as much longer. */
 const RATE_SLACK = 1.6
 
@@ -179,7 +184,7 @@ export class Stage {
 	async reading(
 		process: SimulatedProcess,
 		what: ReadingPlan,
-		read: () => Promise<ReadonlyMap<string, string | undefined>>,
+		read: () => Promise<ReadonlyMap<string, SeenValue>>,
 		before?: () => Promise<void>,
 	): Promise<typeof DEAD | undefined> {
 		const calledAt = what.calledAt ?? this.world.stamp()
@@ -211,12 +216,13 @@ export class Stage {
 		return undefined
 	}
 
-	/** The values of some keys: all at once, or of one key as a stream. */
+	/** The values of some keys: all at once, or of one key as a stream. Its view was taken at `viewedMs`, or later. */
 	async get(
 		source: Pick<Database, 'getMany' | 'getStream'>,
 		{ keys: numbers, isStream }: Operation & { readonly kind: 'get' },
+		viewedMs: () => number,
 		options: FreshReadOptions = {},
-	): Promise<ReadonlyMap<string, string | undefined>> {
+	): Promise<ReadonlyMap<string, SeenValue>> {
 		const keys = numbers.map(number => this.key(number))
 		const [only] = keys
 		if (only === undefined || keys.length > 1 || !isStream) {
@@ -225,9 +231,21 @@ export class Stage {
 		}
 		const stream = await source.getStream(only, options)
 		if (stream === undefined) return new Map([[only, undefined]])
+		return new Map([[only, await this.#consume(stream, viewedMs)]])
+	}
+
+	/** By somebody who is slow now and then. */
+	async #consume(stream: AsyncIterable<Uint8Array>, viewedMs: () => number): Promise<SeenValue> {
 		const pieces: Uint8Array[] = []
-		for await (const piece of stream) pieces.push(piece)
-		return new Map([[only, Buffer.concat(pieces).toString()]])
+		try {
+			// Values here are of one frame, which is given when the whole of it has come.
+			if (this.world.chance(SLOW_STREAMS)) await this.world.sleep(this.world.pick(SLOW_MAX_MS))
+			for await (const piece of stream) pieces.push(piece)
+			return Buffer.concat(pieces).toString()
+		} catch (error) {
+			if (isIsleError(error, 'ISLE_EXPIRED') && this.mayHaveExpired(viewedMs())) return GONE
+			throw error
+		}
 	}
 
 	/** All rows, with every key that is not there as undefined. */
@@ -246,6 +264,14 @@ export class Stage {
 		}
 		return values
 	}
+}
+
+/**
+ * The latest that a maintainer whose clock is trusted may take for the time at `trueMs`: between two records of its own it counts the
+ * store's time by its own clock, which is as much too fast as the rates above say.
+ */
+export function latestTrustedMs(trueMs: number): number {
+	return trueMs + TRUST_MS + (Math.max(...RATES) - 1) * (trueMs - START_MS)
 }
 
 export function surelyAccepted(life: WriterLife | undefined): number {

@@ -26,7 +26,7 @@ interface WorldTimer extends Task {
 }
 
 /** 2023-11-14T22:13:20Z */
-const START_MS = 1_700_000_000_000
+export const START_MS = 1_700_000_000_000
 /** A task takes up to so many milliseconds. */
 const TASK_MS = 4
 /** A timer runs although tasks wait: what waits for the store is slower than what waits for time. */

@@ -4,8 +4,8 @@ import { type IsleErrorCode, isIsleError } from '../../src/errors.ts'
 import type { Database } from '../../src/index.ts'
 import type { Mutation, WriterLife } from './history-record.ts'
 import { isKeptOperation, runKept } from './kept-states.ts'
-import type { Operation, PlannedMutation, PlannedOperation } from './operations.ts'
-import { openSimulatedDatabase, WRITE_BUFFER_BYTES } from './simulated-database.ts'
+import { type Operation, type PlannedMutation, type PlannedOperation, piecesOf } from './operations.ts'
+import { BLOB_BYTES, openSimulatedDatabase, WRITE_BUFFER_BYTES } from './simulated-database.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
 
@@ -13,6 +13,8 @@ interface Opened {
 	readonly process: SimulatedProcess
 	readonly db: Database
 	readonly life: WriterLife
+	/** Its views are not older. */
+	readonly openedMs: number
 	/** While a value comes piece by piece, what else is written waits: so each mutation has the number that follows. */
 	streaming: Promise<unknown> | undefined
 	isOver: boolean
@@ -21,8 +23,6 @@ interface Opened {
 /** A batch of the largest values. */
 const ABOVE_BUFFER_BYTES = 5 * 120_000
 const WRITE_CODES: readonly IsleErrorCode[] = ['ISLE_FENCED', 'ISLE_INDETERMINATE', 'ISLE_CLOSED']
-/** A view outlives its objects when somebody in another process maintains. */
-const READ_CODES: readonly IsleErrorCode[] = [...WRITE_CODES, 'ISLE_EXPIRED']
 /** A place of the past may be in a log that another writer has gone on with. */
 const KEPT_CODES: readonly IsleErrorCode[] = [...WRITE_CODES, 'ISLE_UNAVAILABLE']
 const READS: ReadonlySet<string> = new Set(['get', 'scan', 'snapshot'])
@@ -53,8 +53,10 @@ export class WriterClient implements Client {
 		} catch (error) {
 			const isRead = READS.has(operation.kind)
 			const isKept = isKeptOperation(operation)
-			const codes = isRead ? READ_CODES : isKept ? KEPT_CODES : WRITE_CODES
-			this.#stage.met(`${opened.process.name} ${operation.kind}`, error, codes)
+			// A view outlives its objects when somebody in another process maintains.
+			const mayExpire = isRead && operation.kind !== 'get' && this.#stage.mayHaveExpired(opened.openedMs)
+			const codes: readonly IsleErrorCode[] = mayExpire ? [...WRITE_CODES, 'ISLE_EXPIRED'] : WRITE_CODES
+			this.#stage.met(`${opened.process.name} ${operation.kind}`, error, isKept ? KEPT_CODES : codes)
 			if (!isRead && !isKept) this.#giveUp(opened)
 		}
 	}
@@ -100,6 +102,7 @@ export class WriterClient implements Client {
 	async #openAnother(): Promise<Opened | undefined> {
 		const { record } = this.#stage
 		const process = this.#stage.start(this.#name)
+		const openedMs = this.#stage.world.nowMs
 		try {
 			const db = await process.whileAlive(openSimulatedDatabase(this.#stage, process))
 			if (db === DEAD) return undefined
@@ -107,7 +110,7 @@ export class WriterClient implements Client {
 			const life = { process: process.name, epoch, baseSeq: lastSeq, mutations: [], isLastUnsure: false }
 			record.lives.push(life)
 			this.#stage.trace(() => `${process.name} opened epoch ${epoch} at ${lastSeq}`)
-			this.#opened = { process, db, life, streaming: undefined, isOver: false }
+			this.#opened = { process, db, life, openedMs, streaming: undefined, isOver: false }
 			return this.#opened
 		} catch (error) {
 			this.#stage.met(`${process.name} open`, error, ['ISLE_FENCED', 'ISLE_INDETERMINATE'])
@@ -137,7 +140,7 @@ export class WriterClient implements Client {
 				return
 			}
 			case 'get': {
-				const read = (): ReturnType<Stage['get']> => stage.get(db, operation)
+				const read = (): ReturnType<Stage['get']> => stage.get(db, operation, () => opened.openedMs)
 				await stage.reading(process, { what: 'get', life, isStrong: false, snapshot: undefined }, read)
 				return
 			}
@@ -184,7 +187,7 @@ export class WriterClient implements Client {
 		{ mutation: planned, pieces, isDurable }: Operation & { readonly kind: 'stream' },
 	): Promise<void> {
 		const { db, process, life } = opened
-		const mutation = this.#accept(opened, planned, 0)
+		const mutation = this.#accept(opened, planned, 0, true)
 		life.isLastUnsure = true
 		const end = (): void => {
 			life.isLastUnsure = false
@@ -245,12 +248,18 @@ export class WriterClient implements Client {
 	}
 
 	/** To be called in the tick in which it is written: its number is the next one. */
-	#accept({ process, life }: Opened, { id, key, kind, ttlMs, bytes }: PlannedMutation, batch: number): Mutation {
+	#accept(
+		{ process, life }: Opened,
+		{ id, key, kind, ttlMs, bytes }: PlannedMutation,
+		batch: number,
+		isStream = false,
+	): Mutation {
 		const writtenAtMs = process.nowMs()
 		const mutation: Mutation = {
 			id,
 			key: this.#stage.key(key),
 			value: kind === 'delete' ? undefined : `${id}:`.padEnd(bytes, `${id} `),
+			isApart: isStream || bytes >= BLOB_BYTES,
 			expiresAtMs: ttlMs === undefined ? 0 : writtenAtMs + ttlMs,
 			writtenAtMs,
 			seq: life.baseSeq + life.mutations.length + 1,
@@ -287,10 +296,4 @@ export class WriterClient implements Client {
 
 function isMutating({ kind }: Operation): boolean {
 	return kind === 'write' || kind === 'batch' || kind === 'stream'
-}
-
-async function* piecesOf(text: string, count: number): AsyncGenerator<Uint8Array> {
-	const bytes = Buffer.from(text)
-	const pieceBytes = Math.ceil(bytes.length / count)
-	for (let at = 0; at < bytes.length; at += pieceBytes) yield new Uint8Array(bytes.subarray(at, at + pieceBytes))
 }

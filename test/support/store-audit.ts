@@ -4,6 +4,7 @@
  */
 import { comparePositions, type LogPosition } from '../../src/log/log-position.ts'
 import { decodeRecord } from '../../src/log/record.ts'
+import { checkpointKey } from '../../src/manifest/checkpoint.ts'
 import { DatabaseLogs } from '../../src/manifest/database-logs.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { loadManifest } from '../../src/manifest/manifest-replay.ts'
@@ -66,7 +67,7 @@ function objectsOfState({ l0, runs, blobPacks, pendingMerges }: Manifest): Set<s
 	return new Set([...tables, ...blobPacks].map(object => object.objectKey))
 }
 
-/** The newest, and for each mark the one from which the past there is read. */
+/** The newest, the one that is announced, and for each mark the one from which the past there is read. */
 function neededCheckpoints(keys: readonly string[], { marks, changeFloor, announced }: Manifest): string[] {
 	const positions = keys.map(key => {
 		const [, , , epoch, slot] = /^checkpoints\/(\d+)-(\d+)_(\d+)-(\d+)$/.exec(key) ?? []
@@ -74,7 +75,8 @@ function neededCheckpoints(keys: readonly string[], { marks, changeFloor, announ
 	})
 	const points: LogPosition[] = [changeFloor, ...marks.map(mark => mark.position)]
 	const atPoints = points.flatMap(point => positions.findLast(({ at }) => comparePositions(at, point) <= 0)?.key ?? [])
-	const last = announced === undefined ? [] : keys.slice(-1)
+	// A newer one may stand that its maintainer did not live to announce: it is read, and the announced one stays.
+	const last = announced === undefined ? [] : [...keys.slice(-1), checkpointKey(announced)]
 	return [...new Set([...atPoints, ...last])]
 }
 
