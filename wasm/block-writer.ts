@@ -244,8 +244,9 @@ function byteWidth(value: u64): i32 {
 	return value === 0 ? 0 : (71 - i32(clz(value))) >> 3
 }
 
-function writeUint(at: usize, width: i32, value: u64): void {
-	for (let i = 0; i < width; i++) store<u8>(at + i, u8(value >> (8 * i)))
+/** Writes 8 bytes, of which the first `width` count: those behind them are written afterwards, or are no part of the block. */
+function writeUint(at: usize, value: u64): void {
+	store<u64>(at, value)
 }
 
 /** Makes the raw block of the entries so far, tells the caller about it, and forgets them. */
@@ -286,13 +287,13 @@ export function encodeBlock(): void {
 	memory.copy(data - prefixBytes, prefix, prefixBytes)
 	let position = writeEnds(data + dataBytes, isWide)
 	for (let i: usize = 0; i < <usize>count; i++) {
-		writeUint(position, seqWidth, u64(load<f64>(seqs + (i << 3)) - minSeq))
+		writeUint(position, u64(load<f64>(seqs + (i << 3)) - minSeq))
 		position += seqWidth
 	}
 	if (hasExpiry) {
 		for (let i: usize = 0; i < <usize>count; i++) {
 			const expiresAtMs = load<f64>(expiries + (i << 3))
-			writeUint(position, expiryWidth, expiresAtMs === 0 ? 0 : u64(expiresAtMs - minExpiresAtMs + 1))
+			writeUint(position, expiresAtMs === 0 ? 0 : u64(expiresAtMs - minExpiresAtMs + 1))
 			position += expiryWidth
 		}
 	}

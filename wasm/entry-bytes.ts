@@ -33,15 +33,16 @@ export function sharedOf(
 		let end = limit
 		if (shared < aSplit && aSplit < end) end = aSplit
 		if (shared < bSplit && bSplit < end) end = bSplit
-		while (shared + 8 <= end) {
+		// What is read behind the end, up to 7 bytes, is not looked at.
+		while (shared < end) {
 			const difference = load<u64>(a + shared) ^ load<u64>(b + shared)
-			if (difference !== 0) return shared + (i32(ctz(difference)) >> 3)
+			if (difference !== 0) {
+				const differs = shared + (i32(ctz(difference)) >> 3)
+				if (differs < end) return differs
+			}
 			shared += 8
 		}
-		while (shared < end) {
-			if (load<u8>(a + shared) !== load<u8>(b + shared)) return shared
-			shared++
-		}
+		shared = end
 	}
 	return shared
 }
@@ -104,6 +105,11 @@ export function hashLanes(start: usize, count: i32): u32 {
 	return state
 }
 
+/** A mask of the first `count` bytes of a lane, 0 to 3. */
+function lowBytes(count: i32): u32 {
+	return (u32(1) << (8 * count)) - 1
+}
+
 /** The hash of the key of entry `at`; `state` is what the whole lanes of the prefix made. */
 export function hashOf(slot: usize, at: i32, prefixState: u32): u32 {
 	const prefixBytes = load<i32>(slot, SLOT_PREFIX_BYTES)
@@ -112,34 +118,19 @@ export function hashOf(slot: usize, at: i32, prefixState: u32): u32 {
 	const keyBytes: u32 = prefixBytes + u32(end - start)
 	const rest = prefixBytes & 3
 	let state = prefixState
-	let tail: u32 = 0
-	let shift: u32 = 0
 	if (rest !== 0) {
-		// The last lane that begins in the prefix.
+		// The last lane that begins in the prefix ends in the suffix, or with the key.
 		const restStart = load<usize>(slot, SLOT_PREFIX) + prefixBytes - rest
-		for (let i = 0; i < rest; i++) tail |= u32(load<u8>(restStart + i)) << (8 * i)
-		shift = 8 * rest
-		while (shift < 32 && start < end) {
-			tail |= u32(load<u8>(start++)) << shift
-			shift += 8
-		}
-		if (shift === 32) {
-			state = mixLane(state, tail)
-			tail = 0
-			shift = 0
-		}
+		const lane = (load<u32>(restStart) & lowBytes(rest)) | (load<u32>(start) << (8 * rest))
+		start += 4 - rest
+		if (start > end) return finishHash(state, lane & lowBytes(i32(keyBytes & 3)), keyBytes)
+		state = mixLane(state, lane)
 	}
-	if (shift === 0) {
-		while (start + 4 <= end) {
-			state = mixLane(state, load<u32>(start))
-			start += 4
-		}
-		while (start < end) {
-			tail |= u32(load<u8>(start++)) << shift
-			shift += 8
-		}
+	while (start + 4 <= end) {
+		state = mixLane(state, load<u32>(start))
+		start += 4
 	}
-	return finishHash(state, tail, keyBytes)
+	return finishHash(state, load<u32>(start) & lowBytes(i32(end - start)), keyBytes)
 }
 
 /** The hash of a key that stands in one piece, with zeros behind it up to a whole lane. */

@@ -329,17 +329,19 @@ function touch(slot: usize): void {
 /** The winner has moved to another entry, or to its end: finds who comes next. */
 function replay(): void {
 	let best = winner
-	let head = headOf(slotOf(best))
-	store<f64>(treeHeads + ((<usize>best) << 3), head)
+	store<f64>(treeHeads + ((<usize>best) << 3), headOf(slotOf(best)))
+	let head = load<u64>(treeHeads + ((<usize>best) << 3))
 	for (let node = (slotCount + best) >> 1; node >= 1; node >>= 1) {
 		const at = losers + ((<usize>node) << 2)
 		const loser = load<i32>(at)
-		const other = load<f64>(treeHeads + ((<usize>loser) << 3))
-		if (other < head || (other === head && isTieBefore(loser, best))) {
-			store<i32>(at, best)
-			best = loser
-			head = other
-		}
+		const other = load<u64>(treeHeads + ((<usize>loser) << 3))
+		// Nobody can foretell who wins, so that a branch would be a wrong guess every other time: both are swapped, by 0 or whole.
+		let swaps = i32(other < head)
+		if (other === head) swaps = i32(isTieBefore(loser, best))
+		const swapped = (loser ^ best) & -swaps
+		store<i32>(at, loser ^ swapped)
+		best ^= swapped
+		head ^= (other ^ head) & -i64(swaps)
 	}
 	winner = best
 }
