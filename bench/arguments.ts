@@ -65,7 +65,7 @@ export const USAGE = `npm run bench -- <scenario> [options]
   --json FILE        write every figure of every run there
   --html FILE        write tables and charts there, as one page
 
-npm run bench -- all [name …]    the full run, or these parts of it again, and RESULTS.md
+npm run bench -- all [name …]    the full run, or these parts of it again (missing: those without a result), and RESULTS.md
 `
 
 /** 2^31 − 1 */

@@ -17,6 +17,8 @@ export interface EngineOptions {
 	readonly pool?: 'inline' | number | undefined
 	/** Durable writes are waited for: where an engine trades their latency for requests, it should not. */
 	readonly isLatencyBound?: boolean | undefined
+	/** Nobody merges tables meanwhile, where an engine lets one say so. */
+	readonly isUnmaintained?: boolean | undefined
 	/** Everything between two commits goes into one table, where the engine lets one say so. */
 	readonly isBulkLoad?: boolean | undefined
 }

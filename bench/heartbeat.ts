@@ -24,12 +24,15 @@ export class Heartbeat {
 	readonly #stop: Int32Array
 	readonly #delaysMs = new Float64Array(MAX_SAMPLES)
 	#samples = 0
+	#cpuUs = 0
 
 	private constructor(worker: Worker, stop: Int32Array) {
 		this.#worker = worker
 		this.#stop = stop
-		worker.on('message', (sentNs: bigint) => {
-			if (this.#samples < MAX_SAMPLES) this.#delaysMs[this.#samples++] = Number(process.hrtime.bigint() - sentNs) / 1e6
+		worker.on('message', (message: bigint | number) => {
+			if (typeof message === 'number') this.#cpuUs = message
+			else if (this.#samples < MAX_SAMPLES)
+				this.#delaysMs[this.#samples++] = Number(process.hrtime.bigint() - message) / 1e6
 		})
 	}
 
@@ -46,6 +49,11 @@ export class Heartbeat {
 	/** Beats that were answered so far. */
 	get samples(): number {
 		return this.#samples
+	}
+
+	/** Processor time that the other thread took for its beats, known once it has stopped. */
+	get cpuUs(): number {
+		return this.#cpuUs
 	}
 
 	/** What was seen since the start: undefined when that was too short for a beat to come. Ends the thread. */

@@ -32,10 +32,12 @@ export class Usage {
 		const { user, system } = process.cpuUsage(this.#cpu)
 		const requests = this.#session.requests?.()
 		const delay = await this.#heartbeat.stop()
+		// The beats are the benchmark's own.
+		const cpuUs = user + system - this.#heartbeat.cpuUs
 		return {
 			elapsedMs,
-			cpuSeconds: (user + system) / 1e6,
-			cpuUsPerOperation: (user + system) / operations,
+			cpuSeconds: cpuUs / 1e6,
+			cpuUsPerOperation: cpuUs / operations,
 			peakRssBytes: process.resourceUsage().maxRSS * 1024,
 			...delayFigures(delay),
 			...(requests === undefined ? {} : requestFigures(requests, this.#requests)),

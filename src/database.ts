@@ -210,7 +210,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		return this.#writer.delete(key, options)
 	}
 
-	/** An empty batch, for `write`. */
+	/** An empty batch, for `write`, which copies it: it may be cleared and filled again as soon as that was called. */
 	batch(): Batch<Key, Value> {
 		return this.#writer.batch()
 	}

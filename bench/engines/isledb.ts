@@ -17,7 +17,7 @@ export const engine: Engine = {
 	putsInFlight: 1,
 	codecName: codec => codec,
 	settings: codec => `defaults, codec ${codec}`,
-	async open({ directory, store, codec, form, cacheBytes, isBulkLoad, pool }) {
+	async open({ directory, store, codec, form, cacheBytes, isBulkLoad, isUnmaintained, pool }) {
 		const encoding = form === 'bytes' ? 'buffer' : 'utf8'
 		const url = (await loadStore(store)).url(directory)
 		const jobs = pool === undefined ? undefined : poolOf(pool)
@@ -28,12 +28,15 @@ export const engine: Engine = {
 			codec,
 			blockCacheBytes: cacheBytes,
 			pool: jobs,
+			...(isUnmaintained ? { maintenance: false } : {}),
 			...(isBulkLoad ? { memtableMaxBytes: BULK_MEMTABLE_BYTES, flushIntervalMs: 0 } : {}),
 		})
 		const bare = await openStore(url, { prefix: 'bare' })
 		let barePuts = 0
+		// Used again and again: once `write` has been called, its mutations are copied.
+		const batch = db.batch()
 		const batchOf = (keys: readonly Datum[], values: readonly Datum[]) => {
-			const batch = db.batch()
+			batch.clear()
 			for (let i = 0; i < keys.length; i++) batch.put(keys[i] as Datum, values[i] as Datum)
 			return batch
 		}

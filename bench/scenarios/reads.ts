@@ -242,8 +242,8 @@ export const scenario: Scenario = {
 	targets,
 	notes: [
 		'Thousands a second. Cached: all blocks were read before. Uncached: no block cache; files are in the page cache.',
-		`getMany takes ${KEYS_PER_GET_MANY} keys. sync: getCached of isledb, getSync of classic-level,',
-		'get of lmdb, whose getBinaryFast gives a view that is good until the next get.`,
+		`getMany takes ${KEYS_PER_GET_MANY} keys. sync: getCached of isledb, getSync of classic-level,`,
+		'get of lmdb, whose getBinaryFast gives a view that is good until the next get.',
 		'One read at a time, by a reader: requests, bytes and money of one; the most requests of one that followed one another, and',
 		'how many may. One GET: 4 KiB of a table by the same adapter. US$ as on S3. Tables are compressed with LZ4 if asked for.',
 	],

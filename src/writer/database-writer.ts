@@ -200,7 +200,7 @@ export class DatabaseWriter<Key = string, Value = string> implements AsyncDispos
 		return this.#writer.delete(encodedKey, options)
 	}
 
-	/** An empty batch, for `write`. */
+	/** An empty batch, for `write`, which copies it: it may be cleared and filled again as soon as that was called. */
 	batch(): Batch<Key, Value> {
 		return new Batch(this.#keys, this.#values)
 	}

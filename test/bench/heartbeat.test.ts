@@ -25,6 +25,7 @@ test('a loop that turns is not taken for a blocked one, and is sampled all the w
 	const delay = await heartbeat.stop()
 	expect(delay?.samples).toBeGreaterThanOrEqual(50)
 	expect(delay?.p50Ms).toBeLessThan(BLOCK_MS * 0.5)
+	expect(heartbeat.cpuUs).toBeGreaterThan(0)
 })
 
 test('no beat at all is no answer', async () => {

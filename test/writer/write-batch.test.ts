@@ -38,6 +38,27 @@ describe('batches', () => {
 		expect((await committedHistory(rig.memory)).map(entry => entry.key)).toEqual(['a', 'b'])
 	})
 
+	test('are copied by the call of write: they may be cleared and filled again before it resolves', async () => {
+		const rig = new WriterRig()
+		const { writer } = await rig.open()
+		const batch = new WriteBatch()
+		const written = [
+			writer.write(batch.put('a', '1').put('b', '2')),
+			writer.write(batch.clear().put('c', '3')),
+			writer.write(batch),
+		]
+		batch.clear().put('d', '4')
+		await rig.drive(Promise.all(written))
+		await rig.drive(writer.flush())
+		const history = await committedHistory(rig.memory)
+		expect(history.map(({ key, value }) => [key, Buffer.from(value ?? []).toString()])).toEqual([
+			['a', '1'],
+			['b', '2'],
+			['c', '3'],
+			['c', '3'],
+		])
+	})
+
 	test('hold exactly 32 MiB, however small the operations; what is refused leaves them as they were', () => {
 		const room = BATCH_MAX_BYTES - BATCH_OPERATION_BYTES - 1
 		const exact = new WriteBatch().put(Uint8Array.of(1), new Uint8Array(room))
