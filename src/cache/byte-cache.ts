@@ -22,12 +22,14 @@ const SMALL_DIVISOR = 10
 const EVICTED_PURGE_COUNT = 1024
 
 interface CacheEntry<Value> {
-	value: Value | undefined
+	readonly value: Value
 	readonly bytes: number
 	frequency: number
 	readonly shelf: Shelf<Value>
 	readonly index: number
-	/** The next younger entry of its queue. */
+	/** Where it stands, and the next older and younger entries there. */
+	queue: Queue<Value>
+	previous: CacheEntry<Value> | undefined
 	next: CacheEntry<Value> | undefined
 }
 
@@ -46,32 +48,38 @@ export class Shelf<Value> {
 	}
 }
 
-/** First in, first out; removed entries are skipped when they come up. */
+/** First in, first out, but for entries that are taken out of the middle. */
 class Queue<Value> {
 	#head: CacheEntry<Value> | undefined
 	#tail: CacheEntry<Value> | undefined
 	bytes = 0
+
+	get oldest(): CacheEntry<Value> | undefined {
+		return this.#head
+	}
 
 	get hasSeveral(): boolean {
 		return this.#head !== this.#tail
 	}
 
 	push(entry: CacheEntry<Value>): void {
-		entry.next = undefined
+		entry.queue = this
+		entry.previous = this.#tail
 		if (this.#tail === undefined) this.#head = entry
 		else this.#tail.next = entry
 		this.#tail = entry
 		this.bytes += entry.bytes
 	}
 
-	shift(): CacheEntry<Value> | undefined {
-		const entry = this.#head
-		if (entry === undefined) return undefined
-		this.#head = entry.next
-		if (this.#head === undefined) this.#tail = undefined
+	remove(entry: CacheEntry<Value>): void {
+		const { previous, next } = entry
+		if (previous === undefined) this.#head = next
+		else previous.next = next
+		if (next === undefined) this.#tail = previous
+		else next.previous = previous
+		entry.previous = undefined
 		entry.next = undefined
 		this.bytes -= entry.bytes
-		return entry
 	}
 }
 
@@ -88,8 +96,6 @@ export class ByteCache<Value> {
 	readonly #maxBytes: number
 	readonly #small = new Queue<Value>()
 	readonly #main = new Queue<Value>()
-	/** Entries that were deleted but still stand in a queue; their bytes no longer count. */
-	#deletedBytes = 0
 	#entries = 0
 	#hits = 0
 	#misses = 0
@@ -103,7 +109,7 @@ export class ByteCache<Value> {
 	}
 
 	get bytes(): number {
-		return this.#small.bytes + this.#main.bytes - this.#deletedBytes
+		return this.#small.bytes + this.#main.bytes
 	}
 
 	get(shelf: Shelf<Value>, index: number): Value | undefined {
@@ -125,28 +131,23 @@ export class ByteCache<Value> {
 	/** Keeps `value`, which weighs `bytes`. What is there already stays. */
 	put(shelf: Shelf<Value>, index: number, value: Value, bytes: number): void {
 		if (bytes > this.#maxBytes || shelf.entries[index] !== undefined) return
-		const entry: CacheEntry<Value> = { value, bytes, frequency: 0, shelf, index, next: undefined }
+		const evictedAt = shelf.evictedAt.get(index)
+		const isRecent = evictedAt !== undefined && this.#evictedBytes - evictedAt <= this.#maxBytes
+		if (evictedAt !== undefined) shelf.evictedAt.delete(index)
+		const queue = isRecent ? this.#main : this.#small
+		const entry = { value, bytes, frequency: 0, shelf, index, queue, previous: undefined, next: undefined }
 		shelf.entries[index] = entry
 		shelf.count++
 		this.#entries++
-		const evictedAt = shelf.evictedAt.get(index)
-		if (evictedAt === undefined) {
-			this.#small.push(entry)
-		} else {
-			shelf.evictedAt.delete(index)
-			const isRecent = this.#evictedBytes - evictedAt <= this.#maxBytes
-			const queue = isRecent ? this.#main : this.#small
-			queue.push(entry)
-		}
-		while (this.#small.bytes + this.#main.bytes > this.#maxBytes) this.#evictOne()
+		queue.push(entry)
+		while (this.bytes > this.#maxBytes) this.#evictOne()
 	}
 
 	/** Forgets everything on `shelf`. */
 	deleteShelf(shelf: Shelf<Value>): void {
 		for (const entry of shelf.entries) {
 			if (entry === undefined) continue
-			entry.value = undefined
-			this.#deletedBytes += entry.bytes
+			entry.queue.remove(entry)
 			this.#entries--
 		}
 		shelf.entries.fill(undefined)
@@ -170,12 +171,9 @@ export class ByteCache<Value> {
 		// The newest entry alone is no reason to throw it out again, however large it is.
 		const isSmallOver = this.#small.bytes * SMALL_DIVISOR > this.#maxBytes && this.#small.hasSeveral
 		const takeSmall = isSmallOver || this.#main.bytes === 0
-		const entry = takeSmall ? this.#small.shift() : this.#main.shift()
+		const entry = takeSmall ? this.#small.oldest : this.#main.oldest
 		if (entry === undefined) return
-		if (entry.value === undefined) {
-			this.#deletedBytes -= entry.bytes
-			return
-		}
+		entry.queue.remove(entry)
 		if (entry.frequency > 0) {
 			entry.frequency = takeSmall ? 0 : entry.frequency - 1
 			this.#main.push(entry)
@@ -184,7 +182,6 @@ export class ByteCache<Value> {
 		this.#evictions++
 		this.#entries--
 		this.#evictedBytes += entry.bytes
-		entry.value = undefined
 		entry.shelf.entries[entry.index] = undefined
 		entry.shelf.count--
 		this.#remember(entry.shelf, entry.index)

@@ -91,6 +91,17 @@ describe('a cache bounded in bytes', () => {
 		expect(cache.stats().misses).toBe(1)
 	})
 
+	test('evicts nothing for the sake of what was deleted', () => {
+		const cache = new ByteCache<number>(100)
+		const [live, dead] = [new Shelf<number>(), new Shelf<number>()]
+		for (let i = 0; i < 40; i++) cache.put(live, i, i, 1)
+		for (let i = 0; i < 60; i++) cache.put(dead, i, i, 1)
+		cache.deleteShelf(dead)
+		for (let i = 40; i < 100; i++) cache.put(live, i, i, 1)
+		expect(live.count).toBe(100)
+		expect(cache.stats().evictions).toBe(0)
+	})
+
 	test('remembers evictions for as long as they matter, not for ever', () => {
 		const cache = new ByteCache<number>(10)
 		const shelf = new Shelf<number>()
