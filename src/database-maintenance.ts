@@ -8,7 +8,6 @@
  *   never when nothing is written.
  * - What was removed while it is still read here is protected: the maintainer is told the oldest state that is held.
  */
-import type { TableSource } from './cache/table-source.ts'
 import { invariant } from './errors.ts'
 import { abortable } from './host/abortable.ts'
 import type { Host } from './host/host.ts'
@@ -21,7 +20,8 @@ import { type ResidentHome, residentStarter } from './maintenance/start-resident
 import { createDueJudge } from './maintenance/trade.ts'
 import type { LoadedCommit } from './manifest/commit.ts'
 import type { EditRecord } from './manifest/edit.ts'
-import type { Manifest, SortedRun, TableRef } from './manifest/manifest.ts'
+import type { Manifest } from './manifest/manifest.ts'
+import type { GoneTables } from './reader/gone-tables.ts'
 import type { Writer } from './writer/writer.ts'
 
 /** What `open` was given, of what matters here. */
@@ -30,7 +30,7 @@ export interface DatabaseMaintenanceOptions
 	/** Undefined: this process maintains nothing. */
 	readonly settings: MaintenanceSettings | undefined
 	readonly writer: Writer
-	readonly source: TableSource
+	readonly gone: GoneTables
 	/** Manifests that something open still reads. */
 	readonly heldManifests: () => Iterable<Manifest>
 }
@@ -58,8 +58,6 @@ export class DatabaseMaintenance {
 	readonly #host: Host
 	readonly #writer: Writer
 	readonly #resident: ResidentMaintenance | undefined
-	/** What the caches and the figures know of. */
-	#seen: Manifest
 	#flushedBytes = 0
 	#rewrittenBytes = 0
 	#looking: Promise<void> | undefined
@@ -71,7 +69,7 @@ export class DatabaseMaintenance {
 		this.#options = options
 		this.#host = ground.host
 		this.#writer = writer
-		this.#seen = writer.manifest
+		options.gone.follow(writer.manifest, options.heldManifests)
 		this.#resident = settings === undefined ? undefined : this.#makeResident(settings)
 		// Whoever took the log of the writer over maintains, too.
 		writer.onFailure(() => void this.close())
@@ -89,6 +87,7 @@ export class DatabaseMaintenance {
 
 	/** Something that held an older state was closed. */
 	noteRelease(): void {
+		this.#options.gone.release(this.#options.heldManifests)
 		this.#resident?.noteChange()
 	}
 
@@ -194,29 +193,9 @@ export class DatabaseMaintenance {
 
 	/** The state may have moved on by edits: caches let removed tables go, and what was rewritten is counted. */
 	#see(): void {
-		const before = this.#seen
-		const after = this.#writer.manifest
-		this.#seen = after
-		if (comparePositions(before.maintenancePosition, after.maintenancePosition) === 0) return
-		const { gone, made } = tablesChanged(before, after)
-		for (const table of gone) this.#options.source.forget(table)
-		for (const { meta } of made) this.#rewrittenBytes += meta.storedBytes
+		const changed = this.#options.gone.follow(this.#writer.manifest, this.#options.heldManifests)
+		if (changed === undefined) return
+		for (const { id, meta } of changed.come) if (id.startsWith('m')) this.#rewrittenBytes += meta.storedBytes
 		this.#resident?.noteChange()
-	}
-}
-
-/** Tables that are live no more, and those that merges have made. What both states share is not looked at. */
-function tablesChanged(before: Manifest, after: Manifest): { gone: TableRef[]; made: TableRef[] } {
-	const kept = new Set<SortedRun>(before.runs)
-	const isShared = new Set(after.runs.filter(run => kept.has(run)))
-	const changed = ({ l0, runs }: Manifest): TableRef[] => [
-		...l0,
-		...runs.filter(run => !isShared.has(run)).flatMap(run => run.tables),
-	]
-	const [old, now] = [changed(before), changed(after)]
-	const [oldIds, nowIds] = [new Set(old.map(table => table.id)), new Set(now.map(table => table.id))]
-	return {
-		gone: old.filter(table => !nowIds.has(table.id)),
-		made: now.filter(table => table.id.startsWith('m') && !oldIds.has(table.id)),
 	}
 }

@@ -182,6 +182,11 @@ export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Va
 		return this.#tails.consume(options)
 	}
 
+	/** @internal */
+	protected override heldManifests(): Manifest[] {
+		return [...super.heldManifests(), ...this.#tails.heldManifests()]
+	}
+
 	override close(): Promise<void> {
 		this.#tails.close()
 		return super.close()

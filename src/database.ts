@@ -15,7 +15,6 @@ import { DatabaseMaintenance, type DatabaseMaintenanceOptions, type MaintenanceS
 import { corrupt, IsleError, invariant } from './errors.ts'
 import { comparePositions } from './log/log-position.ts'
 import { MAINTENANCE_OPTION_NAMES, type MaintenanceOptions, maintenanceSettings } from './maintenance/options.ts'
-import type { LoadedCommit } from './manifest/commit.ts'
 import { DatabaseLogs } from './manifest/database-logs.ts'
 import { type Manifest, storedBytesOf } from './manifest/manifest.ts'
 import { loadManifest } from './manifest/manifest-replay.ts'
@@ -23,6 +22,7 @@ import type { RequestSnapshot } from './object-store/counting-store.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { BlobReader } from './reader/blob-reader.ts'
 import { type Explanation, explain } from './reader/explain.ts'
+import { GoneTables } from './reader/gone-tables.ts'
 import { OpenSnapshots } from './reader/open-snapshots.ts'
 import { type ReaderOptions, readerSettings } from './reader/options.ts'
 import type { Pin, PinOptions } from './reader/pin.ts'
@@ -84,9 +84,10 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 		const disk = await openDisk(settings, pool, host)
 		const cached = disk === undefined ? undefined : cachedOn(disk, store, host)
 		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: cached?.tables, tracer })
-		caches = { source, disk, diskBlobs: cached?.blobs }
+		const gone = new GoneTables(source)
+		caches = { source, gone, disk, diskBlobs: cached?.blobs }
 		return {
-			onLoaded: loaded => offerTables(source, loaded),
+			onLoaded: loaded => gone.offer(loaded),
 			wantsTables: () => source.wantsOffers(),
 			onClaimed: async () => await cached?.identity.identify({ signal: options.signal }),
 			close: async () => await disk?.close(),
@@ -111,6 +112,7 @@ const OPEN_OPTION_NAMES: readonly string[] = [
 
 interface Caches {
 	readonly source: TableSource
+	readonly gone: GoneTables
 	readonly disk: DiskCache | undefined
 	readonly diskBlobs: DiskBlobs | undefined
 }
@@ -133,7 +135,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 	/** Takes over `parts` and `caches`: it closes them. Use `open`. @internal */
 	constructor(parts: WriterParts, caches: Caches, home: MaintenanceHome) {
 		super()
-		const { source, diskBlobs: disk } = caches
+		const { source, gone, diskBlobs: disk } = caches
 		const { store, pool, host, writer, keys, values } = parts
 		this.#parts = parts
 		this.#caches = caches
@@ -188,12 +190,12 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			...home,
 			ground: { store, pool, host, onTable: (ref, bytes) => source.offerTable(ref, bytes) },
 			writer,
-			source,
+			gone,
 			heldManifests: () => this.#heldManifests(),
 		})
 		this.core.onRelease = () => this.#maintenance.noteRelease()
 		writer.onCommit(loaded => {
-			offerTables(source, loaded)
+			gone.offer(loaded)
 			this.#maintenance.noteCommit(loaded)
 			this.#tails.push(loaded)
 		})
@@ -373,14 +375,6 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		if (isAsOld()) await this.#maintenance.followEdits(signal, true)
 		if (!isAsOld()) return this.views.view()
 		throw corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause)
-	}
-}
-
-/** Tables that are in memory anyway need no GET, as far as the caches have room. */
-function offerTables(source: TableSource, { commit, inlineTables }: LoadedCommit): void {
-	for (const table of commit.tables) {
-		const bytes = inlineTables.get(table.id)
-		if (bytes !== undefined) source.offerTable(table, bytes)
 	}
 }
 

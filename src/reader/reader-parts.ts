@@ -16,6 +16,7 @@ import { borrowedPool } from '../runtime/borrowed-pool.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { acquireWorkerPool } from '../runtime/worker-pool.ts'
 import { BlobReader } from './blob-reader.ts'
+import { GoneTables } from './gone-tables.ts'
 import { type ReaderOptions, type ReaderSettings, readerSettings } from './options.ts'
 
 /** What a reader is made of. */
@@ -31,6 +32,7 @@ export interface ReaderParts {
 	readonly disk: DiskCache | undefined
 	readonly follower: ManifestFollower
 	readonly source: TableSource
+	readonly gone: GoneTables
 	readonly blobs: BlobReader
 	readonly settings: ReaderSettings
 }
@@ -78,17 +80,15 @@ export async function openReaderParts(
 			disk: cached?.tables,
 			tracer: counts.tracer,
 		})
+		const gone = new GoneTables(source)
 		const onLoaded = (loaded: LoadedCommit): void => {
-			for (const table of loaded.commit.tables) {
-				const bytes = loaded.inlineTables.get(table.id)
-				if (bytes !== undefined) source.offerTable(table, bytes)
-			}
+			gone.offer(loaded)
 			options.onLoaded?.(loaded)
 		}
 		const following = ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
 		const [follower] = await Promise.all([following, cached?.identity.identify({ signal })])
 		const blobs = new BlobReader({ store, disk: cached?.blobs })
-		return { store, counts, host, pool, disk, follower, source, blobs, settings }
+		return { store, counts, host, pool, disk, follower, source, gone, blobs, settings }
 	} catch (error) {
 		await disk?.close()
 		await pool?.close()

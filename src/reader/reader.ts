@@ -11,6 +11,7 @@ import type { Decoded, Encodable, Encoding } from '../bytes/encoding.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import { encodePosition } from '../log/log-position-codec.ts'
+import type { Manifest } from '../manifest/manifest.ts'
 import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { type Explanation, explain } from './explain.ts'
@@ -83,10 +84,15 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		this.#parts = parts
 		this.#view = viewOf(follower.manifest)
 		this.core = new ReadCore({ source, blobs, pool, host, keys: settings.keys, values: settings.values })
-		this.snapshots = new OpenSnapshots(this.core)
+		const held = (): Manifest[] => this.heldManifests()
+		const release = (): void => parts.gone.release(held)
+		this.snapshots = new OpenSnapshots(this.core, release)
+		this.core.onRelease = release
 		this.#freshness = new Freshness(follower, host, settings.maxStalenessMs)
+		parts.gone.follow(follower.manifest, held)
 		follower.onChange(manifest => {
 			this.#view = viewOf(manifest)
+			parts.gone.follow(manifest, held)
 		})
 		this.views = {
 			view: () => {
@@ -153,6 +159,11 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		}
 		await this.core.prefetch(this.views, {}, settings).catch(() => undefined)
 		signal?.throwIfAborted()
+	}
+
+	/** What something open reads of older states. @internal */
+	protected heldManifests(): Manifest[] {
+		return [...this.core.heldManifests(), ...this.snapshots.manifests()]
 	}
 
 	/** The present view, pinned: close it when done. */

@@ -11,14 +11,15 @@ import type { LoadedCommit } from '../manifest/commit.ts'
 
 /** Eight commits whose table is as large as may ride in a record by default. */
 const DEFAULT_RECENT_COMMITS_BYTES: number = 8 * 1024 * 1024
-/** What a commit weighs beside its tables: metadata, keys, maps. */
-const OVERHEAD_BYTES = 1024
+/** What a commit takes beside its tables: metadata, keys, maps, as measured with tables of 200 bytes. */
+const OVERHEAD_BYTES = 2048
 
 export class RecentCommits {
 	readonly #maxBytes: number
 	/** By position; a Map keeps the order of arrival. */
 	readonly #commits = new Map<string, LoadedCommit>()
 	#bytes = 0
+	#isWanted = false
 
 	/** `maxBytes` 0 keeps nothing. */
 	constructor(maxBytes: number = DEFAULT_RECENT_COMMITS_BYTES) {
@@ -33,7 +34,13 @@ export class RecentCommits {
 		return this.#commits.get(keyOf(position))
 	}
 
+	/** There is a tail: from now on commits are kept. Who never has one keeps none. */
+	want(): void {
+		this.#isWanted = true
+	}
+
 	add(loaded: LoadedCommit): void {
+		if (!this.#isWanted) return
 		const key = keyOf(loaded.commit.position)
 		const bytes = weigh(loaded)
 		if (bytes > this.#maxBytes || this.#commits.has(key)) return

@@ -175,6 +175,7 @@ export class Tails<Key = unknown, Value = unknown> {
 		const plan = planTail(options, this.#keyEncoder)
 		return () => {
 			this.#counts.calls++
+			this.#recent.want()
 			return new Tail(this.#context, plan)
 		}
 	}

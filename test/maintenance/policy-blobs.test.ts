@@ -77,9 +77,9 @@ describe('a checkpoint is due', () => {
 		removed: [{ objectKey: 'x', bytes: 10, removedAt: { epoch: 1, slot: 5 }, removedAtMs: NOW_MS, ...removed }],
 	})
 
-	test('after 256 records, more when the manifest is large, 4,096 at most', () => {
-		expect(why({ commits: 200, edits: 55 })).toBe(false)
-		expect(why({ commits: 200, edits: 56 })).toBe(true)
+	test('after 224 records, more when the manifest is large, 4,096 at most', () => {
+		expect(why({ commits: 200, edits: 23 })).toBe(false)
+		expect(why({ commits: 200, edits: 24 })).toBe(true)
 		const manifestBytes = 1000 * 16_384
 		expect(why({ commits: 999, manifestBytes })).toBe(false)
 		expect(why({ commits: 1000, manifestBytes })).toBe(true)

@@ -43,6 +43,6 @@ export function trendOf(samples: readonly number[], tolerated: number, tolerated
 	return { before, after, isFlat }
 }
 
-function medianOf(numbers: readonly number[]): number {
+export function medianOf(numbers: readonly number[]): number {
 	return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
 }

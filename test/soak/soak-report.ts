@@ -1,20 +1,22 @@
 /** What a soak says in the end: what it did, whether memory and openings stayed as they were, and what is wrong. */
-import { trendOf } from './memory.ts'
+import { medianOf, trendOf } from './memory.ts'
 import type { SoakReport } from './soak-run.ts'
 
 const MIB = 1_048_576
 /**
- * The collector and the allocator are not exact, and slots of tables that are gone are swept a thousand at a time, some 4 MiB of heap for
- * each database: growth beyond this in a third of the run is a leak.
+ * The collector is exact, but what lives when it runs is not always the same: how full the caches (2 MiB each) and the commits that the tail
+ * keeps are, how many tables L0 has, what is under way. Growth beyond this in a third of the run is a leak. What the allocator
+ * keeps of freed memory is seen in `rss` alone.
  */
 const TOLERATED_BYTES_SHARE = 0.1
-const TOLERATED_BYTES = { heapBytes: 10 * MIB, externalBytes: 6 * MIB, rssBytes: 24 * MIB } as const
+const TOLERATED_BYTES = { heapBytes: 4 * MIB, externalBytes: 6 * MIB, rssBytes: 24 * MIB } as const
 /**
- * An opening reads what was committed behind the newest checkpoint, a few seconds' work, in windows that double: a few slots more may be
- * twice the requests.
+ * A writer opens behind a checkpoint and at most 224 records of both logs (`policy-checkpoint.ts`): 248 slots of one log and 120 of the other,
+ * in windows that double; 17 behind the end of each; LISTs, seals and the look at what was never there are 45 more. That is what
+ * an opening may cost, however long the database has lived; the median, because a maintainer that got no processor time writes its
+ * checkpoint late.
  */
-const TOLERATED_REQUESTS = 60
-const TOLERATED_REQUESTS_SHARE = 1
+const OPENING_MAX_REQUESTS = 450
 const FAULTS_SHOWN = 20
 
 export interface Verdict {
@@ -42,14 +44,9 @@ export function verdictOf(report: SoakReport): Verdict {
 			show(`${who}: ${kind.replace('Bytes', '')}, MiB`, samples, MIB, TOLERATED_BYTES[kind], TOLERATED_BYTES_SHARE)
 		}
 	}
-	show(
-		'opening: requests',
-		report.openings.map(({ requests }) => requests),
-		1,
-		TOLERATED_REQUESTS,
-		TOLERATED_REQUESTS_SHARE,
-	)
-	// For people: a busy machine is no fault.
+	const requests = report.openings.map(opening => opening.requests)
+	// For people: where in the cycle of checkpoints openings fell is chance, and a busy machine is no fault.
+	show('opening: requests', requests, 1, Number.POSITIVE_INFINITY, 0)
 	show(
 		'opening: milliseconds',
 		report.openings.map(({ ms }) => ms),
@@ -57,6 +54,11 @@ export function verdictOf(report: SoakReport): Verdict {
 		Number.POSITIVE_INFINITY,
 		0,
 	)
+	const median = medianOf(requests)
+	if (median > OPENING_MAX_REQUESTS) {
+		isSound = false
+		lines.push(`the median opening took ${median} requests, which should be ${OPENING_MAX_REQUESTS} at most`)
+	}
 	lines.push(`${(storedBytes / MIB).toFixed(1)} MiB on the store at rest`)
 	lines.push(...faults.slice(0, FAULTS_SHOWN).map(fault => `WRONG ${fault}`))
 	lines.push(isSound ? 'sound' : `NOT SOUND, ${faults.length} faults`)

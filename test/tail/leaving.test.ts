@@ -142,14 +142,16 @@ describe('memory', () => {
 		const small = [await fixture.commit([put('a', '1')]), await fixture.commit([put('b', '2')])]
 		const large = await fixture.commit([put('c', 'x'.repeat(20_000))])
 		const weigh = (of: typeof large): number =>
-			1024 + [...of.inlineTables.values()].reduce((sum, t) => sum + t.length, 0)
+			2048 + [...of.inlineTables.values()].reduce((sum, t) => sum + t.length, 0)
 		const bytes = weigh(small[0] ?? large) + weigh(small[1] ?? large)
 		const recent = new RecentCommits(bytes)
+		recent.want()
 		for (const loaded of [...small, large]) recent.add(loaded)
 		expect(recent.bytes).toBe(bytes)
 		expect(small.map(({ commit }) => recent.get(commit.position) !== undefined)).toEqual([true, true])
 		expect(recent.get(large.commit.position)).toBeUndefined()
 		const tight = new RecentCommits(bytes - 1)
+		tight.want()
 		for (const loaded of small) tight.add(loaded)
 		expect(small.map(({ commit }) => tight.get(commit.position) !== undefined)).toEqual([false, true])
 	})
