@@ -5,7 +5,8 @@ import { systemHost } from '../../src/host/host.ts'
 import { Campaign, type CampaignTotals } from './campaign.ts'
 import type { HistoryPlan } from './history-plan.ts'
 import { judgeKept, keptHistories } from './kept-histories.ts'
-import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts'
+import type { PlantedBug } from './planted-bug.ts'
+import { PLANTED_BUGS } from './planted-bugs.ts'
 import type { HistoryKind } from './settings.ts'
 
 /** Workers of a campaign take every `of`-th, from `first` on. */

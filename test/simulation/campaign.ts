@@ -3,7 +3,7 @@
 import { type EngineOf, enginesWith } from './engine.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
 import type { HistoryPlan } from './history-plan.ts'
-import type { PlantedBug } from './planted-bugs.ts'
+import type { PlantedBug } from './planted-bug.ts'
 import type { HistoryKind } from './settings.ts'
 import { type HistoryOptions, type HistoryReport, runHistory } from './simulation.ts'
 

@@ -27,12 +27,19 @@ const LIMITS: readonly SourcePatch[] = [
 		replace: 'const SMALLEST_WEIGHT = 1 / 2',
 	},
 ]
+/** Slots that opening asks for at once at first, and slots behind the end of a log that it asks for. */
+export const OPEN_WINDOW_SLOTS: Readonly<Record<HistoryKind, number>> = { short: 2, long: 8 }
+export const LOOK_BEHIND_SLOTS: Readonly<Record<HistoryKind, number>> = { short: 4, long: 16 }
 const SHORT_LIMITS: readonly SourcePatch[] = [
-	{ file: 'src/log/claim.ts', find: 'const OPEN_WINDOW_SLOTS = 8', replace: 'const OPEN_WINDOW_SLOTS = 2' },
+	{
+		file: 'src/log/claim.ts',
+		find: `const OPEN_WINDOW_SLOTS = ${OPEN_WINDOW_SLOTS.long}`,
+		replace: `const OPEN_WINDOW_SLOTS = ${OPEN_WINDOW_SLOTS.short}`,
+	},
 	{
 		file: 'src/log/fenced-log.ts',
 		find: 'const LOOK_BEHIND_SLOTS: number = APPENDS_IN_FLIGHT_MAX',
-		replace: 'const LOOK_BEHIND_SLOTS: number = 4',
+		replace: `const LOOK_BEHIND_SLOTS: number = ${LOOK_BEHIND_SLOTS.short}`,
 	},
 ]
 

@@ -2,40 +2,8 @@
  * Positive controls: mistakes that engines of this kind were released with, each as a patch of our sources. The simulation has to find
  * each of them within a bounded number of histories; one that it does not find is a defect of the simulation.
  */
-import type { SourcePatch } from '../support/patched-modules.ts'
-import type { HistoryKind } from './settings.ts'
-
-export interface PlantedBug {
-	readonly name: string
-	/** What goes wrong without the rule that it breaks. */
-	readonly what: string
-	readonly patches: readonly SourcePatch[]
-	/** It is looked for in histories of this kind. */
-	readonly kind: HistoryKind
-	/** Histories in which it must have been found. Where it takes many the margin is thin from some seeds; CI begins with one. */
-	readonly historiesMax: number
-}
-
-/** Merges run in TypeScript, not in the kernel, for a bug that is planted there. */
-const WITHOUT_KERNEL: SourcePatch = {
-	file: 'workers/merge-tables.ts',
-	find: 'withoutKernel ? undefined : kernelFor(setup)',
-	replace: 'undefined',
-}
-
-function bug(
-	kind: HistoryKind,
-	name: string,
-	what: string,
-	historiesMax: number,
-	file: string,
-	find: string,
-	replace: string,
-): PlantedBug {
-	const patches: SourcePatch[] = [{ file, find, replace }]
-	if (file.startsWith('src/sst/merge-')) patches.push(WITHOUT_KERNEL)
-	return { name, what, kind, historiesMax, patches }
-}
+import { COSTLY_BUGS } from './costly-bugs.ts'
+import { bug, type PlantedBug } from './planted-bug.ts'
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
 	bug(
@@ -245,6 +213,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'this.#lastCommitMs = Math.max(this.#lastCommitMs, host.clock.nowMs())',
 		'this.#lastCommitMs = host.clock.nowMs()',
 	),
+	...COSTLY_BUGS,
 	// What the simulation found in this engine, planted again.
 	bug(
 		'long',

@@ -6,6 +6,7 @@ import { decodePosition } from '../../src/log/log-position-codec.ts'
 import type { SeenValue } from './history-record.ts'
 import { isKeptOperation, runKept } from './kept-states.ts'
 import type { Operation, PlannedOperation } from './operations.ts'
+import type { SimulationSettings } from './settings.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
 
@@ -128,6 +129,11 @@ export class ReaderClient implements Client {
 	}
 }
 
+/** How often readers look by themselves; 0: never. */
+export function pollMs({ flushIntervalMs }: SimulationSettings): number {
+	return flushIntervalMs === 0 ? 0 : 600_000
+}
+
 /** As every process of the simulation that only reads opens the database. */
 export async function openSimulatedReader(
 	{ engine, settings }: Stage,
@@ -136,7 +142,7 @@ export async function openSimulatedReader(
 	return await engine.openReader(store, {
 		host,
 		pool: engine.createInlinePool(host),
-		refreshIntervalMs: settings.flushIntervalMs === 0 ? 0 : 600_000,
+		refreshIntervalMs: pollMs(settings),
 		blockCacheBytes: settings.cacheBytes,
 		tableCacheBytes: settings.cacheBytes,
 		cacheDir,

@@ -15,8 +15,8 @@ const CACHE_DIR_BYTES = 1_048_576
 const PRESSURE = { l0SlowdownTables: 2, l0StopTables: 4 } as const
 
 export async function openSimulatedDatabase(
-	{ engine, settings }: Stage,
-	{ store, host, cacheDir }: SimulatedProcess,
+	{ engine, settings }: Pick<Stage, 'engine' | 'settings'>,
+	{ store, host, cacheDir }: Pick<SimulatedProcess, 'store' | 'host' | 'cacheDir'>,
 ): Promise<Database> {
 	const { compaction, retention, gracePeriodMs, changeRetentionMs } = settings
 	return await engine.open(store, {

@@ -68,7 +68,7 @@ export class SimulatedRequest<Value> {
 		}
 	}
 
-	begin(fault: Fault | undefined): void {
+	begin(fault: Fault | undefined, latencyMs: number): void {
 		const arrive = (): void => {
 			way.arrived()
 			if (this.#world.nowMs < this.#process.cutOffUntilMs) this.#loseOnTheWay()
@@ -77,6 +77,7 @@ export class SimulatedRequest<Value> {
 		}
 		const way = this.#process.underWay(() => void this.#tryEffect())
 		if (fault?.kind === 'delay-request') this.#world.timer(this.#process, longMs(fault.amount), arrive)
+		else if (latencyMs > 0) this.#world.timer(this.#process, latencyMs, arrive)
 		else this.#world.task(this.#process, arrive)
 	}
 

@@ -55,6 +55,8 @@ export class SimulatedStore implements ObjectStore {
 	readonly #process: SimulatedProcess
 	readonly #ground: Ground
 	#requests = 0
+	/** Each request takes so long, when that is to be told by the clock. */
+	latencyMs = 0
 	readonly counts: RequestCounts = { reads: 0, lists: 0, writes: 0 }
 
 	constructor(process: SimulatedProcess, ground: Ground) {
@@ -178,7 +180,7 @@ export class SimulatedStore implements ObjectStore {
 		return new Promise((resolve, reject) => {
 			const call = new SimulatedRequest(request, process, this.#ground.world, resolve, reject)
 			call.limit(options)
-			call.begin(fault)
+			call.begin(fault, this.latencyMs)
 		})
 	}
 }

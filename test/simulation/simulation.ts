@@ -7,6 +7,7 @@
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
+import { hasBudgets, judgeBudgets } from './budgets.ts'
 import type { Engine, EngineOf } from './engine.ts'
 import { FaultPlan, hash } from './faults.ts'
 import { type DrawnHistory, type HistoryPlan, scriptOf } from './history-plan.ts'
@@ -114,6 +115,9 @@ class Simulation {
 			await this.#leave()
 			truth = new Truth(this.#objects.creations, this.#record.lives)
 			await this.#lookAtTheEnd()
+			if (hasBudgets(seed) && this.#record.faults.length === 0) {
+				await judgeBudgets(this.#stage, (what, work) => this.#finish(what, work))
+			}
 			if (this.#settings.comesToRest && this.#record.faults.length === 0)
 				await bringToRest(this.#stage, (what, work) => this.#finish(what, work))
 		} catch (error) {

@@ -44,6 +44,8 @@ export class World {
 	/** True time in whole milliseconds, which no process sees. */
 	nowMs: number = START_MS
 	steps = 0
+	/** Tasks take no time, and come before timers: what takes long has waited for timers. */
+	isPunctual = false
 	#stamps = 0
 	#timers: WorldTimer[] = []
 	#tasks: Task[] = []
@@ -111,13 +113,13 @@ export class World {
 
 	#step(): boolean {
 		this.steps++
-		const isTimersTurn = this.chance(TIMER_FIRST)
+		const isTimersTurn = !this.isPunctual && this.chance(TIMER_FIRST)
 		const due = isTimersTurn || this.#tasks.length === 0 ? this.#nextTimer() : undefined
 		const mayRun = due !== undefined && (this.#tasks.length === 0 || dueMsOf(due) - this.nowMs <= HANG_MAX_MS)
 		if (due !== undefined && mayRun) return this.#fire(due)
 		const task = this.#takeTask()
 		if (task !== undefined) {
-			this.nowMs += this.pick(TASK_MS)
+			if (!this.isPunctual) this.nowMs += this.pick(TASK_MS)
 			task.run()
 			return true
 		}
