@@ -2,7 +2,7 @@
  * Fetches what is not in memory of a table: from the disk cache where there is one and it has it, else from the store.
  *
  * Steps: what the disk has is decoded. What it lacks is read by one ranged GET: of several blocks the shortest range that
- * holds all that is missing. What the store gave is offered to the disk once it has been decoded, so that nothing damaged
+ * holds all that is missing, of a small table the whole. What the store gave is offered to the disk once it has been decoded, so that nothing damaged
  * is ever kept.
  *
  * Invariants: a short answer of the store is never taken for the whole; an absent object is `ISLE_NOT_FOUND`; what the disk
@@ -22,6 +22,12 @@ import type { TableSlot } from './table-slot.ts'
 
 /** No store answers at once for more (`QUICK_READ_MAX_BYTES`). */
 const NOW_MAX_BYTES = 65_536
+
+export interface OpenedTable {
+	readonly table: SstTable
+	/** All of them, or none. */
+	readonly blocks: readonly Block[]
+}
 
 export interface TableFetcherOptions {
 	readonly store: ObjectStore
@@ -48,22 +54,39 @@ export class TableFetcher {
 		this.#counts = counts
 	}
 
-	/** At the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
-	async table(slot: TableSlot, signal: AbortSignal | undefined): Promise<SstTable> {
+	/**
+	 * At the most one GET, which brings the blocks too of a table that is no larger than `wholeMaxBytes`, unless one is damaged.
+	 * @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason.
+	 */
+	async table(slot: TableSlot, wholeMaxBytes: number, signal: AbortSignal | undefined): Promise<OpenedTable> {
+		const { meta } = slot.ref
 		const kept = this.#disk === undefined ? undefined : await this.#disk.metadata(slot)
 		if (kept !== undefined) {
-			const table = unlessCorrupt(() => openTable(slot.ref.meta, kept, slot.where))
+			const table = unlessCorrupt(() => openTable(meta, kept, slot.where))
 			if (table !== undefined) {
 				this.#sawTable(slot, 'disk')
-				return table
+				return { table, blocks: [] }
 			}
 			this.#disk?.discardMetadata(slot)
 		}
-		const bytes = await this.#read(slot, metaRange(slot.ref.meta), signal)
-		const table = openTable(slot.ref.meta, bytes, slot.where)
-		this.#disk?.keepMetadata(slot, bytes)
+		const isSmall = meta.storedBytes <= wholeMaxBytes && meta.rawBytes <= POOL_MIN_RAW_BYTES
+		const range = isSmall ? { offset: 0, bytes: meta.storedBytes } : metaRange(meta)
+		const bytes = await this.#read(slot, range, signal)
+		const metaBytes = bytes.subarray(meta.metaOffset - range.offset)
+		const table = openTable(meta, metaBytes, slot.where)
+		this.#disk?.keepMetadata(slot, metaBytes)
 		this.#sawTable(slot, 'store')
-		return table
+		return { table, blocks: isSmall ? this.#blocksAlong(slot, table, bytes.subarray(0, meta.metaOffset)) : [] }
+	}
+
+	/** None where one is damaged: that is for whoever asks for it. */
+	#blocksAlong(slot: TableSlot, table: SstTable, stored: Uint8Array): readonly Block[] {
+		const count = table.blockCount
+		const blocks = unlessCorrupt(() => decodeInline(table, 0, count, stored, slot.where)) ?? []
+		if (blocks.length === 0) return blocks
+		this.#sawBlocks(slot, 0, count, 'store')
+		this.#disk?.keepBlocks(slot, table, 0, count, stored)
+		return blocks
 	}
 
 	/**

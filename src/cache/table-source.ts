@@ -1,7 +1,7 @@
 /**
  * Where reading gets tables and blocks: from memory when they are there, else from files of a cache, else from the store.
  *
- * Steps: a table is opened by one GET of its end (filter, index, properties); blocks that stand beside one another are
+ * Steps: a table is opened by one GET of its end (filter, index, properties), or of all of it when it is small; blocks that stand beside one another are
  * read by one GET. Both are single-flight, both stay in caches that are bounded in bytes. Bytes that are in memory
  * anyway (a table that came inside a log record, one that was just encoded) are offered, and then nothing is read.
  *
@@ -77,6 +77,7 @@ export class TableSource {
 	readonly #slots: TableSlots
 	/** Of one block that is not kept. */
 	readonly #briefMemory: BriefMemory | undefined
+	readonly #keepsBlocks: boolean
 	#turn: Promise<void> | undefined
 
 	/** With `memory` and `counts`: use `countedBy`. */
@@ -94,6 +95,7 @@ export class TableSource {
 		this.#blocks = this.#memory.blocks
 		this.#tables = this.#memory.tables
 		this.#slots = this.#memory.slots
+		this.#keepsBlocks = blockCacheBytes > 0
 		this.#briefMemory = blockCacheBytes === 0 ? new BriefMemory() : undefined
 	}
 
@@ -184,12 +186,19 @@ export class TableSource {
 		return slot.offered !== undefined || this.#blocks.peek(slot.blocks, index) !== undefined
 	}
 
-	/** Opens a table: at the most one GET. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason. */
-	openTable(slot: TableSlot, signal: AbortSignal | undefined): Promise<SstTable> {
+	/**
+	 * Opens a table: at the most one GET. Of one that is no larger than `wholeMaxBytes` the blocks are in memory then, too, if blocks are
+	 * kept at all. @throws ISLE_NOT_FOUND, ISLE_CORRUPT, what the store throws, the signal's reason.
+	 */
+	openTable(slot: TableSlot, signal: AbortSignal | undefined, wholeMaxBytes = 0): Promise<SstTable> {
 		if (slot.opening === undefined) {
 			slot.opening = new Flight(
 				signal,
-				async shared => this.#keepTable(slot, await this.#fetcher.table(slot, shared)),
+				async shared => {
+					const { table, blocks } = await this.#fetcher.table(slot, this.#keepsBlocks ? wholeMaxBytes : 0, shared)
+					this.#keepBlocks(slot, table, 0, blocks)
+					return this.#keepTable(slot, table)
+				},
 				() => {
 					slot.opening = undefined
 				},

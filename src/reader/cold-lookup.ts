@@ -30,6 +30,11 @@ import { numberInPlan, type SearchPlan, slotForKey } from './search-plan.ts'
 const COALESCE_GAP_BYTES = 16_384
 /** One GET of coalesced blocks is at the most this long. */
 const COALESCE_MAX_BYTES = 1_048_576
+/**
+ * Of tables up to this size, those of small commits, the blocks come along: few bytes more beside a request less. Most tables of a large L0 do
+ * not have the key, as their filters say, so that larger ones would be read for nothing.
+ */
+const WHOLE_TABLE_MAX_BYTES = 16_384
 /** Far more rounds than the versions of one key fill blocks; a bound, so that a bug is not an endless loop. */
 const MAX_ROUNDS = 1_000_000
 
@@ -166,7 +171,7 @@ class ColdLookup {
 	}
 
 	async #fetchTable(slot: TableSlot): Promise<void> {
-		const table = await this.#source.openTable(slot, this.#signal)
+		const table = await this.#source.openTable(slot, this.#signal, WHOLE_TABLE_MAX_BYTES)
 		const held = this.#held.get(slot)
 		if (held !== undefined) held.table = table
 	}

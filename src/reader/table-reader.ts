@@ -12,7 +12,7 @@ import type { TableSource } from '../cache/table-source.ts'
 import type { Block } from '../sst/block.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 
-/** First window: about four blocks, or one round trip's worth at 5 Mbit/s. */
+/** First window: about four blocks, or one round trip's worth at 5 Mbit/s. A table that is no larger is read whole when it is opened. */
 const WINDOW_MIN_BYTES = 65_536
 /** Longest window: at 100 MB/s it takes as long as a round trip to a near store (10 ms). */
 export const WINDOW_MAX_BYTES = 1_048_576
@@ -61,7 +61,7 @@ export class TableReader {
 		if (this.#opening !== undefined) return this.#opening
 		this.table = this.#context.source.cachedTable(this.slot)
 		if (this.table !== undefined) return undefined
-		this.#opening = this.#context.source.openTable(this.slot, this.#context.signal).then(
+		this.#opening = this.#context.source.openTable(this.slot, this.#context.signal, WINDOW_MIN_BYTES).then(
 			table => {
 				this.table = table
 			},

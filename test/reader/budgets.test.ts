@@ -207,6 +207,54 @@ describe.each([3, 40, 400])('a cold scan of ten rows over %i tables that overlap
 			}
 		}
 	})
+
+	test.each(cases)('that are small takes one, and a request each (reverse: %s, from: %s)', async (reverse, start) => {
+		const from = Math.floor((reverse ? 1 - start : start) * keys)
+		const bound = start === 0 ? {} : reverse ? { lt: keyOf(from) } : { gte: keyOf(from) }
+		const wanted = Array.from({ length: 10 }, (_, i) => keyOf(reverse ? from - 1 - i : from + i))
+		const reads = readsOf(store, viewOf(manifest))
+		for (const rounds of [1, 0]) {
+			store.reset()
+			expect(await store.settle(collect(reads.keys({ ...bound, reverse, limit: 10 })))).toEqual(wanted)
+			expect(store.rounds.length).toBe(rounds)
+			expect(store.requests).toBeLessThanOrEqual(count)
+		}
+	})
+
+	test('that are small: a get takes one round trip, and a request each', async () => {
+		store.reset()
+		const reads = readsOf(store, viewOf(manifest))
+		expect(await store.settle(reads.get(keyOf(keys >> 1)))).toContain(keyOf(keys >> 1))
+		expect(store.rounds.map(round => round.length)).toEqual([count])
+	})
+})
+
+test.each([
+	[16_380, 1],
+	[16_400, 2],
+])('a get reads tables of up to 16 KiB whole: %i bytes, %i requests', async (bytes, requests) => {
+	const store = new RoundStore(new MemoryStore())
+	store.isHolding = false
+	const sized = (valueBytes: number): ReturnType<typeof tableOf> =>
+		tableOf('t', [put('a', 1, 'x'.repeat(valueBytes)), put('b', 2)], { codec: 'none' })
+	let valueBytes = bytes - sized(0).bytes.length - 64
+	while (sized(valueBytes).bytes.length < bytes) valueBytes++
+	const table = sized(valueBytes)
+	expect(table.bytes.length).toBe(bytes)
+	const reads = readsOf(store, viewOf(manifestOf({ l0: [await storeTable(store, table)] })))
+	store.isHolding = true
+	expect(await store.settle(reads.get('b'))).toBe('b@2')
+	expect(store.requests).toBe(requests)
+})
+
+test('a damaged block of a small table is for whoever asks for it', async () => {
+	const store = new MemoryStore()
+	const versions = Array.from({ length: 60 }, (_, i) => put(keyOf(i), i + 1, valueAt(i)))
+	const table = tableOf('t', versions, { codec: 'none', blockBytes: 1_024 })
+	table.bytes[100] = (table.bytes[100] ?? 0) ^ 1
+	const reads = readsOf<string, string>(store, viewOf(manifestOf({ l0: [await storeTable(store, table)] })))
+	expect(await reads.get(keyOf(59))).toBe(valueAt(59))
+	await expect(reads.get(keyOf(0))).rejects.toMatchObject({ code: 'ISLE_CORRUPT' })
 })
 
 test('a scan over very many tables keeps what it reads ahead within 16 MiB and a block of each', async () => {

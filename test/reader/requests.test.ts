@@ -51,11 +51,11 @@ describe('requests of a get', () => {
 		const l0 = await Promise.all(tables.map(table => storeTable(store, table)))
 		const reads = readsOf(store, viewOf(manifestOf({ l0, runs: [] })))
 		expect(await store.settle(reads.get(keyOf(7)))).toBe(`${keyOf(7)}@8`)
-		expect(store.rounds).toEqual([['sst/t7'], ['sst/t7']])
+		expect(store.rounds).toEqual([['sst/t7']])
 		const asRun = readsOf(store, viewOf(manifestOf({ runs: [runOf('r', l0)] })))
 		store.reset()
 		expect(await store.settle(asRun.get(keyOf(9)))).toBe(`${keyOf(9)}@10`)
-		expect(store.rounds).toEqual([['sst/t9'], ['sst/t9']])
+		expect(store.rounds).toEqual([['sst/t9']])
 		store.reset()
 		expect(await store.settle(asRun.get('zzz'))).toBeUndefined()
 		expect(store.requests).toBe(0)
@@ -78,7 +78,8 @@ describe('requests of a get', () => {
 		const reads = readsOf(store, viewOf(manifest))
 		const values = await store.settle(Promise.all(Array.from({ length: 20 }, () => reads.get(keyOf(12)))))
 		expect(new Set(values).size).toBe(1)
-		expect(store.rounds.length).toBe(2)
+		// Tables of a few kilobytes come whole.
+		expect(store.rounds.length).toBe(1)
 		for (const round of store.rounds) expect(new Set(round).size).toBe(round.length)
 	})
 
@@ -106,13 +107,19 @@ describe('requests of a get', () => {
 })
 
 describe('requests of getMany', () => {
-	test('are two rounds for any number of keys and tables, and neighbouring blocks come together', async () => {
+	test('are two rounds for any number of keys and tables, neighbouring blocks come together, and small tables whole', async () => {
 		const { store, manifest } = await overlapping(4)
-		const reads = readsOf(store, viewOf(manifest))
 		const keys = [...Array.from({ length: 300 }, (_, i) => keyOf(i)), keyOf(3), 'missing', keyOf(0)]
-		const values = await store.settle(reads.getMany(keys))
-		expect(values.map(value => value?.split('@')[0])).toEqual(keys.map(key => (key === 'missing' ? undefined : key)))
-		expect(store.rounds.map(round => round.length)).toEqual([4, 4])
+		for (const [blockCacheBytes, rounds] of [
+			[0, [4, 4]],
+			[1_048_576, [4]],
+		] as const) {
+			store.reset()
+			const reads = readsOf(store, viewOf(manifest), { blockCacheBytes })
+			const values = await store.settle(reads.getMany(keys))
+			expect(values.map(value => value?.split('@')[0])).toEqual(keys.map(key => (key === 'missing' ? undefined : key)))
+			expect(store.rounds.map(round => round.length)).toEqual(rounds)
+		}
 	})
 
 	test('of what is in memory are none', async () => {
@@ -147,7 +154,7 @@ describe('requests of a scan', () => {
 			const { store, reads } = await sideBySide(30, asRun)
 			const rows = await store.settle(collect(reads.entries({ limit: 1, reverse })))
 			expect(rows).toEqual([[keyOf(reverse ? 2999 : 0), `${keyOf(reverse ? 2999 : 0)}@${reverse ? 3000 : 1}`]])
-			expect(store.rounds.map(round => round.length)).toEqual([1, 1])
+			expect(store.rounds.map(round => round.length)).toEqual([1])
 		}
 	})
 
@@ -156,17 +163,21 @@ describe('requests of a scan', () => {
 		const reads = readsOf(store, viewOf(manifest))
 		const rows = await store.settle(collect(reads.entries({ gte: keyOf(500), limit: 3 })))
 		expect(rows.map(([key]) => key)).toEqual([keyOf(500), keyOf(501), keyOf(502)])
-		expect(store.rounds.slice(0, 2).map(round => round.length)).toEqual([50, 50])
-		expect(store.rounds.length).toBe(2)
+		expect(store.rounds.map(round => round.length)).toEqual([50])
 	})
 
 	test('read neighbouring blocks together, so that they are far fewer than blocks', async () => {
-		const { store, reads } = await sideBySide(1, true)
-		expect((await store.settle(collect(reads.keys()))).length).toBe(100)
-		expect(store.requests).toBe(2)
-		store.reset()
-		expect((await store.settle(collect(reads.keys()))).length).toBe(100)
-		expect(store.requests).toBe(0)
+		for (const [blockCacheBytes, first, again] of [
+			[0, 2, 1],
+			[1_048_576, 1, 0],
+		] as const) {
+			const { store, reads } = await sideBySide(1, true, { blockCacheBytes })
+			for (const requests of [first, again]) {
+				store.reset()
+				expect((await store.settle(collect(reads.keys()))).length).toBe(100)
+				expect(store.requests).toBe(requests)
+			}
+		}
 	})
 
 	test('end at once when the iteration ends', async () => {
