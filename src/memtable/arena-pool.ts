@@ -6,30 +6,51 @@
  *
  * Copies stand in memory that is shared with the workers, as long as there is any of it: V8 counts a buffer that changes
  * threads as memory that was freed here and allocated there, and answers what comes back with a collection of the whole heap
- * (measured: one for each memtable). Shared memory is counted nowhere, so that it must not be left to the collector either: no
- * more than `maxSharedBytes` is ever made, and all of it is kept.
+ * (measured: one for each memtable). Shared memory is counted nowhere, so that no more than `maxSharedBytes` ever is there, waiting
+ * to be collected or not. It is dropped only when nobody needed it for long (`dropIdle`).
  */
 
 /** The smallest buffer that is handed out, and kept. */
 const SMALLEST_BYTES = 4_096
 
+interface FreeList<Kind> {
+	/** The one that was given last is taken first. */
+	readonly buffers: Kind[]
+	/** As many from the start on lay there all the time since the last `dropIdle`. */
+	idleCount: number
+}
+
 /** Free buffers by size, a power of two. */
 class FreeBuffers<Kind extends ArrayBuffer | SharedArrayBuffer> {
-	readonly #free = new Map<number, Kind[]>()
+	readonly #free = new Map<number, FreeList<Kind>>()
 	bytes = 0
 
 	take(size: number): Kind | undefined {
-		const buffer = this.#free.get(size)?.pop()
-		if (buffer !== undefined) this.bytes -= size
+		const list = this.#free.get(size)
+		const buffer = list?.buffers.pop()
+		if (list === undefined || buffer === undefined) return undefined
+		list.idleCount = Math.min(list.idleCount, list.buffers.length)
+		this.bytes -= size
 		return buffer
 	}
 
 	give(buffer: Kind): void {
 		const size = buffer.byteLength
 		const list = this.#free.get(size)
-		if (list === undefined) this.#free.set(size, [buffer])
-		else list.push(buffer)
+		if (list === undefined) this.#free.set(size, { buffers: [buffer], idleCount: 0 })
+		else list.buffers.push(buffer)
 		this.bytes += size
+	}
+
+	/** Takes out what nobody has needed since the last call. */
+	dropIdle(): Kind[] {
+		const dropped: Kind[] = []
+		for (const list of this.#free.values()) {
+			dropped.push(...list.buffers.splice(0, list.idleCount))
+			list.idleCount = list.buffers.length
+		}
+		for (const { byteLength } of dropped) this.bytes -= byteLength
+		return dropped
 	}
 
 	clear(): void {
@@ -43,8 +64,12 @@ export class ArenaPool {
 	readonly #maxSharedBytes: number
 	readonly #own = new FreeBuffers<ArrayBuffer>()
 	readonly #shared = new FreeBuffers<SharedArrayBuffer>()
-	/** Shared memory that was made, free or not. */
+	/** Shared memory that was made, free or not, and is not known to be collected. */
 	#sharedBytes = 0
+	/** What was dropped counts as made until it is collected: or else the bound would bound nothing. */
+	readonly #collected = new FinalizationRegistry<number>(bytes => {
+		this.#sharedBytes -= bytes
+	})
 
 	/**
 	 * @param maxBytes most that is kept free; default 48 MiB = chunks and index of two memtables of 16 MiB, and slack.
@@ -88,6 +113,12 @@ export class ArenaPool {
 		const size = buffer.byteLength
 		if (size < SMALLEST_BYTES || (size & (size - 1)) !== 0 || this.#own.bytes + size > this.#maxBytes) return
 		this.#own.give(buffer)
+	}
+
+	/** Frees what was not needed since the last call; what is shared, once the garbage collector comes by. */
+	dropIdle(): void {
+		for (const buffer of this.#own.dropIdle()) buffer.transfer(0)
+		for (const buffer of this.#shared.dropIdle()) this.#collected.register(buffer, buffer.byteLength)
 	}
 
 	/** Gives all free buffers to the garbage collector. */

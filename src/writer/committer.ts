@@ -18,6 +18,7 @@ import type { ObjectStore } from '../object-store/object-store.ts'
 import type { RepeatedRequestOptions } from '../object-store/retrying-store.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { SstMeta } from '../sst/sst-meta.ts'
+import { IdleMemory } from './idle-memory.ts'
 import type { WriterSettings } from './options.ts'
 import { TableMemory } from './table-memory.ts'
 
@@ -76,6 +77,7 @@ export class Committer {
 	readonly #settings: WriterSettings
 	readonly #publish: (loaded: LoadedCommit) => LogPosition
 	readonly #memory = new TableMemory()
+	readonly #idle: IdleMemory
 	#tablesMinted = 0
 	#lastCommitMs: number
 	#issued: Promise<unknown> = Promise.resolve()
@@ -98,6 +100,7 @@ export class Committer {
 		publish: (loaded: LoadedCommit) => LogPosition,
 	) {
 		this.#components = components
+		this.#idle = new IdleMemory(components.host.clock, [components.arenas, this.#memory])
 		this.#settings = settings
 		this.#lastCommitMs = lastCommitMs
 		this.#publish = publish
@@ -118,7 +121,9 @@ export class Committer {
 			.then(() => issued)
 			.then(async ({ committed, loaded }) => {
 				await committed
-				return this.#publish(loaded)
+				const position = this.#publish(loaded)
+				this.#idle.watch()
+				return position
 			})
 		this.#published = published
 		// A failure is told by `published`; until somebody looks, none of these may count as unhandled.
@@ -126,9 +131,15 @@ export class Committer {
 		return published
 	}
 
+	/** Memory that is kept for the next memtables and tables. */
+	get idleBytes(): number {
+		return this.#idle.bytes
+	}
+
 	/** Resolves when nothing that was begun runs any more, whatever became of it. */
 	async settled(): Promise<void> {
 		await this.#work
+		this.#idle.stop()
 		this.#memory.clear()
 		await this.#components.owner.settled()
 	}

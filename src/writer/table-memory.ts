@@ -16,16 +16,31 @@ const STEP_BYTES = 1_048_576
 export class TableMemory {
 	/** Free ones. */
 	#free: SharedArrayBuffer[] = []
-	/** How many were made, free or lent. */
+	/** As many of them were free all the time since the last `dropIdle`. */
+	#idleCount = 0
+	/** How many were made: free, lent, or dropped and not known to be collected. */
 	#made = 0
+	readonly #collected = new FinalizationRegistry<undefined>(() => {
+		this.#made--
+	})
+
+	/** Bytes that are kept free. */
+	get bytes(): number {
+		return this.#free.reduce((sum, { byteLength }) => sum + byteLength, 0)
+	}
 
 	/** A buffer for a table of `bytes` at the most; undefined when it would be small, or all are lent. */
 	take(bytes: number): SharedArrayBuffer | undefined {
 		if (bytes < MIN_BYTES) return undefined
 		const i = this.#free.findIndex(buffer => buffer.byteLength >= bytes)
-		if (i >= 0) return this.#free.splice(i, 1)[0]
+		if (i >= 0) {
+			const [buffer] = this.#free.splice(i, 1)
+			this.#idleCount = Math.min(this.#idleCount, this.#free.length)
+			return buffer
+		}
 		// One that is too small makes room for one that is not.
 		if (this.#made === MAX_BUFFERS && this.#free.pop() === undefined) return undefined
+		this.#idleCount = Math.min(this.#idleCount, this.#free.length)
 		this.#made = Math.min(MAX_BUFFERS, this.#made + 1)
 		return new SharedArrayBuffer(Math.ceil(bytes / STEP_BYTES) * STEP_BYTES)
 	}
@@ -35,8 +50,15 @@ export class TableMemory {
 		this.#free.push(buffer)
 	}
 
+	/** Gives to the garbage collector what was not needed since the last call: those that were free for the longest. */
+	dropIdle(): void {
+		for (const buffer of this.#free.splice(0, this.#idleCount)) this.#collected.register(buffer, undefined)
+		this.#idleCount = this.#free.length
+	}
+
 	clear(): void {
 		this.#made -= this.#free.length
 		this.#free = []
+		this.#idleCount = 0
 	}
 }

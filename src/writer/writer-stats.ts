@@ -7,6 +7,8 @@ export interface WriterStats extends L0Depth {
 	readonly lastSeq: number
 	readonly committedSeq: number
 	readonly memtableBytes: number
+	/** Memory kept beside it for the next memtables and tables; what is not needed for ten to twenty seconds is let go. */
+	readonly idleBytes: number
 	readonly frozenMemtables: number
 	readonly pendingBlobBytes: number
 	readonly commits: number

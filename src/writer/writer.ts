@@ -264,6 +264,7 @@ export class Writer {
 			lastSeq: this.#buffer.active.lastSeq,
 			committedSeq: this.manifest.lastSeq,
 			memtableBytes: this.#buffer.bytes,
+			idleBytes: this.#committer.idleBytes,
 			frozenMemtables: this.#buffer.frozenCount,
 			pendingBlobBytes: this.#packer.pendingBytes,
 			commits: this.#commits,
