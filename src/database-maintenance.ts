@@ -71,6 +71,7 @@ export class DatabaseMaintenance {
 		this.#writer = writer
 		options.gone.follow(writer.manifest, options.heldManifests)
 		this.#resident = settings === undefined ? undefined : this.#makeResident(settings)
+		writer.isMerging = () => (this.#resident?.status().running.length ?? 0) > 0
 		// Whoever took the log of the writer over maintains, too.
 		writer.onFailure(() => void this.close())
 	}

@@ -31,10 +31,17 @@ const WARN_AFTER_MS = 30_000
 
 const stalls = channel('isledb:stall')
 
-/** Tells of stalls, and looks for their end: `look` asks whether somebody elsewhere has shrunk L0. */
-export function stallListener(clock: Clock, look: () => Promise<void>): L0Listener {
+export interface StallHelpers {
+	/** Asks whether somebody elsewhere has shrunk L0. */
+	readonly look: () => Promise<void>
+	/** Whether this process is merging just now. */
+	readonly isMerging: () => boolean
+}
+
+/** Tells of stalls, and looks for their end. */
+export function stallListener(clock: Clock, { look, isMerging }: StallHelpers): L0Listener {
 	const watch = new StallWatch(clock, look)
-	const report = reportStall(clock)
+	const report = reportStall(clock, isMerging)
 	return {
 		onChange(stall, l0) {
 			watch.set(stall !== 'none')
@@ -44,7 +51,7 @@ export function stallListener(clock: Clock, look: () => Promise<void>): L0Listen
 	}
 }
 
-function reportStall(clock: Clock): (stall: L0Stall, l0: L0Depth) => void {
+function reportStall(clock: Clock, isMerging: () => boolean): (stall: L0Stall, l0: L0Depth) => void {
 	let warning: Timer | undefined
 	let hasWarned = false
 	return (stall, l0) => {
@@ -53,8 +60,11 @@ function reportStall(clock: Clock): (stall: L0Stall, l0: L0Depth) => void {
 		if (stall === 'stopped' && !hasWarned) {
 			const warn = (): void => {
 				hasWarned = true
-				const text = `writes have waited ${WARN_AFTER_MS / 1000} s for L0 to be merged: does anybody maintain this database?`
-				process.emitWarning(`${text} tables=\`${l0.l0Tables}\``, { code: 'ISLE_STALL' })
+				const why = isMerging()
+					? 'this process merges, and more is written than it can keep up with'
+					: 'does anybody maintain this database?'
+				const text = `writes have waited ${WARN_AFTER_MS / 1000} s for L0 to be merged: ${why} tables=\`${l0.l0Tables}\``
+				process.emitWarning(text, { code: 'ISLE_STALL' })
 			}
 			warning = clock.schedule(WARN_AFTER_MS, warn, { background: true })
 		}

@@ -67,6 +67,8 @@ export class Writer {
 	readonly #flushTimer: FlushTimer
 	readonly #turnYield: TurnYield
 	readonly #l0: L0Pressure
+	/** Whether a merge runs that belongs to this process. */
+	isMerging: () => boolean = () => false
 	readonly #listeners = new Set<(loaded: LoadedCommit) => void>()
 	readonly #state: WriterState
 	#closing: Promise<void> | undefined
@@ -100,12 +102,8 @@ export class Writer {
 			if (this.#buffer.active.entryCount > 0) this.#freeze('timer')
 		})
 		this.#turnYield = new TurnYield(host.clock)
-		this.#l0 = new L0Pressure(
-			host.clock,
-			settings,
-			manifest.l0,
-			stallListener(host.clock, () => this.followEdits()),
-		)
+		const onStall = stallListener(host.clock, { look: () => this.followEdits(), isMerging: () => this.isMerging() })
+		this.#l0 = new L0Pressure(host.clock, settings, manifest.l0, onStall)
 	}
 
 	/**

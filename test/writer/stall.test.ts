@@ -9,7 +9,10 @@ import { LIMITS, tables } from './l0-tables.ts'
 describe('looking', () => {
 	function watched(look: () => Promise<void>): { pressure: L0Pressure; clock: ManualClock } {
 		const clock = new ManualClock()
-		return { clock, pressure: new L0Pressure(clock, LIMITS, [], stallListener(clock, look)) }
+		return {
+			clock,
+			pressure: new L0Pressure(clock, LIMITS, [], stallListener(clock, { look, isMerging: () => false })),
+		}
 	}
 
 	test('begins with the stall, goes on less and less often whatever it finds, and ends with it', async () => {
@@ -53,7 +56,7 @@ describe('telling', () => {
 			clock,
 			LIMITS,
 			[],
-			stallListener(clock, async () => undefined),
+			stallListener(clock, { look: async () => undefined, isMerging: () => false }),
 		)
 		for (const count of [10, 48, 60, 96, 95, 0]) pressure.changed(tables(count))
 		channel('isledb:stall').unsubscribe(listen)
@@ -67,7 +70,10 @@ describe('telling', () => {
 		expect(clock.pendingTimers).toBe(0)
 	})
 
-	test('who waits for nobody is warned once, after half a minute', async () => {
+	test.each([
+		[false, 'does anybody maintain this database?'],
+		[true, 'this process merges'],
+	])('who waits is warned once, after half a minute, and told whether this process merges: %s', async (merges, why) => {
 		const warnings: Error[] = []
 		const listen = (warning: Error): void => void warnings.push(warning)
 		process.on('warning', listen)
@@ -76,7 +82,7 @@ describe('telling', () => {
 			clock,
 			LIMITS,
 			tables(96),
-			stallListener(clock, async () => undefined),
+			stallListener(clock, { look: async () => undefined, isMerging: () => merges }),
 		)
 		await clock.advance(29_999)
 		await settle()
@@ -88,5 +94,6 @@ describe('telling', () => {
 		await settle()
 		process.off('warning', listen)
 		expect(warnings).toMatchObject([{ code: 'ISLE_STALL', message: expect.stringContaining('tables=`96`') }])
+		expect(warnings[0]?.message).toContain(why)
 	})
 })
