@@ -119,7 +119,7 @@ export class TimeTravel<Key, Value> {
 	async #stateAt(place: Place, current: Manifest, options: ReadOptions): Promise<PastState> {
 		const { log, host } = this.#ground
 		const { position, seq, timeMs } = place
-		const request = { signal: options.signal, clock: host.clock }
+		const request = { signal: options.signal, clock: host.clock, asOfMs: timeMs }
 		let manifest = await manifestAt(log.store, position, current, request)
 		if (seq !== undefined && seq > manifest.lastSeq) {
 			const commit = await this.#readCommit(position, options)

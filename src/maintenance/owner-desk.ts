@@ -4,6 +4,7 @@
  * Invariant: nothing is dropped because of the time before this host's clock was compared with the store's.
  */
 import type { Host } from '../host/host.ts'
+import { EXPIRY_MARGIN_MS } from '../manifest/expiry-margin.ts'
 import type { MaintenanceOwner } from '../manifest/maintenance-owner.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
@@ -24,7 +25,6 @@ import type {
 } from './maintainer-parts.ts'
 import type { MaintenanceSettings } from './options.ts'
 import { choose, nextDueMs } from './policy.ts'
-import { EXPIRY_MARGIN_MS } from './policy-scene.ts'
 import { StoreClock } from './store-clock.ts'
 import { Uploads } from './uploads.ts'
 

@@ -8,10 +8,11 @@
  * kept, by time window the newest `retentionCount / 10` segments; age is strictly more than the period. Other than there, age
  * is of the newest entry and not of the object, so that no merge makes data young again.
  */
+import { EXPIRY_MARGIN_MS } from '../manifest/expiry-margin.ts'
 import type { TableRef } from '../manifest/manifest.ts'
 import type { DropChoice } from './choice.ts'
 import type { RetentionSettings } from './options.ts'
-import { EXPIRY_MARGIN_MS, type Scene } from './policy-scene.ts'
+import type { Scene } from './policy-scene.ts'
 import { factsOf, firstBehind, overlap } from './run-facts.ts'
 
 export function chooseDrop(scene: Scene): DropChoice | undefined {

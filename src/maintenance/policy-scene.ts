@@ -30,12 +30,6 @@ export interface Scene {
 	readonly reserved: ReadonlySet<string>
 }
 
-/**
- * Entries count as expired this long after they are: clocks differ, and an entry that is dropped too early is lost, one that
- * is dropped late is only hidden.
- */
-export const EXPIRY_MARGIN_MS = 300_000
-
 /** A merge of this many target tables is large: about ten seconds of one core. */
 const LARGE_TABLES = 16
 

@@ -93,13 +93,18 @@ export async function newestCheckpoint(
 	return (await listCheckpoints(store, options)).at(-1)
 }
 
+export interface ListedCheckpoint extends CheckpointName {
+	/** By the store's clock: what it holds was done before. */
+	readonly lastModifiedMs: number
+}
+
 /** All that are on the store, the oldest first. One LIST a page of a thousand. */
-export async function listCheckpoints(store: ObjectStore, options: RequestOptions = {}): Promise<CheckpointName[]> {
-	const names: CheckpointName[] = []
+export async function listCheckpoints(store: ObjectStore, options: RequestOptions = {}): Promise<ListedCheckpoint[]> {
+	const names: ListedCheckpoint[] = []
 	for (let startAfter: string | undefined; ; ) {
 		const page = await store.list({ ...options, prefix: FOLDER, startAfter, limit: LIST_PAGE_MAX })
 		// Names are of fixed width: byte order is the order of positions.
-		for (const { key } of page.objects) names.push(parseCheckpointKey(key))
+		for (const { key, lastModifiedMs } of page.objects) names.push({ ...parseCheckpointKey(key), lastModifiedMs })
 		startAfter = page.objects.at(-1)?.key
 		if (!page.isTruncated || startAfter === undefined) return names
 	}

@@ -22,6 +22,34 @@ const EXPIRING: Step[] = [
 ]
 
 describe('the past', () => {
+	test.each([true, false])(
+		'behind which nothing was committed has what has expired and was dropped since (checkpointed: %s)',
+		async has => {
+			const maintained = new Maintained({ changeRetentionMs: RETENTION_MS })
+			const { clock } = maintained.rig.host
+			const db = await maintained.open()
+			await db.put('stays', '1')
+			await db.flush()
+			await maintained.mergeAndCollect()
+			await db.put('brief', '2', { ttlMs: 60_000 })
+			const position = await db.flush()
+			const timeMs = clock.nowMs()
+			if (has) await maintained.mergeAndCollect()
+			await clock.advance(1_000_000)
+			await maintained.mergeAndCollect()
+			await using reader = await maintained.openReader()
+			for (const past of [reader, db]) {
+				for (const point of [position, { timeMs }]) {
+					await using snapshot = await past.at(point)
+					expect(await snapshot.getMany(['stays', 'brief'])).toEqual(['1', '2'])
+				}
+				await using later = await past.at({ timeMs: timeMs + 60_001 })
+				expect(await later.getMany(['stays', 'brief'])).toEqual(['1', undefined])
+			}
+			await db.close()
+		},
+	)
+
 	test('at every cursor, position and time that is kept is exactly what was there, while all is merged and collected', async () => {
 		const key = fc.constantFrom('a', 'b', 'c', 'd', 'e')
 		const change = fc.record({

@@ -6,7 +6,8 @@ import type { MaintenanceSettings, RetentionSettings } from '../../src/maintenan
 import { isHalfExpired } from '../../src/maintenance/policy-drop.ts'
 import { isL0Due } from '../../src/maintenance/policy-l0.ts'
 import { runsMax } from '../../src/maintenance/policy-runs.ts'
-import { EXPIRY_MARGIN_MS, makeScene } from '../../src/maintenance/policy-scene.ts'
+import { makeScene } from '../../src/maintenance/policy-scene.ts'
+import { EXPIRY_MARGIN_MS } from '../../src/manifest/expiry-margin.ts'
 import { PolicyModel } from './policy-model.ts'
 
 const PERIOD_MS = 3_600_000

@@ -1,7 +1,7 @@
 /** Single decisions of the policies, at their limits and one past them. */
 import { describe, expect, test } from 'vitest'
 import { nextDueMs } from '../../src/maintenance/policy.ts'
-import { EXPIRY_MARGIN_MS } from '../../src/maintenance/policy-scene.ts'
+import { EXPIRY_MARGIN_MS } from '../../src/manifest/expiry-margin.ts'
 import type { Manifest, TableRef } from '../../src/manifest/manifest.ts'
 import { defaults, l0Of, MIB, manifestOf, NOW_MS, pick, table } from './policy-tables.ts'
 
