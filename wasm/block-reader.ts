@@ -19,14 +19,13 @@ import {
 	SLOT_PREFIX_HASH,
 	SLOT_SEQS,
 } from '../src/sst/kernel-layout'
-import { compareKeys, hashLanes, suffixStart, valueStart } from './entry-bytes'
+import { compareKeys, hashLanes, KEY_MAX_BYTES, suffixStart, valueStart } from './entry-bytes'
 
 const HEADER_BYTES: i64 = 20
 const MIN_EXPIRY_BYTES: i64 = 8
 const FLAG_WIDE: u8 = 1
 const FLAG_KINDS: u8 = 2
 const KIND_MAX: u8 = 2
-const KEY_MAX_BYTES: i64 = 65536
 const SAFE_MAX: u64 = 9007199254740991
 
 /** The low `width` bytes (0 to 7) at `at`, little-endian. Reads 8, which there are everywhere. */
@@ -46,7 +45,7 @@ export function openBlock(slot: usize, sharedBytes: i32): i32 {
 	const count = i64(load<u32>(bytes, 4))
 	const prefixBytes = i64(load<u32>(bytes, 8))
 	if ((flags & ~(FLAG_WIDE | FLAG_KINDS)) !== 0 || seqWidth > 7 || expiryWidth > 7) return 0
-	if (kind > KIND_MAX || load<u8>(bytes, 19) !== 0 || count === 0 || prefixBytes > KEY_MAX_BYTES) return 0
+	if (kind > KIND_MAX || load<u8>(bytes, 19) !== 0 || count === 0 || prefixBytes > i64(KEY_MAX_BYTES)) return 0
 	const prefixStart = HEADER_BYTES + (expiryWidth > 0 ? MIN_EXPIRY_BYTES : 0)
 	const isWide = (flags & FLAG_WIDE) !== 0
 	const hasKinds = (flags & FLAG_KINDS) !== 0
@@ -75,7 +74,7 @@ export function openBlock(slot: usize, sharedBytes: i32): i32 {
 		for (let i: usize = 0; i < usize(count); i++) if (load<u8>(kindStart + i) > KIND_MAX) return 0
 	}
 	readHeads(slot, i32(count), sharedBytes)
-	return checkOrder(slot, i32(count), i32(KEY_MAX_BYTES - prefixBytes), sharedBytes <= i32(prefixBytes))
+	return checkOrder(slot, i32(count), KEY_MAX_BYTES - i32(prefixBytes), sharedBytes <= i32(prefixBytes))
 }
 
 function readPositions(slot: usize, ends: usize, dataStart: u32, dataEnd: u32, isWide: bool, count: u32): bool {

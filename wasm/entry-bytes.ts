@@ -1,6 +1,9 @@
 /** Bytes and keys in memory: copies, comparisons, hashes. Keys stand in two parts: a prefix, and a suffix elsewhere. */
 import { SLACK_BYTES, SLOT_BLOCK, SLOT_POSITIONS, SLOT_PREFIX, SLOT_PREFIX_BYTES } from '../src/sst/kernel-layout'
 
+/** As in src/sst/entry.ts. */
+export const KEY_MAX_BYTES: i32 = 65536
+
 /** From here on `memory.copy`, which is a call, is faster than a loop. */
 const LOOP_MAX_BYTES: u32 = 512
 

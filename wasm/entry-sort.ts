@@ -18,12 +18,10 @@ import {
 	SPARE_REFS,
 	WEIGHTS,
 } from '../src/sst/flush-layout'
-import { sharedOf } from './entry-bytes'
-import { endAt, keyAt, keyBytesAt, padded, seqDeltaAt, valueBytesAt } from './memtable-entry'
+import { KEY_MAX_BYTES, sharedOf } from './entry-bytes'
+import { endAt, HEADER_BYTES, keyAt, keyBytesAt, padded, seqDeltaAt, valueBytesAt } from './memtable-entry'
 
-const KEY_MAX_BYTES: i32 = 65536
 const VALUE_MAX_BYTES: i32 = 268435456
-const HEADER_BYTES: usize = 16
 
 /** Up to here an insertion sort beats counting. */
 const SMALL_RANGE: i32 = 32

@@ -1,6 +1,6 @@
 /** An entry as it stands in a memtable (layout: src/sst/entry-arena.ts): where its parts are. */
 
-const HEADER_BYTES: usize = 16
+export const HEADER_BYTES: usize = 16
 const LENGTH_MASK: u32 = 0x1fff_ffff
 const KIND_SHIFT: u32 = 29
 

@@ -66,11 +66,10 @@ import {
 	showValue,
 	wouldEndSmall,
 } from './block-writer'
-import { compareKeys, compareWith, copy, suffixStart, valueEnd, valueStart } from './entry-bytes'
+import { compareKeys, compareWith, copy, KEY_MAX_BYTES, suffixStart, valueEnd, valueStart } from './entry-bytes'
 
 export { decompress } from './lz4'
 
-const KEY_MAX_BYTES: i32 = 65536
 const KIND_TOMBSTONE: i32 = 0
 const KIND_BLOB: i32 = 2
 
