@@ -229,34 +229,6 @@ describe.each([3, 40, 400])('a cold scan of ten rows over %i tables that overlap
 	})
 })
 
-test.each([
-	[16_380, 1],
-	[16_400, 2],
-])('a get reads tables of up to 16 KiB whole: %i bytes, %i requests', async (bytes, requests) => {
-	const store = new RoundStore(new MemoryStore())
-	store.isHolding = false
-	const sized = (valueBytes: number): ReturnType<typeof tableOf> =>
-		tableOf('t', [put('a', 1, 'x'.repeat(valueBytes)), put('b', 2)], { codec: 'none' })
-	let valueBytes = bytes - sized(0).bytes.length - 64
-	while (sized(valueBytes).bytes.length < bytes) valueBytes++
-	const table = sized(valueBytes)
-	expect(table.bytes.length).toBe(bytes)
-	const reads = readsOf(store, viewOf(manifestOf({ l0: [await storeTable(store, table)] })))
-	store.isHolding = true
-	expect(await store.settle(reads.get('b'))).toBe('b@2')
-	expect(store.requests).toBe(requests)
-})
-
-test('a damaged block of a small table is for whoever asks for it', async () => {
-	const store = new MemoryStore()
-	const versions = Array.from({ length: 60 }, (_, i) => put(keyOf(i), i + 1, valueAt(i)))
-	const table = tableOf('t', versions, { codec: 'none', blockBytes: 1_024 })
-	table.bytes[100] = (table.bytes[100] ?? 0) ^ 1
-	const reads = readsOf<string, string>(store, viewOf(manifestOf({ l0: [await storeTable(store, table)] })))
-	expect(await reads.get(keyOf(59))).toBe(valueAt(59))
-	await expect(reads.get(keyOf(0))).rejects.toMatchObject({ code: 'ISLE_CORRUPT' })
-})
-
 test('a scan over very many tables keeps what it reads ahead within 16 MiB and a block of each', async () => {
 	const count = 600
 	const counting = countingStore(new MemoryStore())
