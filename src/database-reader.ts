@@ -37,6 +37,7 @@ const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
 	'cacheDirMaxBytes',
 	'gracePeriodMs',
 	'warmUp',
+	'cacheNewTables',
 	'signal',
 	'host',
 	'pool',

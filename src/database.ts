@@ -31,8 +31,9 @@ import { ReadCore, type ReadOptions, type ViewProvider } from './reader/read-cor
 import { ReadMethods } from './reader/read-methods.ts'
 import { type ReadStats, readStats } from './reader/read-stats.ts'
 import type { ReadView } from './reader/read-view.ts'
-import { cachedOn, openDisk } from './reader/reader-parts.ts'
+import { cachedOn, openDisk, warmerOf } from './reader/reader-parts.ts'
 import type { Snapshot } from './reader/snapshot.ts'
+import type { TableWarmer } from './reader/table-warmer.ts'
 import type { JobPoolStats } from './runtime/job-pool.ts'
 import type { Change } from './tail/change.ts'
 import type { Changes } from './tail/change-iterator.ts'
@@ -55,7 +56,7 @@ import type { WriteOptions, WriterStats } from './writer/writer.ts'
 
 export interface OpenOptions<KeyEncoding extends Encoding = 'utf8', ValueEncoding extends Encoding = 'utf8'>
 	extends OpenWriterOptions<KeyEncoding, ValueEncoding>,
-		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes' | 'cacheDir' | 'cacheDirMaxBytes'>,
+		Pick<ReaderOptions, 'blockCacheBytes' | 'tableCacheBytes' | 'cacheDir' | 'cacheDirMaxBytes' | 'cacheNewTables'>,
 		MaintenanceOptions {}
 
 export interface DatabaseStats extends WriterStats, MaintenanceStats, ReadStats {
@@ -84,8 +85,9 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 		const disk = await openDisk(settings, pool, host)
 		const cached = disk === undefined ? undefined : cachedOn(disk, store, host)
 		const source = new TableSource({ store, pool, blockCacheBytes, tableCacheBytes, disk: cached?.tables, tracer })
-		const gone = new GoneTables(source)
-		caches = { source, gone, disk, diskBlobs: cached?.blobs }
+		const warmer = warmerOf(source, cached?.tables, settings)
+		const gone = new GoneTables(source, warmer)
+		caches = { source, gone, warmer, disk, diskBlobs: cached?.blobs }
 		return {
 			onLoaded: loaded => gone.offer(loaded),
 			wantsTables: () => source.wantsOffers(),
@@ -108,11 +110,13 @@ const OPEN_OPTION_NAMES: readonly string[] = [
 	'tableCacheBytes',
 	'cacheDir',
 	'cacheDirMaxBytes',
+	'cacheNewTables',
 ]
 
 interface Caches {
 	readonly source: TableSource
 	readonly gone: GoneTables
+	readonly warmer: TableWarmer | undefined
 	readonly disk: DiskCache | undefined
 	readonly diskBlobs: DiskBlobs | undefined
 }
@@ -354,6 +358,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		await this.core.close()
 		await this.#snapshots.closeAll()
 		await this.#maintenance.close()
+		await this.#caches.warmer?.close()
 		try {
 			await this.#caches.disk?.close()
 		} finally {

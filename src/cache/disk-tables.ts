@@ -89,6 +89,11 @@ export class DiskTables {
 		}
 	}
 
+	/** Resolves when nothing waits to be written. */
+	async idle(): Promise<void> {
+		await this.#disk.idle()
+	}
+
 	stats(): DiskCacheStats {
 		return this.#disk.stats()
 	}

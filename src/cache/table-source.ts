@@ -77,7 +77,6 @@ export class TableSource {
 	readonly #slots: TableSlots
 	/** Of one block that is not kept. */
 	readonly #briefMemory: BriefMemory | undefined
-	readonly #keepsBlocks: boolean
 	#turn: Promise<void> | undefined
 
 	/** With `memory` and `counts`: use `countedBy`. */
@@ -95,7 +94,6 @@ export class TableSource {
 		this.#blocks = this.#memory.blocks
 		this.#tables = this.#memory.tables
 		this.#slots = this.#memory.slots
-		this.#keepsBlocks = blockCacheBytes > 0
 		this.#briefMemory = blockCacheBytes === 0 ? new BriefMemory() : undefined
 	}
 
@@ -195,7 +193,11 @@ export class TableSource {
 			slot.opening = new Flight(
 				signal,
 				async shared => {
-					const { table, blocks } = await this.#fetcher.table(slot, this.#keepsBlocks ? wholeMaxBytes : 0, shared)
+					const { table, blocks } = await this.#fetcher.table(
+						slot,
+						this.#briefMemory === undefined ? wholeMaxBytes : 0,
+						shared,
+					)
 					this.#keepBlocks(slot, table, 0, blocks)
 					return this.#keepTable(slot, table)
 				},

@@ -12,6 +12,7 @@ import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
 import type { Manifest, TableRef } from '../manifest/manifest.ts'
 import { type TablesChanged, tablesChanged } from '../manifest/tables-changed.ts'
+import type { TableWarmer } from './table-warmer.ts'
 
 /** A merge of a thousand tiny tables, and some. */
 const WAITING_MAX_TABLES = 4096
@@ -24,13 +25,16 @@ interface GoneTable {
 
 export class GoneTables {
 	readonly #source: TableSource
+	readonly #warmer: TableWarmer | undefined
 	/** Came with commits that are not in `#seen`. */
 	readonly #fresh = new Map<string, TableRef>()
 	#waiting: GoneTable[] = []
 	#seen: Manifest | undefined
 
-	constructor(source: TableSource) {
+	/** `warmer` is given what is new. */
+	constructor(source: TableSource, warmer?: TableWarmer) {
 		this.#source = source
+		this.#warmer = warmer
 	}
 
 	/** Tables that are gone and still read. */
@@ -42,6 +46,8 @@ export class GoneTables {
 	offer({ commit, inlineTables }: LoadedCommit): void {
 		for (const table of commit.tables) {
 			const bytes = inlineTables.get(table.id)
+			// What is there when the database is opened is not new; what rides in records of the log is too small to be worth a file.
+			if (this.#seen !== undefined && table.offset === 0) this.#warmer?.add([table])
 			if (bytes === undefined) continue
 			this.#source.offerTable(table, bytes)
 			this.#fresh.set(table.id, table)
@@ -59,6 +65,7 @@ export class GoneTables {
 			before === undefined || comparePositions(before.maintenancePosition, manifest.maintenancePosition) === 0
 		if (isSame) return undefined
 		const changed = tablesChanged(before, manifest)
+		this.#warmer?.add(changed.come.filter(({ id }) => id.startsWith('m')))
 		for (const table of changed.gone) this.#waiting.push({ table, goneAt: manifest.maintenancePosition })
 		this.release(held)
 		return changed

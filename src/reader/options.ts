@@ -37,6 +37,11 @@ export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncod
 	 * them, so that the first reads of keys take one round trip. What fails of that does not fail opening. Default false.
 	 */
 	readonly warmUp?: 'metadata' | false | undefined
+	/**
+	 * Whether tables that were flushed or merged, here or elsewhere, are read into the caches as soon as they are known: `cacheDir`, if
+	 * there is one, and memory. One GET a megabyte; not what is larger than an eighth of the cache when it comes. Default false.
+	 */
+	readonly cacheNewTables?: boolean | undefined
 	/** How long the collector of this database keeps what was removed, in milliseconds. Default 900,000. */
 	readonly gracePeriodMs?: number | undefined
 }
@@ -52,6 +57,7 @@ export interface ReaderSettings {
 	readonly cacheDirMaxBytes: number
 	readonly gracePeriodMs: number | undefined
 	readonly warmUp: 'metadata' | false
+	readonly cacheNewTables: boolean
 }
 
 /** 2^40: more is a mistake. */
@@ -94,12 +100,18 @@ export function readerSettings(options: ReaderOptions<Encoding, Encoding>): Read
 		gracePeriodMs:
 			gracePeriodMs === undefined ? undefined : integerOption('gracePeriodMs', gracePeriodMs, 0, 0, GRACE_MAX_MS),
 		warmUp: warmUpOption(options.warmUp),
+		cacheNewTables: booleanOption('cacheNewTables', options.cacheNewTables),
 	}
 }
 
 function warmUpOption(value: unknown): 'metadata' | false {
 	if (value === undefined || value === false) return false
 	return choiceOption<'metadata'>('warmUp', value, 'metadata', ['metadata'])
+}
+
+function booleanOption(name: string, value: unknown): boolean {
+	if (value === undefined || typeof value === 'boolean') return value ?? false
+	throw new TypeError(`Expected \`${name}\` to be a boolean, got ${describe(value)}`)
 }
 
 /** `value`, or undefined. @throws TypeError, RangeError for what is no path. */

@@ -18,6 +18,7 @@ import { acquireWorkerPool } from '../runtime/worker-pool.ts'
 import { BlobReader } from './blob-reader.ts'
 import { GoneTables } from './gone-tables.ts'
 import { type ReaderOptions, type ReaderSettings, readerSettings } from './options.ts'
+import { TableWarmer } from './table-warmer.ts'
 
 /** What a reader is made of. */
 export interface ReaderParts {
@@ -33,6 +34,8 @@ export interface ReaderParts {
 	readonly follower: ManifestFollower
 	readonly source: TableSource
 	readonly gone: GoneTables
+	/** Closed by the reader, before the disk. */
+	readonly warmer: TableWarmer | undefined
 	readonly blobs: BlobReader
 	readonly settings: ReaderSettings
 }
@@ -80,7 +83,8 @@ export async function openReaderParts(
 			disk: cached?.tables,
 			tracer: counts.tracer,
 		})
-		const gone = new GoneTables(source)
+		const warmer = warmerOf(source, cached?.tables, settings)
+		const gone = new GoneTables(source, warmer)
 		const onLoaded = (loaded: LoadedCommit): void => {
 			gone.offer(loaded)
 			options.onLoaded?.(loaded)
@@ -88,13 +92,23 @@ export async function openReaderParts(
 		const following = ManifestFollower.open({ store, host, gracePeriodMs, onLoaded }, { signal })
 		const [follower] = await Promise.all([following, cached?.identity.identify({ signal })])
 		const blobs = new BlobReader({ store, disk: cached?.blobs })
-		return { store, counts, host, pool, disk, follower, source, gone, blobs, settings }
+		return { store, counts, host, pool, disk, follower, source, gone, warmer, blobs, settings }
 	} catch (error) {
 		await disk?.close()
 		await pool?.close()
 		await store.close()
 		throw error
 	}
+}
+
+/** Undefined where it is not wanted. */
+export function warmerOf(
+	source: TableSource,
+	disk: DiskTables | undefined,
+	{ cacheNewTables, cacheDir, cacheDirMaxBytes, blockCacheBytes }: ReaderSettings,
+): TableWarmer | undefined {
+	if (!cacheNewTables) return undefined
+	return new TableWarmer({ source, disk, cacheMaxBytes: cacheDir === undefined ? blockCacheBytes : cacheDirMaxBytes })
 }
 
 /** What a cache on disk is asked for one database. */

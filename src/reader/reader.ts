@@ -218,6 +218,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 		await this.#refresher?.close()
 		await this.core.close()
 		await this.snapshots.closeAll()
+		await this.#parts.warmer?.close()
 		await this.#parts.disk?.close()
 		await this.#parts.pool.close()
 		await this.#parts.store.close()

@@ -220,13 +220,6 @@ describe.each([3, 40, 400])('a cold scan of ten rows over %i tables that overlap
 			expect(store.requests).toBeLessThanOrEqual(count)
 		}
 	})
-
-	test('that are small: a get takes one round trip, and a request each', async () => {
-		store.reset()
-		const reads = readsOf(store, viewOf(manifest))
-		expect(await store.settle(reads.get(keyOf(keys >> 1)))).toContain(keyOf(keys >> 1))
-		expect(store.rounds.map(round => round.length)).toEqual([count])
-	})
 })
 
 test('a scan over very many tables keeps what it reads ahead within 16 MiB and a block of each', async () => {
