@@ -53,15 +53,20 @@ test('finds keys whose home slots are the last ones, before and after it grows',
 	expect(index.bytes).toBe(2_048 * 8)
 })
 
+const spread = (i: number): number => Math.imul(i, 0x9e3779b1) >>> 0
+const sharedBits = (i: number): number => Math.min(16, Math.floor(i / 25_000))
+
 test('splits full segments and finds every key, whichever bits of the hashes differ', () => {
-	const count = 120_000
+	const count = 500_000
 	const keys = Array.from({ length: count }, (_, i) => Uint8Array.of(i & 0xff, (i >> 8) & 0xff, i >> 16))
-	const chunks = Array.from({ length: 16 }, (_, c) => chunkOf(keys.slice(c * 7_500, (c + 1) * 7_500)))
+	const chunks = Array.from({ length: Math.ceil(count / 7_500) }, (_, c) =>
+		chunkOf(keys.slice(c * 7_500, (c + 1) * 7_500)),
+	)
 	const hashings: ((i: number) => number)[] = [
-		i => Math.imul(i, 0x9e3779b1) >>> 0,
-		// Few of the top bits differ: the directory deepens on one side only.
-		i => (0xfffe0000 ^ i) >>> 0,
-		i => i,
+		spread,
+		// The directory deepens on one side only, by a bit for every 25,000 keys, until it has 16 and a segment doubles.
+		i => spread(i) >>> sharedBits(i),
+		i => ~(spread(i) >>> sharedBits(i)) >>> 0,
 	]
 	for (const hashOf of hashings) {
 		const pool = new ArenaPool()
