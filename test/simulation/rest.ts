@@ -6,6 +6,7 @@ import { type Audit, auditStore } from '../support/store-audit.ts'
 import { openSimulatedCompactor } from './maintainer-client.ts'
 import { DEAD } from './simulated-process.ts'
 import { latestTrustedMs, type Stage } from './stage.ts'
+import { missingObjects } from './standing-state.ts'
 import { WriterClient } from './writer-client.ts'
 
 /** Runs the world until `work` has ended. */
@@ -35,19 +36,27 @@ export async function bringToRest(stage: Stage, finish: Finish): Promise<void> {
 		if (leftOver(stage, audit).length === 0) break
 	}
 	stage.trace(() => `at rest: ${JSON.stringify(compactor.status())}`)
-	if (audit !== undefined) judgeAudit(stage, audit, true)
+	if (audit !== undefined) judgeAudit(stage, audit)
 	await finish('closing', compactor.close())
 }
 
-/** Of pins only those count of which their makers were told, and which last: the PUT of one that has ended may come again. */
-export function auditHistory({ objects, pins, world }: Stage): Promise<Audit> {
-	const lasting = pins.filter(({ isReleased, expiresMs }) => !isReleased && latestTrustedMs(world.nowMs) < expiresMs)
-	return auditStore(objects.direct, name => lasting.some(pin => pin.name === name))
+/** Nothing that the state needs may be missing. */
+export function judgeMissing(stage: Stage): void {
+	for (const key of missingObjects(stage.objects, lastingPins(stage))) stage.fault(`missing: ${key}`)
 }
 
-export function judgeAudit(stage: Stage, audit: Audit, isAtRest: boolean): void {
+export function auditHistory(stage: Stage): Promise<Audit> {
+	return auditStore(stage.objects.direct, lastingPins(stage))
+}
+
+/** Of pins only those count of which their makers were told, and which last: the PUT of one that has ended may come again. */
+function lastingPins({ pins, world }: Stage): (name: string) => boolean {
+	const lasting = pins.filter(({ isReleased, expiresMs }) => !isReleased && latestTrustedMs(world.nowMs) < expiresMs)
+	return name => lasting.some(pin => pin.name === name)
+}
+
+function judgeAudit(stage: Stage, audit: Audit): void {
 	for (const key of audit.missing) stage.fault(`missing: ${key}`)
-	if (!isAtRest) return
 	const why = (key: string): string => (audit.waiting.includes(key) ? 'never deleted' : 'nobody knows of')
 	for (const key of leftOver(stage, audit)) stage.fault(`${why(key)}: ${key}`)
 }

@@ -5,7 +5,6 @@
  * dies; what was on its way arrives; a reader must see exactly what was committed, and nothing that the state needs may be
  * missing. Now and then a writer and a maintainer come once more, hours pass, and nothing may be left over.
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
 import { hasBudgets, judgeBudgets } from './budgets.ts'
 import type { Engine, EngineOf } from './engine.ts'
@@ -14,9 +13,10 @@ import { type DrawnHistory, type HistoryPlan, scriptOf } from './history-plan.ts
 import type { HistoryRecord } from './history-record.ts'
 import { judgeHistory } from './judge.ts'
 import { MaintainerClient } from './maintainer-client.ts'
+import { hearMaintenance } from './maintenance-events.ts'
 import type { PlannedOperation } from './operations.ts'
 import { openSimulatedReader, ReaderClient } from './reader-client.ts'
-import { auditHistory, bringToRest, judgeAudit } from './rest.ts'
+import { bringToRest, judgeMissing } from './rest.ts'
 import type { SimulationSettings } from './settings.ts'
 import { type Client, Stage } from './stage.ts'
 import { TailClient } from './tail-client.ts'
@@ -51,13 +51,6 @@ export interface HistoryReport {
 	readonly diskFailures: number
 }
 
-const CHANNELS = [
-	'isledb:maintenance',
-	'isledb:compaction',
-	'isledb:retention',
-	'isledb:collection',
-	'isledb:quarantine',
-]
 const TROUBLES: readonly string[] = ['ISLE_UNAVAILABLE', 'ISLE_FENCED', 'ISLE_INDETERMINATE', 'ISLE_CLOSED']
 
 /** Nobody needs so many steps: they wait for something that never comes. */
@@ -109,7 +102,7 @@ class Simulation {
 	async run(): Promise<HistoryReport> {
 		const { seed, kind, script, schedule, operations, faults } = this.#options
 		let truth: Truth | undefined
-		for (const channel of CHANNELS) subscribe(channel, this.#hear)
+		hearMaintenance(this.#hear)
 		try {
 			await this.#runClients()
 			await this.#leave()
@@ -124,7 +117,7 @@ class Simulation {
 			this.#stage.fault(error instanceof Error ? (error.stack ?? error.message) : String(error))
 		}
 		this.#stage.killAll()
-		for (const channel of CHANNELS) unsubscribe(channel, this.#hear)
+		hearMaintenance(undefined)
 		const wrong = truth === undefined ? this.#record.faults : judgeHistory(truth, this.#record, this.#settings)
 		return {
 			plan: { seed, kind, script, schedule, operations, faults },
@@ -141,9 +134,7 @@ class Simulation {
 	}
 
 	/** What maintainers tell: their failures are errors like those that clients meet. */
-	readonly #hear = (message: unknown): void => {
-		// The channels carry `MaintenanceEvent`s.
-		const event = message as MaintenanceEvent
+	readonly #hear = (event: MaintenanceEvent): void => {
 		this.#stage.trace(() => `event ${JSON.stringify(event)}`)
 		const isFailed = event.channel === 'isledb:maintenance' && event.kind === 'state' && event.to === 'failed'
 		const error = 'error' in event ? event.error : undefined
@@ -222,7 +213,7 @@ class Simulation {
 		const reading = { what: 'scan', life: undefined, isStrong: true, snapshot: undefined }
 		await this.#finish('the last reading', stage.reading(process, reading, read))
 		process.kill()
-		judgeAudit(stage, await auditHistory(stage), false)
+		judgeMissing(stage)
 	}
 
 	async #finish<Value>(what: string, work: Promise<Value>): Promise<Value> {

@@ -1,7 +1,6 @@
 /** The objects of a virtual store: strongly consistent, and each creation of a key is remembered, also when it was deleted since. */
 
-import { joinBody } from '../../src/object-store/body.ts'
-import type { Body, ListOptions, ListPage, ObjectStore } from '../../src/object-store/object-store.ts'
+import type { ListOptions, ListPage, ObjectStore } from '../../src/object-store/object-store.ts'
 
 interface VirtualObject {
 	readonly bytes: Uint8Array
@@ -43,15 +42,24 @@ export class VirtualObjects {
 		return this.#objects.get(key)?.bytes
 	}
 
-	/** Answers false when the key is taken. `isRepeated`: nobody asked for this any more. */
-	create(key: string, body: Body, isRepeated = false): boolean {
+	has(key: string): boolean {
+		return this.#objects.has(key)
+	}
+
+	/** In no order. */
+	keys(prefix: string): string[] {
+		return [...this.#objects.keys()].filter(key => key.startsWith(prefix))
+	}
+
+	/** Takes over `bytes`. Answers false when the key is taken. `isRepeated`: nobody asked for this any more. */
+	create(key: string, bytes: Uint8Array, isRepeated = false): boolean {
 		if (this.#objects.has(key)) return false
-		this.put(key, body, isRepeated)
+		this.put(key, bytes, isRepeated)
 		return true
 	}
 
-	put(key: string, body: Body, isRepeated = false): void {
-		const bytes = joinBody(body)
+	/** Takes over `bytes`. */
+	put(key: string, bytes: Uint8Array, isRepeated = false): void {
 		const isThere = this.#objects.has(key)
 		this.#objects.set(key, { bytes, lastModifiedMs: Math.floor(this.#time.nowMs) })
 		if (!this.creations.has(key)) this.creations.set(key, { key, bytes, stamp: this.#time.stamp() })
@@ -64,7 +72,9 @@ export class VirtualObjects {
 	}
 
 	page({ prefix = '', startAfter = '', limit = PAGE_MAX_OBJECTS }: ListOptions): ListPage {
-		const keys = [...this.#objects.keys()].filter(key => key.startsWith(prefix) && key > startAfter).sort()
+		const keys = this.keys(prefix)
+			.filter(key => key > startAfter)
+			.sort()
 		const objects = keys.slice(0, limit).map(key => {
 			const { bytes, lastModifiedMs } = this.#objects.get(key) as VirtualObject
 			return { key, bytes: bytes.length, lastModifiedMs }

@@ -34,6 +34,8 @@ const TIMER_FIRST = 0.03
 /** Requests hang for this long at most while timers run: longer is a fault that is asked for. */
 const HANG_MAX_MS = 5000
 
+const SETTLED = Promise.resolve()
+
 /** Decides, instead of chance, which of so many tasks that wait runs next, the oldest first: 0 … count − 1. */
 export type Choose = (count: number) => number
 
@@ -102,13 +104,22 @@ export class World {
 	}
 
 	/** Answers false when it is not over after so many steps, or nothing is left that could happen. */
-	async runUntil(isOver: () => boolean, stepsMax: number): Promise<boolean> {
-		for (let step = 0; step < stepsMax; step++) {
-			await rest()
-			if (isOver()) return true
-			if (!this.#step()) return false
-		}
-		return false
+	runUntil(isOver: () => boolean, stepsMax: number): Promise<boolean> {
+		return new Promise((resolve, reject) => {
+			let stepsLeft = stepsMax
+			const go = (): void => {
+				try {
+					if (isOver()) resolve(true)
+					else if (stepsLeft-- === 0 || !this.#step()) resolve(false)
+					else void SETTLED.then(rest)
+				} catch (error) {
+					reject(error)
+				}
+			}
+			// A callback of `nextTick` runs once no microtask is left, if it was asked for by a microtask.
+			const rest = (): void => process.nextTick(go)
+			void SETTLED.then(rest)
+		})
 	}
 
 	#step(): boolean {
@@ -170,9 +181,4 @@ function dueMsOf({ dueMs, runner }: WorldTimer): number {
 function removeAt<Item>(items: Item[], at: number): void {
 	const last = items.pop()
 	if (last !== undefined && at < items.length) items[at] = last
-}
-
-/** Resolves once no promise has anything left to do. */
-function rest(): Promise<void> {
-	return new Promise(resolve => process.nextTick(resolve))
 }

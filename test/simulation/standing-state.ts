@@ -1,0 +1,70 @@
+/**
+ * The state that stands in a store in which nothing happens any more: the newest checkpoint, and both logs behind it, slot by slot.
+ * Nobody writes meanwhile, so that nothing has to be confirmed.
+ */
+import type { LogPosition } from '../../src/log/log-position.ts'
+import { decodeRecord, type LogRecord } from '../../src/log/record.ts'
+import { decodeCheckpoint } from '../../src/manifest/checkpoint.ts'
+import { decodeCommit } from '../../src/manifest/commit.ts'
+import { decodeEditRecord } from '../../src/manifest/edit-codec.ts'
+import { applyCommits, EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
+import { applyEdits } from '../../src/manifest/fold-edits.ts'
+import type { Manifest } from '../../src/manifest/manifest.ts'
+import { decodePin, objectsOf } from '../../src/manifest/pin.ts'
+import type { VirtualObjects } from './virtual-objects.ts'
+
+/** What the state needs and is not there; of a pin that `isPinValid` says nothing of, nothing is missing. */
+export function missingObjects(objects: VirtualObjects, isPinValid: (name: string) => boolean): string[] {
+	const needed = neededObjects(standingManifest(objects))
+	for (const key of objects.keys('pins/')) {
+		const pin = decodePin(bytesOf(objects, key), key)
+		if (isPinValid(pin.name)) for (const object of objectsOf(pin.manifest)) needed.add(object)
+	}
+	return [...needed].filter(key => !objects.has(key))
+}
+
+/** With the outputs of merges that are under way. */
+function neededObjects(manifest: Manifest): Set<string> {
+	const needed = objectsOf(manifest)
+	for (const { outputs } of manifest.pendingMerges) for (const { objectKey } of outputs) needed.add(objectKey)
+	return needed
+}
+
+function standingManifest(objects: VirtualObjects): Manifest {
+	const newest = objects.keys('checkpoints/').sort().at(-1)
+	const base = newest === undefined ? EMPTY_MANIFEST : decodeCheckpoint(bytesOf(objects, newest), newest)
+	const log = readOn(objects, 'log', base.writerPosition)
+	const commits = log.records.map(([record, key]) => decodeCommit(record, key).commit)
+	const edits = readOn(objects, 'maintenance', base.maintenancePosition).records.map(([record, key]) =>
+		decodeEditRecord(record, key),
+	)
+	return applyEdits({ ...applyCommits(base, commits), writerPosition: log.end }, edits)
+}
+
+/** What follows `from`, seals left out. */
+function readOn(
+	objects: VirtualObjects,
+	folder: string,
+	from: LogPosition,
+): { readonly records: readonly (readonly [LogRecord, key: string])[]; readonly end: LogPosition } {
+	const records: (readonly [LogRecord, string])[] = []
+	let end = from
+	for (;;) {
+		const key = `${folder}/${digits(end.epoch)}/${digits(end.slot)}`
+		const bytes = objects.bytesOf(key)
+		if (bytes === undefined) return { records, end }
+		const record = decodeRecord(bytes, end, key)
+		if (record.kind === 'commit') records.push([record, key])
+		end = record.kind === 'seal' ? { epoch: end.epoch + 1, slot: 0 } : { epoch: end.epoch, slot: end.slot + 1 }
+	}
+}
+
+function bytesOf(objects: VirtualObjects, key: string): Uint8Array {
+	const bytes = objects.bytesOf(key)
+	if (bytes === undefined) throw new Error(`not there any more: ${key}`)
+	return bytes
+}
+
+function digits(value: number): string {
+	return String(value).padStart(16, '0')
+}
