@@ -4,8 +4,10 @@
  */
 import { BriefPlace } from '../sst/block-kernel.ts'
 
+const NO_BYTES = new Uint8Array(0)
+
 export class BriefMemory extends BriefPlace {
-	#stored = new Uint8Array(0)
+	#stored = NO_BYTES
 
 	/** Room for so many bytes, in a larger buffer. */
 	stored(bytes: number): Uint8Array {

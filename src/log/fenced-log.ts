@@ -12,7 +12,7 @@ import { comparePositions, LOG_START, type LogPosition } from './log-position.ts
 import { decodeRecord, isSameOwner, type LogRecord } from './record.ts'
 
 /** Decimal digits of an epoch or a slot in a key: 2^53 has 16, so that byte order is numeric order. */
-const DIGITS = 16
+const ZEROS = '0'.repeat(16)
 /**
  * Appends that an owner may have in flight. A record counts the slots that were settled when it was made: so one of as many
  * slots behind any other that was settled vouches for that.
@@ -207,5 +207,6 @@ function readingOf(read: PromiseSettledResult<LogRecord | undefined>): SlotReadi
 }
 
 function padded(value: number): string {
-	return String(value).padStart(DIGITS, '0')
+	const digits = String(value)
+	return ZEROS.slice(digits.length) + digits
 }

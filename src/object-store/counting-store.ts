@@ -12,7 +12,7 @@ import type {
 	RequestOptions,
 } from './object-store.ts'
 import { type PriceTable, type RequestKind, S3_STANDARD_PRICES } from './prices.ts'
-import { newTallies, type Tally, type Trace, Tracer } from './trace.ts'
+import { newTally, type Tally, type Trace, Tracer } from './trace.ts'
 
 /** What one kind of request came to. */
 export interface RequestCount {
@@ -63,7 +63,8 @@ class Counting implements CountingStore {
 	readonly tracer: Tracer = new Tracer()
 	readonly #store: ObjectStore
 	readonly #prices: PriceTable
-	#tallies: Record<RequestKind, Tally> = newTallies()
+	/** Of the kinds that were asked for. */
+	#tallies: Partial<Record<RequestKind, Tally>> = {}
 
 	constructor(store: ObjectStore, prices: PriceTable) {
 		this.url = store.url
@@ -80,9 +81,9 @@ class Counting implements CountingStore {
 		return this.#snapshotOf(trace.tallies)
 	}
 
-	#snapshotOf(tallies: Readonly<Record<RequestKind, Tally>>): RequestSnapshot {
+	#snapshotOf(tallies: Readonly<Partial<Record<RequestKind, Tally>>>): RequestSnapshot {
 		const byKind = fromEachKind(kind => {
-			const tally = tallies[kind]
+			const tally = tallies[kind] ?? newTally()
 			return { ...tally, estimatedUsd: tally.requests * this.#prices.usdPerRequest[kind] }
 		})
 		const total = { requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0, estimatedUsd: 0 }
@@ -97,7 +98,7 @@ class Counting implements CountingStore {
 	}
 
 	reset(): void {
-		this.#tallies = newTallies()
+		this.#tallies = {}
 	}
 
 	get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
@@ -173,33 +174,39 @@ class Counting implements CountingStore {
 	/** Of the moment when a call begins: what all calls came to, and the operation that is traced. */
 	#talliesNow(kind: RequestKind): readonly Tally[] {
 		const trace = this.tracer.current()
-		return trace === undefined ? [this.#tallies[kind]] : [this.#tallies[kind], trace.tallies[kind]]
+		const tally = tallyOf(this.#tallies, kind)
+		return trace === undefined ? [tally] : [tally, tallyOf(trace.tallies, kind)]
 	}
 
-	/** `received` answers the bytes of a result. */
-	async #count<T>(
-		kind: RequestKind,
-		sentBytes: number,
-		answer: Promise<T>,
-		received?: (value: T) => number,
-	): Promise<T> {
+	/** `received` answers the bytes of a result. Each request comes by here: without an async function it is a promise less. */
+	#count<T>(kind: RequestKind, sentBytes: number, answer: Promise<T>, received?: (value: T) => number): Promise<T> {
 		const tallies = this.#talliesNow(kind)
 		for (const tally of tallies) {
 			tally.requests++
 			tally.sentBytes += sentBytes
 		}
-		try {
-			const value = await answer
-			if (received !== undefined) {
-				const bytes = received(value)
-				for (const tally of tallies) tally.receivedBytes += bytes
-			}
-			return value
-		} catch (error) {
-			for (const tally of tallies) tally.failures++
-			throw error
-		}
+		return Promise.resolve(answer).then(
+			value => {
+				if (received !== undefined) {
+					const bytes = received(value)
+					for (const tally of tallies) tally.receivedBytes += bytes
+				}
+				return value
+			},
+			(error: unknown) => {
+				for (const tally of tallies) tally.failures++
+				throw error
+			},
+		)
 	}
+}
+
+function tallyOf(tallies: Partial<Record<RequestKind, Tally>>, kind: RequestKind): Tally {
+	const known = tallies[kind]
+	if (known !== undefined) return known
+	const fresh = newTally()
+	tallies[kind] = fresh
+	return fresh
 }
 
 function receivedBytes(body: Uint8Array | undefined): number {

@@ -47,24 +47,24 @@ class PrefixedStore implements ObjectStore {
 		this.#onClose = onClose
 	}
 
-	async get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
-		return this.#store.get(this.#inner(key), options)
+	get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		return this.#beneath(key, inner => this.#store.get(inner, options))
 	}
 
-	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
-		return this.#store.getRange(this.#inner(key), range, options)
+	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+		return this.#beneath(key, inner => this.#store.getRange(inner, range, options))
 	}
 
 	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {
 		return this.#isClosed ? false : (this.#store.readNow?.(this.#prefix + key, offset, target) ?? false)
 	}
 
-	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
-		return this.#store.put(this.#inner(key), body, options)
+	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
+		return this.#beneath(key, inner => this.#store.put(inner, body, options))
 	}
 
-	async createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
-		return this.#store.createIfAbsent(this.#inner(key), body, options)
+	createIfAbsent(key: string, body: Body, options?: RequestOptions): Promise<CreateOutcome> {
+		return this.#beneath(key, inner => this.#store.createIfAbsent(inner, body, options))
 	}
 
 	async list(options: ListOptions = {}): Promise<ListPage> {
@@ -81,8 +81,8 @@ class PrefixedStore implements ObjectStore {
 		return { objects, isTruncated: page.isTruncated }
 	}
 
-	async delete(key: string, options?: RequestOptions): Promise<void> {
-		return this.#store.delete(this.#inner(key), options)
+	delete(key: string, options?: RequestOptions): Promise<void> {
+		return this.#beneath(key, inner => this.#store.delete(inner, options))
 	}
 
 	async deleteMany(keys: readonly string[], options?: RequestOptions): Promise<void> {
@@ -112,6 +112,15 @@ class PrefixedStore implements ObjectStore {
 	async close(): Promise<void> {
 		this.#isClosed = true
 		if (this.#onClose === 'close') await this.#store.close()
+	}
+
+	/** What is refused rejects, too; no async function, because every request comes by here. */
+	#beneath<T>(key: string, ask: (inner: string) => Promise<T>): Promise<T> {
+		try {
+			return ask(this.#inner(key))
+		} catch (error) {
+			return Promise.reject(error)
+		}
 	}
 
 	#inner(key: string): string {

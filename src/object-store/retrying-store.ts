@@ -101,26 +101,44 @@ class RetryingStore implements ObjectStore {
 		return this.#store.close()
 	}
 
-	/** Each attempt gets what is left of the deadline. */
-	async #retry<T>(
+	/** Without a failure this is one promise; what follows a failure waits for much longer than that costs. */
+	#retry<T>(
 		options: RepeatedRequestOptions | undefined,
 		call: (limits: RequestOptions | undefined) => Promise<T>,
 	): Promise<T> {
-		const { deadlineMs, signal } = options ?? {}
+		const { deadlineMs } = options ?? {}
+		const endMs = deadlineMs === undefined ? undefined : this.#host.clock.monotonicMs() + deadlineMs
+		let first: Promise<T>
+		try {
+			first = call(options)
+		} catch (error) {
+			first = Promise.reject(error)
+		}
+		return first.catch((error: unknown) => this.#repeat(options, endMs, call, error))
+	}
+
+	/** After a first failure. Each attempt gets what is left of the deadline. */
+	async #repeat<T>(
+		options: RepeatedRequestOptions | undefined,
+		endMs: number | undefined,
+		call: (limits: RequestOptions | undefined) => Promise<T>,
+		failure: unknown,
+	): Promise<T> {
+		const { signal } = options ?? {}
 		const { clock } = this.#host
-		const endMs = deadlineMs === undefined ? undefined : clock.monotonicMs() + deadlineMs
 		const leftMs = (): number => (endMs === undefined ? Infinity : endMs - clock.monotonicMs())
 		let retry: Retry | undefined
-		for (;;) {
+		for (let error = failure; ; ) {
+			signal?.throwIfAborted()
+			if (!isIsleError(error, 'ISLE_UNAVAILABLE')) throw error
+			options?.onRepeat?.()
+			const budgetMs = Math.min(this.#budget.budgetMs, leftMs())
+			retry ??= new Retry(this.#host, { ...this.#budget, budgetMs })
+			if (leftMs() <= 0 || !(await retry.pause(signal))) throw spent(retry, error)
 			try {
 				return await call(endMs === undefined ? options : { signal, deadlineMs: leftMs() })
-			} catch (error) {
-				signal?.throwIfAborted()
-				if (!isIsleError(error, 'ISLE_UNAVAILABLE')) throw error
-				options?.onRepeat?.()
-				const budgetMs = Math.min(this.#budget.budgetMs, leftMs())
-				retry ??= new Retry(this.#host, { ...this.#budget, budgetMs })
-				if (leftMs() <= 0 || !(await retry.pause(signal))) throw spent(retry, error)
+			} catch (again) {
+				error = again
 			}
 		}
 	}

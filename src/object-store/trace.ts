@@ -19,7 +19,8 @@ export interface Tally {
 export type Origin = 'memory' | 'disk' | 'store' | 'shared'
 
 export class Trace {
-	readonly tallies: Record<RequestKind, Tally> = newTallies()
+	/** Of the kinds that were asked for. */
+	readonly tallies: Partial<Record<RequestKind, Tally>> = {}
 	readonly #tables = new Map<string, Origin>()
 	readonly #blocks = new Map<string, Origin>()
 
@@ -46,16 +47,18 @@ export class Trace {
 export class Tracer {
 	/** Whether any operation is traced. */
 	isActive = false
-	readonly #storage = new AsyncLocalStorage<Trace>()
+	/** Made for the first operation that is traced: most owners of one never trace any. */
+	#storage: AsyncLocalStorage<Trace> | undefined
 	#running = 0
 
 	/** Of the operation that calls, if it is traced. */
 	current(): Trace | undefined {
-		return this.isActive ? this.#storage.getStore() : undefined
+		return this.isActive ? this.#storage?.getStore() : undefined
 	}
 
 	/** Runs `operation`, and what it awaits, with `trace`. */
 	async run<Result>(trace: Trace, operation: () => Result | PromiseLike<Result>): Promise<Result> {
+		this.#storage ??= new AsyncLocalStorage()
 		this.#running++
 		this.isActive = true
 		try {
@@ -67,19 +70,8 @@ export class Tracer {
 	}
 }
 
-export function newTallies(): Record<RequestKind, Tally> {
-	const tally = (): Tally => ({ requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0 })
-	return {
-		get: tally(),
-		getRange: tally(),
-		getStream: tally(),
-		list: tally(),
-		put: tally(),
-		createIfAbsent: tally(),
-		createFromStream: tally(),
-		delete: tally(),
-		deleteMany: tally(),
-	}
+export function newTally(): Tally {
+	return { requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0 }
 }
 
 function countsOf(origins: ReadonlyMap<string, Origin>): Record<Origin, number> {

@@ -13,6 +13,8 @@ import { KernelPlace, Places, slotBytesOf } from './kernel-place.ts'
 /** What reads decode on the main thread. The memory of a kernel, 1 MiB, stays for the life of its thread. */
 const BLOCK_MAX_BYTES = 65_536
 
+const NO_BYTES = new Uint8Array(0)
+
 class BlockKernel {
 	/** Of the brief block. */
 	readonly brief: KernelPlace
@@ -75,8 +77,9 @@ export function openBlock(raw: Uint8Array, where: string): Block {
 
 /** Memory for one block after another: each is of use until the next one is opened in such memory, by anybody of this thread. */
 export class BriefPlace implements BlockPlace {
-	#raw = new Uint8Array(0)
-	#positions = new Uint32Array(1024)
+	#raw = NO_BYTES
+	/** Where there is no kernel. */
+	#positions: Uint32Array<ArrayBuffer> | undefined
 
 	room(rawBytes: number): Uint8Array {
 		const kernel = kernelFor(rawBytes)
@@ -86,6 +89,9 @@ export class BriefPlace implements BlockPlace {
 	}
 
 	open(raw: Uint8Array, where: string): Block {
-		return kernelFor(raw.length)?.brief.open(raw, where) ?? new Block(raw, where, this.#positions)
+		const kernel = kernelFor(raw.length)
+		if (kernel !== undefined) return kernel.brief.open(raw, where)
+		this.#positions ??= new Uint32Array(1024)
+		return new Block(raw, where, this.#positions)
 	}
 }
