@@ -96,12 +96,15 @@ export async function fillCache(database: CachedDatabase, directory: string): Pr
 	await cached.disk.idle()
 }
 
-/** Every file beneath `directory`, with what it takes on disk. */
+/** Every file beneath `directory`, with what it takes on disk. Those that others delete meanwhile are not among them. */
 export function filesBeneath(directory: string): { readonly path: string; readonly diskBytes: number }[] {
 	return readdirSync(directory, { withFileTypes: true, recursive: true })
 		.filter(entry => entry.isFile())
 		.map(entry => join(entry.parentPath, entry.name))
-		.map(path => ({ path, diskBytes: Math.ceil(statSync(path).size / 4096) * 4096 }))
+		.flatMap(path => {
+			const bytes = statSync(path, { throwIfNoEntry: false })?.size
+			return bytes === undefined ? [] : [{ path, diskBytes: Math.ceil(bytes / 4096) * 4096 }]
+		})
 }
 
 /** The files of the cache themselves. */
