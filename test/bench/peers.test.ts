@@ -22,16 +22,20 @@ describe('the benchmark of several engines', () => {
 		expect(casesOf(report)).toEqual([
 			'isledb: none, await each put',
 			'isledb: none, batches of 100',
+			'isledb: none, await each put, nobody merges',
+			'isledb: none, batches of 100, nobody merges',
 			'isledb: none, one record',
 			'isledb: lz4, await each put',
 			'isledb: lz4, batches of 100',
+			'isledb: lz4, await each put, nobody merges',
+			'isledb: lz4, batches of 100, nobody merges',
 			'classic-level: none, puts, 64 in flight',
 			'classic-level: none, batches of 100',
 			'classic-level: none, batches of 100, each synced',
 			'classic-level: none, one record',
 			'classic-level: snappy, batches of 100',
 		])
-		const [put, , durable] = report.results
+		const [put, , , , durable] = report.results
 		expect(put?.medians).toMatchObject({ putsPerSecond: expect.any(Number), loopDelayMaxMs: expect.any(Number) })
 		expect(put?.medians['loopDelaySamples']).toBeGreaterThan(0)
 		// One commit and what opening asked for; 1,000 records of 116 bytes, and little more, were sent.
