@@ -71,7 +71,9 @@ export class DatabaseMaintenance {
 		this.#writer = writer
 		options.gone.follow(writer.manifest, options.heldManifests)
 		this.#resident = settings === undefined ? undefined : this.#makeResident(settings)
-		writer.isMerging = () => (this.#resident?.status().running.length ?? 0) > 0
+		// Named before it is assigned: D-098.
+		const isMerging = (): boolean => (this.#resident?.status().running.length ?? 0) > 0
+		writer.isMerging = isMerging
 		// Whoever took the log of the writer over maintains, too.
 		writer.onFailure(() => void this.close())
 	}

@@ -197,7 +197,9 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			gone,
 			heldManifests: () => this.#heldManifests(),
 		})
-		this.core.onRelease = () => this.#maintenance.noteRelease()
+		// Named before it is assigned: D-098.
+		const onRelease = (): void => this.#maintenance.noteRelease()
+		this.core.onRelease = onRelease
 		writer.onCommit(loaded => {
 			gone.offer(loaded)
 			this.#maintenance.noteCommit(loaded)

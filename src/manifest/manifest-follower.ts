@@ -75,7 +75,9 @@ export class ManifestFollower {
 		this.#host = options.host
 		this.#gracePeriodMs = options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS
 		this.#maintenancePollMs = options.maintenancePollMs ?? DEFAULT_MAINTENANCE_POLL_MS
-		this.#onLoaded = loaded => options.onLoaded?.(loaded)
+		// Named before it is assigned: D-098.
+		const onLoaded = (loaded: LoadedCommit): void => options.onLoaded?.(loaded)
+		this.#onLoaded = onLoaded
 		this.#manifest = manifest
 		this.#owners = { writer: undefined, maintenance: undefined }
 		this.#confirmedMs = opened.monotonicMs

@@ -70,10 +70,12 @@ class Answer {
 			onGone(true)
 		})
 		signal?.addEventListener('abort', onAbort, { once: true })
-		this.#release = () => {
+		// Named before it is assigned: D-098.
+		const release = (): void => {
 			timer.cancel()
 			signal?.removeEventListener('abort', onAbort)
 		}
+		this.#release = release
 	}
 
 	resolve(output: JobOutputs[JobName]): void {

@@ -74,7 +74,9 @@ export class Tails<Key = unknown, Value = unknown> {
 		this.#recent = recent
 		this.#keyEncoder = new KeyEncoder(keys)
 		this.#feed = new CommitFeed({ log, source, recent, host })
-		tables.wantsOffers = () => this.#busy.size > 0
+		// Named before it is assigned: D-098.
+		const wantsOffers = (): boolean => this.#busy.size > 0
+		tables.wantsOffers = wantsOffers
 		this.#context = {
 			feed: this.#feed,
 			source,

@@ -62,10 +62,12 @@ export class SimulatedRequest<Value> {
 		if (deadlineMs !== undefined && Number.isFinite(deadlineMs)) {
 			timer = this.#process.host.clock.schedule(deadlineMs, () => this.#fail(this.#unavailable('past its deadline')))
 		}
-		this.#release = () => {
+		// Named before it is assigned: D-098.
+		const release = (): void => {
 			signal?.removeEventListener('abort', onAbort)
 			timer?.cancel()
 		}
+		this.#release = release
 	}
 
 	begin(fault: Fault | undefined, latencyMs: number): void {
