@@ -41,6 +41,7 @@ import {
 	writePosition,
 	writeRemovedObject,
 } from './state-codec.ts'
+import { seqRangeInSteps } from './table-placement.ts'
 import {
 	readBlobPackRef,
 	readCount,
@@ -58,6 +59,8 @@ const MAGIC = 0x434c_5349 // 'ISLC', read as a little-endian u32. Persisted: nev
 /** Persisted. A reader refuses what is newer. */
 const CHECKPOINT_FORMAT_VERSION = 1
 const PREAMBLE_BYTES = 12
+/** Of a large checkpoint, at once: half a millisecond. */
+const CRC_STEP_BYTES = 2_097_152
 const FOLDER = 'checkpoints/'
 const NAME = /^checkpoints\/(\d{16})-(\d{16})_(\d{16})-(\d{16})$/
 const LIST_PAGE_MAX = 1000
@@ -189,7 +192,7 @@ async function decodeInSlices(bytes: Uint8Array, where: string, { clock, signal 
 }
 
 function* decodeSteps(bytes: Uint8Array, where: string): Generator<void, Manifest, void> {
-	const body = checkedBody(bytes, where)
+	const body = yield* checkedBody(bytes, where)
 	const reader = new ByteReader(body, where)
 	const writerPosition = readPosition(reader)
 	const maintenancePosition = readPosition(reader)
@@ -198,10 +201,11 @@ function* decodeSteps(bytes: Uint8Array, where: string): Generator<void, Manifes
 	const l0 = yield* readListInSteps(reader, where, () => readTableRef(reader, where))
 	const runs: SortedRun[] = []
 	for (const count = readCount(reader, where); runs.length < count; ) {
-		runs.push({
-			id: readId(reader),
-			tables: yield* readListInSteps(reader, where, () => readPackedTable(reader, body, where)),
-		})
+		const id = readId(reader)
+		const run = { id, tables: yield* readListInSteps(reader, where, () => readPackedTable(reader, body, where)) }
+		// The first read asks for it, and would look at every table in one turn.
+		yield* seqRangeInSteps(run)
+		runs.push(run)
 	}
 	const manifest: Manifest = {
 		writerPosition,
@@ -225,7 +229,7 @@ function* decodeSteps(bytes: Uint8Array, where: string): Generator<void, Manifes
 	return manifest
 }
 
-function checkedBody(bytes: Uint8Array, where: string): Uint8Array {
+function* checkedBody(bytes: Uint8Array, where: string): Generator<void, Uint8Array, void> {
 	const preamble = new ByteReader(bytes, where)
 	if (preamble.u32() !== MAGIC) throw corrupt(where, 'not a checkpoint: wrong magic')
 	const version = preamble.u16()
@@ -238,7 +242,12 @@ function checkedBody(bytes: Uint8Array, where: string): Uint8Array {
 	if (version === 0 || preamble.u16() !== 0) throw corrupt(where, 'a checkpoint whose preamble makes no sense')
 	const storedCrc = preamble.u32()
 	const body = bytes.subarray(PREAMBLE_BYTES)
-	if (crc32(body, crc32(bytes.subarray(0, 8))) !== storedCrc) throw corrupt(where, 'checkpoint checksum mismatch')
+	let crc = crc32(bytes.subarray(0, 8))
+	for (let from = 0; from < body.length; from += CRC_STEP_BYTES) {
+		if (from > 0) yield
+		crc = crc32(body.subarray(from, from + CRC_STEP_BYTES), crc)
+	}
+	if (crc !== storedCrc) throw corrupt(where, 'checkpoint checksum mismatch')
 	return body
 }
 

@@ -12,6 +12,8 @@ import { compareLargestKey, compareSmallestKey } from './packed-table.ts'
 import { TableNames } from './table-names.ts'
 import { packTables } from './table-ref-codec.ts'
 
+const TABLES_PER_STEP = 4_096
+
 type Placement = Pick<Manifest, 'l0' | 'runs'>
 
 export interface Taken extends Placement {
@@ -137,17 +139,26 @@ const seqRanges = new WeakMap<SortedRun, SeqRange>()
 
 /** Looked for once for each run. */
 export function seqRangeOf(run: SortedRun): SeqRange {
-	let range = seqRanges.get(run)
-	if (range === undefined) {
-		let min = Number.POSITIVE_INFINITY
-		let max = 0
-		for (const { meta } of run.tables) {
-			min = Math.min(min, meta.minSeq)
-			max = Math.max(max, meta.maxSeq)
-		}
-		range = { min, max }
-		seqRanges.set(run, range)
+	const known = seqRanges.get(run)
+	if (known !== undefined) return known
+	const steps = seqRangeInSteps(run)
+	for (;;) {
+		const step = steps.next()
+		if (step.done === true) return step.value
 	}
+}
+
+/** The same, stopping after every 4,096th table: half a millisecond. */
+export function* seqRangeInSteps(run: SortedRun): Generator<void, SeqRange, void> {
+	let min = Number.POSITIVE_INFINITY
+	let max = 0
+	for (const [i, { meta }] of run.tables.entries()) {
+		min = Math.min(min, meta.minSeq)
+		max = Math.max(max, meta.maxSeq)
+		if ((i + 1) % TABLES_PER_STEP === 0) yield
+	}
+	const range = { min, max }
+	seqRanges.set(run, range)
 	return range
 }
 

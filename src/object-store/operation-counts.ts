@@ -34,7 +34,8 @@ export interface OperationStats {
 	readonly estimatedUsd: number
 	/**
 	 * Time by the clock of the host that they were waited for, together: not for what a get answers at once, of a scan until rows came, of
-	 * a stream until it began. Of tails 0.
+	 * a stream until it began. Of tails 0: they wait for what others write, and for whoever consumes them; how long a change took to
+	 * come is the time less its `committedAtMs`.
 	 */
 	readonly elapsedMs: number
 }

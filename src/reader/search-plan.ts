@@ -48,11 +48,17 @@ export interface SearchPlan {
 /** What is known of a run for as long as it is part of some manifest: a plan for a new commit looks at L0 alone. */
 interface KnownRun {
 	readonly slots: (TableSlot | undefined)[]
+	/** Of `slots` those that are there, and at how many of them the idle ones are let go. */
+	slotCount: number
+	sweepAt: number
 	readonly maxSeq: number
 	/** For keys behind so many bytes. */
 	skip: number
 	largest: Float64Array
 }
+
+/** A slot takes two kilobytes, whether anything of its table is in memory or not. */
+const SWEEP_MIN_SLOTS = 4_096
 
 const NO_NUMBERS = new Float64Array(0)
 const knownRuns = new WeakMap<TableSource, WeakMap<SortedRun, KnownRun>>()
@@ -128,8 +134,10 @@ function levelOf({ tables, maxSeq, run }: LevelDraft, skip: number, source: Tabl
 		const slotAt = (index: number): TableSlot => {
 			let slot = slots[index]
 			if (slot === undefined) {
+				if (known.slotCount >= known.sweepAt) letIdleGo(known)
 				slot = source.slot(tables[index] as TableRef)
 				slots[index] = slot
+				known.slotCount++
 			}
 			return slot
 		}
@@ -151,10 +159,29 @@ function knownRun(run: SortedRun, source: TableSource): KnownRun {
 		const slots: (TableSlot | undefined)[] = []
 		// Filled, so that V8 keeps it an array however few are ever asked for.
 		for (let index = 0; index < tables.length; index++) slots.push(undefined)
-		known = { slots, maxSeq: seqRangeOf(run).max, skip: -1, largest: NO_NUMBERS }
+		known = {
+			slots,
+			slotCount: 0,
+			sweepAt: SWEEP_MIN_SLOTS,
+			maxSeq: seqRangeOf(run).max,
+			skip: -1,
+			largest: NO_NUMBERS,
+		}
 		runs.set(run, known)
 	}
 	return known
+}
+
+/** Slots of tables of which nothing is in memory any more: the source makes another one when they are asked for again. */
+function letIdleGo(known: KnownRun): void {
+	const { slots } = known
+	let left = 0
+	for (const [index, slot] of slots.entries()) {
+		if (slot?.isIdle === true) slots[index] = undefined
+		else if (slot !== undefined) left++
+	}
+	known.slotCount = left
+	known.sweepAt = Math.max(SWEEP_MIN_SLOTS, left * 2)
 }
 
 function chainLevels(levels: readonly Level[]): readonly TableChain[] {
