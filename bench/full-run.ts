@@ -24,7 +24,8 @@ export const PARTS: Readonly<Record<string, string>> = {
 	reads: 'reads --records 200_000 --codec none --case none --seconds 2',
 	'reads-lz4': 'reads --records 200_000 --codec lz4 --case lz4 --seconds 2',
 	'reads-single': 'reads --records 50_000 --codec lz4 --case 64',
-	scan: 'scan --records 400_000 --seconds 2',
+	scan: 'scan --records 400_000 --seconds 2 --engine isledb,classic-level,lmdb',
+	'scan-slatedb': 'scan --records 50_000 --codec none --seconds 2 --engine isledb,slatedb',
 	'ycsb-a': 'ycsb --records 50_000 --codec lz4 --seconds 3 --case A,',
 	'ycsb-b': 'ycsb --records 50_000 --codec lz4 --seconds 3 --case B,',
 	'ycsb-c': 'ycsb --records 50_000 --codec lz4 --seconds 3 --case C,',
@@ -37,12 +38,13 @@ export const PARTS: Readonly<Record<string, string>> = {
 	open: 'open --store memory --records 10_000',
 	flatness: 'flatness --records 1_000_000 --codec lz4 --seconds 4',
 	'flatness-large': 'flatness --records 10_000_000 --codec lz4 --engine isledb',
-	'durable-ceph': 'durable --store ceph --rtt 25 --records 10_000 --clients 1,64,1000,4000,8000',
+	'durable-ceph': 'durable --store ceph --rtt 25 --records 10_000 --clients 1,64,1000',
+	'durable-many': 'durable --store ceph --rtt 25 --records 10_000 --clients 4000,8000 --engine isledb',
 	'durable-azurite': 'durable --store azurite --rtt 25 --records 10_000 --clients 1,64,1000',
 	'reads-ceph': 'reads --store ceph --rtt 25 --records 20_000 --codec lz4 --case 64',
 	'reads-azurite': 'reads --store azurite --rtt 25 --records 20_000 --codec lz4 --case 64',
 	'ycsb-ceph': 'ycsb --store ceph --rtt 25 --records 10_000 --codec lz4 --seconds 2 --case B,',
-	'tail-ceph': 'tail --store ceph --rtt 25 --records 100_000 --codec lz4',
+	'tail-ceph': 'tail --store ceph --rtt 25 --records 30_000 --codec lz4',
 }
 
 /** Names all parts that have no result. */
