@@ -9,6 +9,7 @@
  *     npm run simulate -- --bugs                             every planted bug must be found; `--only name,name` some
  *     npm run simulate -- --bug grace-ignored                until this one is found, and what it takes
  *     npm run simulate -- --exhaustive                       every crash of short histories, and takeovers in every order; `--delays N`
+ *     npm run simulate -- --orders                           every order of requests to a log; `--extent 0` some, 2 all
  *     npm run simulate -- --seed 7 … --operations 1,4 --faults '…' --schedule 3     a shorter history, as a failure prints it
  *     npm run simulate -- --seed 7 … --keep 'what broke'     makes it short, and keeps it among those that found something
  */
@@ -20,6 +21,7 @@ import { runWorkers } from './campaign-workers.ts'
 import { crashEverywhere, meetInEveryOrder } from './exhaustive.ts'
 import type { HistoryPlan } from './history-plan.ts'
 import { keepHistory } from './kept-histories.ts'
+import { searchLogOrders } from './log-orders.ts'
 import type { PlantedBug } from './planted-bug.ts'
 import { PLANTED_BUGS } from './planted-bugs.ts'
 import type { HistoryKind } from './settings.ts'
@@ -42,13 +44,17 @@ const { values: args } = parseArgs({
 		found: { type: 'boolean' },
 		exhaustive: { type: 'boolean' },
 		delays: { type: 'string' },
+		orders: { type: 'boolean' },
+		extent: { type: 'string' },
 		trace: { type: 'boolean' },
 		keep: { type: 'string' },
 	},
 })
 const { clock, random } = systemHost
 
-function numbered(name: 'seed' | 'histories' | 'minutes' | 'schedule' | 'threads' | 'delays'): number | undefined {
+function numbered(
+	name: 'seed' | 'histories' | 'minutes' | 'schedule' | 'threads' | 'delays' | 'extent',
+): number | undefined {
 	const text = args[name]
 	if (text === undefined) return undefined
 	const value = Number(text)
@@ -152,7 +158,7 @@ async function runExhaustive(): Promise<boolean> {
 
 async function main(): Promise<boolean> {
 	if (args.exhaustive) return await runExhaustive()
-	if (args.found) return (await runWorkers({ task: 'kept' }, numbered('threads'))).isFine
+	if (args.orders) return await searchLogOrders(numbered('extent') ?? 1, line => console.log(line))
 	const seed = numbered('seed') ?? Math.floor(random.next() * SEEDS)
 	if (args.bugs) return await findBugs(seed)
 	const isOne = args.bug !== undefined || args.trace || args.operations !== undefined || args.faults !== undefined

@@ -61,6 +61,15 @@ test('a failure prints a shorter history and the command that repeats it', { tim
 	expect(again.output).toContain('0 faults do, too')
 })
 
+test('every order in which an owner, a claimer and a collector meet in a log is right, and planted mistakes are found', {
+	timeout: TIMEOUT_MS,
+}, async () => {
+	const { code, output } = await simulate('--orders', '--extent', '0')
+	expect(code, output).toBe(0)
+	expect(output.match(/^\d+ states, all there are/gm)).toHaveLength(5)
+	expect(output.match(/^found /gm)).toHaveLength(7)
+})
+
 test('crashes at every request of short histories, and takeovers in many orders, find nothing', {
 	timeout: TIMEOUT_MS,
 }, async () => {
