@@ -98,7 +98,11 @@ export class SimulatedProcess implements Runner {
 
 	/** Waits for what the process does, or for its death. */
 	whileAlive<Value>(work: Promise<Value>): Promise<Value | typeof DEAD> {
-		if (this.#isDead) return Promise.resolve(DEAD)
+		if (this.#isDead) {
+			// Nobody is there any more who could handle what comes of it.
+			work.catch(() => undefined)
+			return Promise.resolve(DEAD)
+		}
 		return new Promise((resolve, reject) => {
 			const tell = (): void => resolve(DEAD)
 			this.#mourners.add(tell)
