@@ -61,6 +61,8 @@ export class DatabaseMaintenance {
 	#flushedBytes = 0
 	#rewrittenBytes = 0
 	#looking: Promise<void> | undefined
+	/** A record came during a look, and did not follow what was known. */
+	#missesRecord = false
 	#lookedMs = Number.NEGATIVE_INFINITY
 	#closed: Promise<void> | undefined
 
@@ -156,8 +158,13 @@ export class DatabaseMaintenance {
 
 	#take(record: EditRecord): void {
 		if (this.#closed !== undefined) return
-		if (this.#writer.applyEdits([record])) this.#see()
-		else this.#look()
+		if (this.#writer.applyEdits([record])) {
+			this.#see()
+			return
+		}
+		// A look that is under way may have passed the place of this record before it was there.
+		this.#missesRecord = this.#looking !== undefined
+		this.#look()
 	}
 
 	/** The oldest state that is read in this process. */
@@ -181,6 +188,7 @@ export class DatabaseMaintenance {
 	/** Reads the maintenance log, once at a time; a failure is told and leaves everything as it is. */
 	#look(): void {
 		if (this.#closed !== undefined || this.#looking !== undefined) return
+		this.#missesRecord = false
 		this.#lookedMs = this.#host.clock.monotonicMs()
 		this.#looking = this.followEdits()
 			.catch((error: unknown) =>
@@ -191,6 +199,7 @@ export class DatabaseMaintenance {
 			)
 			.finally(() => {
 				this.#looking = undefined
+				if (this.#missesRecord) this.#look()
 			})
 	}
 
