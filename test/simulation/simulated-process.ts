@@ -42,6 +42,8 @@ export class SimulatedProcess implements Runner {
 	/** What is on its way to the store. */
 	readonly #underWay = new Set<() => void>()
 	#skewMs: number
+	/** What its clock showed before and after each. */
+	readonly #jumps: number[] = []
 	#isDead = false
 	pausedUntilMs = 0
 	/** Until then it has no way to the store. */
@@ -87,7 +89,19 @@ export class SimulatedProcess implements Runner {
 	}
 
 	jumpClock(byMs: number): void {
+		this.#jumps.push(this.nowMs())
 		this.#skewMs += byMs
+		this.#jumps.push(this.nowMs())
+	}
+
+	/** Answers what it has taken for the time since this was called, at least and at most. */
+	watchClock(): () => readonly [from: number, to: number] {
+		const beganMs = this.nowMs()
+		const { length } = this.#jumps
+		return () => {
+			const times = [beganMs, ...this.#jumps.slice(length), this.nowMs()]
+			return [Math.min(...times), Math.max(...times)]
+		}
 	}
 
 	/** A request that is on its way: it still arrives when the process dies before `arrived` is called, or does not. */

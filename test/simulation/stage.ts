@@ -189,10 +189,10 @@ export class Stage {
 	): Promise<typeof DEAD | undefined> {
 		const calledAt = what.calledAt ?? this.world.stamp()
 		const acceptedBefore = surelyAccepted(what.life)
-		const nowBefore = process.nowMs()
+		const times = process.watchClock()
 		const seen = await process.whileAlive((before?.() ?? Promise.resolve()).then(read))
 		if (typeof seen === 'symbol') return seen
-		const nowAfter = process.nowMs()
+		const nowMs = times()
 		this.record.readings.push({
 			what: what.what,
 			life: what.life,
@@ -205,10 +205,7 @@ export class Stage {
 			past: what.past,
 			calledAt,
 			returnedAt: this.world.stamp(),
-			nowMs:
-				what.nowMs === undefined
-					? [Math.min(nowBefore, nowAfter), Math.max(nowBefore, nowAfter)]
-					: [what.nowMs, what.nowMs],
+			nowMs: what.nowMs === undefined ? nowMs : [what.nowMs, what.nowMs],
 			trueMs: this.world.nowMs,
 			accepted: [acceptedBefore, what.life?.mutations.length ?? 0],
 			snapshot: what.snapshot,

@@ -68,7 +68,7 @@ export class TailClient implements Client {
 		const opened = await this.#open()
 		if (opened === undefined) return
 		const { process, reader } = opened
-		const beganMs = process.nowMs()
+		const times = process.watchClock()
 		const changes = reader.changes({ from: after?.cursor ?? 'start', pollIntervalMs: POLL_INTERVAL_MS })
 		const seen: (SeenChange & Place)[] = []
 		const iterator = changes[Symbol.asyncIterator]()
@@ -86,7 +86,7 @@ export class TailClient implements Client {
 				last = seen.at(-1)?.seq ?? last
 			}
 		} finally {
-			this.#keep(after, seen, [Math.min(beganMs, process.nowMs()), Math.max(beganMs, process.nowMs())])
+			this.#keep(after, seen, times())
 			if (!process.isDead) await process.whileAlive(iterator.return?.() ?? Promise.resolve())
 		}
 		this.#remember(seen)
@@ -101,7 +101,7 @@ export class TailClient implements Client {
 		const opened = await this.#open()
 		if (opened === undefined) return
 		const { process, reader } = opened
-		const beganMs = process.nowMs()
+		const times = process.watchClock()
 		const seen: (SeenChange & Place)[] = []
 		const handled = new Set<string>()
 		let wake: () => void = () => undefined
@@ -131,7 +131,7 @@ export class TailClient implements Client {
 			await process.whileAlive(Promise.race([isEnough, consumption.finished, world.sleep(START_WAIT_MS)]))
 			await process.whileAlive(consumption.stop())
 		} finally {
-			this.#keep(after, seen, [Math.min(beganMs, process.nowMs()), Math.max(beganMs, process.nowMs())])
+			this.#keep(after, seen, times())
 		}
 		this.#remember(seen)
 	}
