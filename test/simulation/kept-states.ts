@@ -7,6 +7,7 @@ import type { PastState, WriterLife } from './history-record.ts'
 import type { Operation } from './operations.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import { type KnownPin, latestTrustedMs, type ReadingPlan, type Stage, surelyAccepted, TRUST_MS } from './stage.ts'
+import { firstBehind } from './truth.ts'
 
 /** Who makes or reads them: a process that reads, or that of a writer. */
 interface Place {
@@ -61,7 +62,10 @@ async function readPast(stage: Stage, { process, db, life }: Place, operation: O
 		if ((await stage.reading(process, plan, read)) !== DEAD) await process.whileAlive(snapshot.close())
 	} catch (error) {
 		const { changeRetentionMs } = stage.settings
-		const mayBeGone = (latestTrustedMs(stage.world.nowMs) - known.sinceMs) * RATE_SLACK >= changeRetentionMs
+		// Changes grow old by the clock of their writer, which may be hours behind.
+		const behind = firstBehind(stage.objects.creations, known.past)
+		const sinceMs = Math.min(known.sinceMs, behind?.committedAtMs ?? Number.POSITIVE_INFINITY)
+		const mayBeGone = (latestTrustedMs(stage.world.nowMs) - sinceMs) * RATE_SLACK >= changeRetentionMs
 		if (!mayBeGone || !isIsleError(error, 'ISLE_EXPIRED')) throw error
 	}
 }

@@ -95,6 +95,14 @@ export class Truth {
 	}
 }
 
+/** The first commit that a state of the past lacks. */
+export function firstBehind(creations: ReadonlyMap<string, Creation>, past: PastState): TrueCommit | undefined {
+	return readLog(creations).find(({ position, lastSeq, committedAtMs }) => {
+		if (past.kind === 'position') return comparePositions(position, past.position) >= 0
+		return past.kind === 'seq' ? lastSeq > past.seq : committedAtMs > past.timeMs
+	})
+}
+
 /** Commits in order, from the first record of each slot. */
 function readLog(creations: ReadonlyMap<string, Creation>): TrueCommit[] {
 	const commits: TrueCommit[] = []
