@@ -145,7 +145,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'long',
 		'stream-ends-with-its-object',
 		'a stream ends when its object is gone, although the value lies elsewhere now',
-		6400,
+		25_600,
 		'src/reader/get-stream.ts',
 		'if (found?.seq !== seq) throw valueIsGone(cause)',
 		'if (found?.seq !== -1) throw valueIsGone(cause)',
