@@ -25,6 +25,8 @@ const PATTERNS: readonly (readonly [pattern: RegExp, replacement: string])[] = [
 	// Base64, base64url, hexadecimal, percent-encoded; with a digit in it.
 	[/(?=[A-Za-z+/=_%-]*\d)[A-Za-z0-9+/=_%-]{32,}/g, '…'],
 	[/[A-Za-z0-9+=_%-]{40,}/g, '…'],
+	// Base64 without a digit, which may have slashes; the names of keys seldom have capitals.
+	[/(?=[a-z+/=_%-]*[A-Z])[A-Za-z+/=_%-]{40,}/g, '…'],
 ]
 
 /** Whatever a server sends as its message, this much of it is kept: the patterns look at each place more than once. */

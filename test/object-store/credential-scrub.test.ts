@@ -46,7 +46,7 @@ describe('withoutCredentials', () => {
 			fc.property(words, around, secret, around, words, (before, left, hidden, right, after) => {
 				expect(withoutCredentials(before + left + hidden + right + after)).not.toContain(hidden)
 			}),
-			{ numRuns: 2000 },
+			{ numRuns: 2000, examples: [['', ' ', 'AAAAAAAAAAAAAAAAAAAAAAAAF/AAAAAAAAAAAAAAAA==', ' ', '']] },
 		)
 	})
 })
