@@ -4,7 +4,8 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 const config: ViteUserConfig = defineConfig({
 	test: {
 		include: ['test/minio/s3-on-minio.ts'],
-		globalSetup: ['test/project/node-version.ts'],
+		globalSetup: ['test/project/node-version.ts', 'test/project/seed.ts'],
+		setupFiles: ['test/support/seeded-properties.ts'],
 		pool: 'forks',
 		allowOnly: false,
 		testTimeout: 120_000,

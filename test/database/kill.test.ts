@@ -8,16 +8,17 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Random, seededRandom, systemRandom } from '../../src/host/random.ts'
+import { type Random, seededRandom } from '../../src/host/random.ts'
 import { openReader, openStore } from '../../src/index.ts'
 import { type Program, startProgram } from '../support/process.ts'
 import { scratchDirectories } from '../support/scratch-directory.ts'
+import { testSeed } from '../support/seed.ts'
 import { judgeKilled, type KilledRun, killedRun, readKilledLog, stateAfter } from './killed-writes.ts'
 
 const KILLS = 50
 const WRITER = join(import.meta.dirname, 'fixtures/killed-writer.ts')
-/** `KILL_SEED=… npm test` repeats a history, as far as processes repeat. */
-const seed = Number(process.env['KILL_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+/** `TEST_SEED=… npm test` repeats a history, as far as processes repeat. */
+const seed = testSeed()
 const scratch = scratchDirectories()
 
 interface State {
@@ -35,7 +36,7 @@ interface Death {
 	readonly isKilled: boolean
 }
 
-describe(`50 writers killed at random, one after another (KILL_SEED=${seed})`, () => {
+describe(`50 writers killed at random, one after another (TEST_SEED=${seed})`, () => {
 	const url = pathToFileURL(scratch()).href
 	const deaths: Death[] = []
 	let last: State = { lastSeq: 0, rows: new Map() }
@@ -110,7 +111,7 @@ describe(`50 writers killed at random, one after another (KILL_SEED=${seed})`, (
 
 	afterAll(() => {
 		const cuts = deaths.map(({ acknowledged, cut, hasOpened }) => (hasOpened ? `${acknowledged}≤${cut}` : 'opening'))
-		console.log(`KILL_SEED=${seed}: acknowledged≤durable operations of each run: ${cuts.join(' ')}`)
+		console.log(`TEST_SEED=${seed}: acknowledged≤durable operations of each run: ${cuts.join(' ')}`)
 	})
 })
 

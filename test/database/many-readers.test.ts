@@ -2,13 +2,13 @@
  * Eight processes read while one writes, merges and collects: over a directory, and over a bucket of a real S3 server.
  * What every one of them saw is judged against what the writer did.
  *
- * `READERS_ROUNDS=2000 npm test` goes on for longer; `READERS_SEED=…` repeats a history, as far as processes repeat.
+ * `READERS_ROUNDS=2000 npm test` goes on for longer; `TEST_SEED=…` repeats a history, as far as processes repeat.
  */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { systemRandom } from '../../src/host/random.ts'
 import { scratchDirectories } from '../support/scratch-directory.ts'
+import { testSeed } from '../support/seed.ts'
 import { startCephRgw } from '../support/servers/ceph-rgw.ts'
 import { createBucket } from '../support/servers/s3-test-store.ts'
 import { serverForTests } from '../support/servers/test-server.ts'
@@ -17,7 +17,7 @@ import { ReadersJudge } from './readers-judge.ts'
 import type { Observation, SeenChange, SeenRow } from './readers-observation.ts'
 import { type ReadersPlan, type ReadersResult, runReaders } from './readers-run.ts'
 
-const seed = Number(process.env['READERS_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+const seed = testSeed()
 const rounds = Number(process.env['READERS_ROUNDS'] ?? 24)
 const LONG_MS = 120_000 + rounds * 5_000
 const READERS = 8
@@ -39,7 +39,7 @@ const usual = {
 describe.each([
 	{ name: 'a directory', isHere: true, urlOf: () => Promise.resolve(pathToFileURL(scratch()).href) },
 	{ name: 'Ceph RGW', isHere: server !== undefined, urlOf: bucketUrl },
-])(`8 readers of $name (READERS_SEED=${seed})`, ({ name, isHere, urlOf }) => {
+])(`8 readers of $name (TEST_SEED=${seed})`, ({ name, isHere, urlOf }) => {
 	describe.skipIf(!isHere)('beside a writer and its maintenance', () => {
 		let result: ReadersResult
 
@@ -73,7 +73,7 @@ describe.each([
 			const sum = (of: (i: number) => number): number => result.verdicts.reduce((total, _, i) => total + of(i), 0)
 			const reads = sum(i => result.observations[i]?.filter(({ kind }) => kind === 'read').length ?? 0)
 			console.log(
-				`many readers of ${name}: READERS_SEED=${seed}, ${result.rounds} rounds, ${reads} reads, ` +
+				`many readers of ${name}: TEST_SEED=${seed}, ${result.rounds} rounds, ${reads} reads, ` +
 					`${sum(i => result.verdicts[i]?.judged['changes'] ?? 0)} changes, ${sum(i => result.verdicts[i]?.expired ?? 0)} expired, ` +
 					`${result.works} works, ${result.deleted} objects deleted, ${sum(i => result.stats[i]?.requests ?? 0)} requests`,
 			)

@@ -1,7 +1,7 @@
 /**
  * Random histories of a writer, a reader and maintainers, against a plain list of what was written: see history.ts.
  *
- *     ISLE_HISTORIES=5000 ISLE_HISTORY_SEED=1 npm test -- test/maintenance/histories
+ *     ISLE_HISTORIES=5000 TEST_SEED=1 npm test -- test/maintenance/histories
  *
  * A seed gives the same history each time; a failure prints its seed. To look at one, give it with `ISLE_HISTORIES=1`.
  */
@@ -9,11 +9,12 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { acquireWorkerPool, createInlinePool } from '../../src/index.ts'
+import { testSeed } from '../support/seed.ts'
 import { type HistoryReport, runHistory } from './history.ts'
 import { PLANTED_BUGS } from './history-bugs.ts'
 
 const COUNT = Number(process.env['ISLE_HISTORIES'] ?? 250)
-const FIRST_SEED = Number(process.env['ISLE_HISTORY_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+const FIRST_SEED = testSeed()
 /** Each planted bug was found within 20 histories of many first seeds. */
 const HISTORIES_FOR_A_BUG = 100
 /** A history takes 30 ms, and ten times as long where many others want the processor. What hangs is found, not what is slow. */
@@ -21,15 +22,15 @@ const TIMEOUT_MS = Math.max(600_000, 3_000 * COUNT)
 /** Worker threads make a history take twice as long. */
 const IN_BOTH_POOLS = Math.ceil(COUNT / 10)
 
-describe(`histories (ISLE_HISTORY_SEED=${FIRST_SEED})`, { timeout: TIMEOUT_MS }, () => {
+describe(`histories (TEST_SEED=${FIRST_SEED})`, { timeout: TIMEOUT_MS }, () => {
 	test(`${COUNT} of them end as the model says, and leave in the store what its state needs`, async () => {
 		const total = { works: 0, deleted: 0, fenced: 0, killed: 0, expiries: 0, mutations: 0 }
 		for (let seed = FIRST_SEED; seed < FIRST_SEED + COUNT; seed++) {
 			const report = await runHistory({ seed })
-			expect(report.faults, `ISLE_HISTORY_SEED=${seed}`).toEqual([])
+			expect(report.faults, `TEST_SEED=${seed}`).toEqual([])
 			for (const name of Object.keys(total) as (keyof typeof total)[]) total[name] += report[name]
 		}
-		console.log(`ISLE_HISTORY_SEED=${FIRST_SEED}: ${COUNT} histories: ${JSON.stringify(total)}`)
+		console.log(`TEST_SEED=${FIRST_SEED}: ${COUNT} histories: ${JSON.stringify(total)}`)
 		// Nothing of it is rare, or the histories would not be about it.
 		if (COUNT < 100) return
 		expect(total.works).toBeGreaterThan(COUNT)
@@ -45,8 +46,8 @@ describe(`histories (ISLE_HISTORY_SEED=${FIRST_SEED})`, { timeout: TIMEOUT_MS },
 			for (let seed = FIRST_SEED; seed < FIRST_SEED + IN_BOTH_POOLS; seed++) {
 				const inline = await runHistory({ seed, isOrderly: true, newPool: createInlinePool })
 				const threads = await runHistory({ seed, isOrderly: true, newPool: host => acquireWorkerPool(host) })
-				expect(inline.faults, `ISLE_HISTORY_SEED=${seed}`).toEqual([])
-				expect(threads, `ISLE_HISTORY_SEED=${seed}`).toEqual(inline)
+				expect(inline.faults, `TEST_SEED=${seed}`).toEqual([])
+				expect(threads, `TEST_SEED=${seed}`).toEqual(inline)
 			}
 			expect(keepsThreads.stats()).toMatchObject({ kind: 'threads', deaths: 0 })
 			expect(keepsThreads.stats().completed).toBeGreaterThan(0)

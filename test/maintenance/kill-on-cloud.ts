@@ -1,13 +1,14 @@
 /**
  * A writer, a maintainer and a reader on a real server, behind a wire that fails in every way in turn, and SIGKILL of each of them.
  *
- *     ISLE_KILL_MINUTES=10 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill-on-s3 --testTimeout=3600000
+ *     ISLE_KILL_MINUTES=10 TEST_SEED=1 npm test -- test/maintenance/kill-on-s3 --testTimeout=3600000
  *
  * No process may end by itself or meet an error; what is judged is what kill.test.ts judges. The judge sees the server itself.
  */
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/host/clock.ts'
-import { type Random, seededRandom, systemRandom } from '../../src/host/random.ts'
+import { type Random, seededRandom } from '../../src/host/random.ts'
+import { testSeed } from '../support/seed.ts'
 import {
 	answerAfter,
 	answerInstead,
@@ -34,7 +35,7 @@ export interface KilledCloud {
 /** And each role once more in the end. */
 const KILLS = 4
 const MINUTES = Number(process.env['ISLE_KILL_MINUTES'] ?? 0)
-const seed = Number(process.env['ISLE_KILL_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+const seed = testSeed()
 const FAULTS_SHOWN = 20
 /**
  * Requests that a storm of 503 answers in a row. When nobody else asks they are all of one process, which may try ten times: a longer
@@ -68,7 +69,7 @@ function spoilSome(proxy: FaultyProxy, { serverError, serverBusy }: KilledCloud,
 
 /** Registers the tests. */
 export function killTests(cloud: KilledCloud): void {
-	test(`survive ${MINUTES === 0 ? `${KILLS} deaths` : `${MINUTES} minutes of deaths`} (ISLE_KILL_SEED=${seed})`, async () => {
+	test(`survive ${MINUTES === 0 ? `${KILLS} deaths` : `${MINUTES} minutes of deaths`} (TEST_SEED=${seed})`, async () => {
 		const random = seededRandom(seed)
 		const proxy = await startFaultyProxy(cloud.endpoint)
 		const spoilt = cloud.urlAt(cloud.endpoint.replace(/\/\/[^/]+/, `//${new URL(proxy.endpoint).host}`))
@@ -92,7 +93,7 @@ export function killTests(cloud: KilledCloud): void {
 		const { operations, tailed, faults } = await judgeStage(stage, seed, cloud.urlAt(cloud.endpoint))
 		const hit = proxy.exchanges.filter(({ fault }) => fault !== 'none' && fault !== 'pass')
 		const told = `${operations} operations, ${tailed} tailed, ${hit.length} of ${proxy.exchanges.length} requests spoilt`
-		console.log(`ISLE_KILL_SEED=${seed}: ${told}, ${JSON.stringify(stage.counts)}`)
+		console.log(`TEST_SEED=${seed}: ${told}, ${JSON.stringify(stage.counts)}`)
 		// A probe that was cut short by a death stays: it is known as what it is, and harms nobody.
 		const real = faults.filter(fault => !fault.startsWith('probe/'))
 		expect(real.slice(0, FAULTS_SHOWN)).toEqual([])

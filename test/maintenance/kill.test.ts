@@ -1,7 +1,7 @@
 /**
  * A writer, a maintainer and a reader, each a process of its own, on one directory; SIGKILL of each in turn.
  *
- *     ISLE_KILL_MINUTES=10 ISLE_KILL_SEED=1 npm test -- test/maintenance/kill
+ *     ISLE_KILL_MINUTES=10 TEST_SEED=1 npm test -- test/maintenance/kill
  *
  * Whatever dies when: nothing that was acknowledged is lost, what a reader sees of a key never goes back, its tail shows every
  * change once and in order over all its deaths, and no process meets an error but `ISLE_EXPIRED`, and `ISLE_FENCED` where it
@@ -10,21 +10,22 @@
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/host/clock.ts'
-import { seededRandom, systemRandom } from '../../src/host/random.ts'
+import { seededRandom } from '../../src/host/random.ts'
 import { scratchDirectories } from '../support/scratch-directory.ts'
+import { testSeed } from '../support/seed.ts'
 import { judgeStage, KillStage, ROLES, rowsAt, someLines } from './kill-stage.ts'
 import { CommittedOperations, isOlder, operationOf } from './three-processes.ts'
 
 const KILLS = 24
 /** 0: as many deaths as above. */
 const MINUTES = Number(process.env['ISLE_KILL_MINUTES'] ?? 0)
-const seed = Number(process.env['ISLE_KILL_SEED'] ?? Math.floor(systemRandom.next() * 1_000_000_000))
+const seed = testSeed()
 const scratch = scratchDirectories()
 const FAULTS_SHOWN = 20
 /** A process takes a second to start, and many where many others want the processor. What hangs is found, not what is slow. */
 const TIMEOUT_MS = 60_000 * (10 + MINUTES)
 
-describe(`a writer, a maintainer and a reader (ISLE_KILL_SEED=${seed})`, { timeout: TIMEOUT_MS }, () => {
+describe(`a writer, a maintainer and a reader (TEST_SEED=${seed})`, { timeout: TIMEOUT_MS }, () => {
 	test(`survive ${MINUTES === 0 ? `${KILLS} deaths` : `${MINUTES} minutes of deaths`} of one of them`, async () => {
 		const random = seededRandom(seed)
 		const beganMs = systemClock.monotonicMs()
@@ -48,7 +49,7 @@ describe(`a writer, a maintainer and a reader (ISLE_KILL_SEED=${seed})`, { timeo
 			await stage.end()
 		}
 		const { operations, tailed, faults, deleted } = await judgeStage(stage, seed, url)
-		console.log(`ISLE_KILL_SEED=${seed}: ${operations} operations, ${tailed} tailed, ${JSON.stringify(stage.counts)}`)
+		console.log(`TEST_SEED=${seed}: ${operations} operations, ${tailed} tailed, ${JSON.stringify(stage.counts)}`)
 		expect(faults.slice(0, FAULTS_SHOWN)).toEqual([])
 		expect(stage.counts.works).toBeGreaterThan(0)
 		expect(deleted).toBeGreaterThan(0)

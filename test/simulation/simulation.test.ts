@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { testSeed } from '../support/seed.ts'
 import { PLANTED_BUGS } from './planted-bugs.ts'
 
 const PROGRAM = fileURLToPath(new URL('simulate.ts', import.meta.url))
@@ -19,7 +20,7 @@ function simulate(...args: string[]): Promise<{ readonly code: number; readonly 
 }
 
 test('fresh histories find nothing', { timeout: TIMEOUT_MS }, async ({ annotate }) => {
-	const { code, output } = await simulate('--minutes', '0.05')
+	const { code, output } = await simulate('--minutes', '0.05', '--seed', String(testSeed()))
 	await annotate(output)
 	expect(code, output).toBe(0)
 	expect(output).toMatch(/^seeds from \d+ on\n[1-9]\d* histories/m)

@@ -1,14 +1,14 @@
 /** The soak in small: every way of taking over once, and what it would tell of growth. */
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
-import { systemRandom } from '../../src/host/random.ts'
 import { scratchDirectories } from '../support/scratch-directory.ts'
+import { testSeed } from '../support/seed.ts'
 import { type MemorySample, trendOf } from './memory.ts'
 import { verdictOf } from './soak-report.ts'
 import { type SoakReport, soak } from './soak-run.ts'
 
 const scratch = scratchDirectories()
-const seed = Math.floor(systemRandom.next() * 1_000_000_000)
+const seed = testSeed()
 
 test(`writers take over from one another while everything goes on (seed ${seed})`, async ({ annotate }) => {
 	const url = pathToFileURL(scratch()).href
