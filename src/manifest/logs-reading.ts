@@ -16,6 +16,8 @@ import type { CheckpointPositions, Manifest } from './manifest.ts'
 
 /** Nothing new is the rule: one slot is asked for. */
 const WINDOW_SLOTS = 1
+/** Slots of the writer log that are asked for at once because of what came before. */
+const EXPECTED_WINDOW_MAX_SLOTS = 64
 
 export interface EpochOwners {
 	readonly writer: Uint8Array | undefined
@@ -31,27 +33,31 @@ export class LogsReading {
 	readonly #logs: DatabaseLogs
 	readonly #from: CheckpointPositions
 	readonly #onLoaded: (loaded: LoadedCommit) => void
+	/** Of the first read of the writer log. */
+	readonly #windowSlots: number
 
 	constructor(
 		logs: DatabaseLogs,
 		from: Pick<Manifest, 'writerPosition' | 'maintenancePosition'>,
 		owners: EpochOwners,
 		onLoaded: (loaded: LoadedCommit) => void,
+		expectedCommits = 0,
 	) {
 		this.#logs = logs
 		this.#from = from
 		this.#onLoaded = onLoaded
+		this.#windowSlots = windowFor(expectedCommits)
 		this.writer = { position: from.writerPosition, firstSeal: undefined, owner: owners.writer }
 		this.maintenance = { position: from.maintenancePosition, firstSeal: undefined, owner: owners.maintenance }
 	}
 
 	/** Reads on; the maintenance log only when it is wanted. */
 	async read(wantsMaintenance: boolean, options: RequestOptions = {}): Promise<void> {
-		const reads = [this.#readWriter(options)]
+		const reads = [this.#readWriter(this.#windowSlots, options)]
 		if (wantsMaintenance) reads.push(this.#readMaintenance(options))
 		// Neither is left running when the other one fails.
 		for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason
-		if (this.isShort) await this.#readWriter(options)
+		if (this.isShort) await this.#readWriter(WINDOW_SLOTS, options)
 	}
 
 	/** Whether what was read shows that only a look can tell if it is true. */
@@ -89,12 +95,12 @@ export class LogsReading {
 		)
 	}
 
-	async #readWriter(options: RequestOptions): Promise<void> {
+	async #readWriter(windowSlots: number, options: RequestOptions): Promise<void> {
 		const log = this.#logs.writer
 		const { position, owner, firstSeal } = this.writer
 		const end = await log.readForward(position, {
 			...options,
-			windowSlots: WINDOW_SLOTS,
+			windowSlots,
 			owner,
 			onCommit: record => {
 				const loaded = decodeCommit(record, log.key(record.position))
@@ -117,4 +123,9 @@ export class LogsReading {
 		this.maintenance = { ...end, firstSeal: firstSeal ?? end.firstSeal }
 		this.hasMaintenance = true
 	}
+}
+
+/** As many as are expected, half as many more, and the free slot behind them: one round trip, where windows that double need several. */
+function windowFor(expectedCommits: number): number {
+	return Math.min(expectedCommits + Math.ceil(expectedCommits / 2) + WINDOW_SLOTS, EXPECTED_WINDOW_MAX_SLOTS)
 }

@@ -3,6 +3,7 @@
  *
  * - `poll` costs one GET when there is nothing new: the next slot of the writer log. The maintenance log is read along
  *   every `maintenancePollMs`, and when somebody says that it has moved on (`expectEdits`).
+ * - Commits that keep coming are read in one round trip: as many slots are asked for at once as the last two reads make likely.
  * - A 404 is trusted for half the grace period after the last look at the checkpoints; past that (always, at grace 0), and
  *   after a seal, both logs are read and one LIST confirms both.
  * - `refresh` is strong: it sees every commit and edit that was acknowledged before it was called. A GET of each log at the
@@ -66,6 +67,8 @@ export class ManifestFollower {
 	/** When the maintenance log was read last. */
 	#maintenanceMs: number
 	#caughtUp: CaughtUp
+	/** Commits that the last two reads have found: the fewer of them are expected of the next one. */
+	#found: readonly [number, number] = [0, 0]
 	#expectsEdits = false
 	#running: Promise<void> | undefined
 	#next: Promise<void> | undefined
@@ -151,7 +154,7 @@ export class ManifestFollower {
 
 	async #advance(isStrong: boolean): Promise<void> {
 		const before = this.#manifest
-		const reading = new LogsReading(this.#logs, before, this.#owners, this.#onLoaded)
+		const reading = new LogsReading(this.#logs, before, this.#owners, this.#onLoaded, Math.min(...this.#found))
 		const began = momentOf(this.#host)
 		const beganMs = began.monotonicMs
 		const isDue = beganMs - this.#maintenanceMs >= this.#maintenancePollMs
@@ -163,6 +166,7 @@ export class ManifestFollower {
 			if (!(await this.#confirm(reading))) return
 		}
 		this.#owners = reading.owners
+		this.#found = [this.#found[1], reading.commits.length]
 		this.#caughtUp = began
 		if (reading.hasMaintenance) {
 			this.#maintenanceMs = beganMs

@@ -1,9 +1,10 @@
 /**
  * The one poller of all tails of a process that only reads.
  *
- * Steps: while at least one tail waits, poll at the smallest interval among those that wait, counted from the end of the
- * last poll; nobody waits, nothing is scheduled. A poll that fails for a transient reason is repeated after a jittered
- * pause that grows; any other failure is told to all that wait.
+ * Steps: while at least one tail waits, poll at the smallest interval among those that wait, counted from the start of the
+ * last poll (what is committed meanwhile waits no longer than one interval and one poll); nobody waits, nothing is scheduled.
+ * A poll that fails for a transient reason is repeated after a jittered pause that grows, counted from its end; any other
+ * failure is told to all that wait.
  *
  * Invariants: one poll at a time, one timer at the most; both end when the last member leaves.
  */
@@ -77,16 +78,17 @@ export class Poller {
 	async #poll(): Promise<void> {
 		const polling = new AbortController()
 		this.#polling = polling
+		this.noteLook()
 		try {
 			await this.#options.poll(polling.signal)
 			this.#failures = 0
 			this.#pauseMs = 0
 		} catch (error) {
 			if (polling.signal.aborted) return
+			this.noteLook()
 			if (isTransient(error)) this.#pauseMs = endlessPauseMs(++this.#failures, this.#options.host)
 			else this.#options.onFailure(error)
 		} finally {
-			this.noteLook()
 			if (this.#polling === polling) this.#polling = undefined
 		}
 		this.#schedule()

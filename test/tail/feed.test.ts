@@ -1,6 +1,7 @@
 /** Waiting and reading: who asks the store how often, and what a fault does. */
 import { describe, expect, test } from 'vitest'
 import { IsleError, isIsleError } from '../../src/errors.ts'
+import { sleep } from '../../src/host/clock.ts'
 import type { Change } from '../../src/tail/change.ts'
 import type { ChangeIterator } from '../../src/tail/change-iterator.ts'
 import { decodeCursor, encodeCursor } from '../../src/tail/cursor.ts'
@@ -96,6 +97,35 @@ describe('the poller of a process that only reads', () => {
 		const calls = fixture.takeCalls()
 		expect(new Set(calls).size).toBe(20)
 		expect(calls).toHaveLength(20)
+	})
+
+	test('begins a poll one interval after the last one began, at once where that took longer', async () => {
+		const fixture = await CommitFixture.create()
+		const { tails } = await fixture.readerTails()
+		const iterator = tails.changes({ pollIntervalMs: 100 })[Symbol.asyncIterator]()
+		const next = iterator.next()
+		await settle()
+		const { clock } = fixture.host
+		const began: number[] = []
+		let slowMs = 30
+		fixture.store.onGet = async (_key, run) => {
+			began.push(clock.monotonicMs())
+			await sleep(clock, slowMs)
+			return await run()
+		}
+		const apart = async (): Promise<number[]> => {
+			began.length = 0
+			await clock.advance(1000)
+			return began.slice(2).map((ms, i) => ms - (began[i + 1] ?? 0))
+		}
+		expect(new Set(await apart())).toEqual(new Set([100]))
+		slowMs = 250
+		await apart()
+		expect(new Set(await apart())).toEqual(new Set([250]))
+		fixture.store.onGet = (_key, run) => run()
+		await fixture.commit([put('a', '1')])
+		expect(keysOf((await fixture.until(next)).value)).toEqual(['a'])
+		await iterator.return()
 	})
 
 	test('a transient failure of the poll is waited out, with growing pauses', async () => {
