@@ -14,6 +14,9 @@ export function whyNoStrace(): string | undefined {
 	return reason
 }
 
+/** Whichever of them the machine has. */
+export const RENAMES = '?rename,?renameat,?renameat2'
+
 /** The script of a shell, as `startProgram` takes it: the program under strace, with what it injects (`fsync:error=EIO:when=3`). */
 export function straced(injection: string): string {
 	const call = injection.slice(0, injection.indexOf(':'))
