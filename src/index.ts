@@ -38,6 +38,7 @@ export type {
 	ListPage,
 	ObjectInfo,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store/object-store.ts'
 export { type OpenStoreOptions, openStore } from './object-store/open-store.ts'

@@ -5,7 +5,8 @@
  * (a table that came in a log record). Of others the index is kept, and their blocks are read by ranges, several at once.
  *
  * Invariants: a table that is gone (`ISLE_NOT_FOUND`) or damaged (`ISLE_CORRUPT`) fails as `DamagedInput`, which names it; a
- * short answer is never taken for the whole; the bytes handed out are one buffer that the caller owns.
+ * short answer is never taken for the whole; the bytes handed out are one buffer that the caller owns, and that no read that was given
+ * up can still write into.
  */
 
 import type { MergeSource } from '../../workers/merge-job.ts'
@@ -13,7 +14,8 @@ import { freeBuffer } from '../bytes/free.ts'
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
 import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
 import { plainTable } from '../manifest/packed-table.ts'
-import type { ObjectStore } from '../object-store/object-store.ts'
+import type { ObjectStore, RangeRequestOptions } from '../object-store/object-store.ts'
+import type { RepeatedRequestOptions } from '../object-store/retrying-store.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
 import type { MergeMemory } from './merge-memory.ts'
 import type { RangePart } from './merge-ranges.ts'
@@ -51,6 +53,12 @@ export interface MergeInputsOptions {
 	readonly memory: MergeMemory
 }
 
+/** What was read: of each part its blocks, which stand in `buffer` and nowhere else. */
+export interface ReadBlocks {
+	readonly buffer: ArrayBuffer
+	readonly sources: readonly MergeSource[]
+}
+
 interface OpenInput {
 	readonly ref: TableRef
 	readonly table: SstTable
@@ -83,7 +91,7 @@ export class MergeInputs {
 		const isOffered = offered !== undefined
 		const whole = offered ?? (await this.#readWhole(ref, signal))
 		const tail = metaRange(ref.meta)
-		const metaBytes = whole?.subarray(metaOffset, storedBytes) ?? (await this.#read(ref, tail, signal))
+		const metaBytes = whole?.subarray(metaOffset, storedBytes) ?? (await this.#read(ref, tail, { signal }))
 		try {
 			this.#inputs.set(ref.id, { ref, table: openTable(ref.meta, metaBytes, whereOf(ref)), whole, isOffered })
 		} catch (error) {
@@ -106,14 +114,13 @@ export class MergeInputs {
 		}
 	}
 
-	/** The blocks of `parts`, of tables that are open, all in `buffer`, which has room for them. @throws as `open`. */
-	async read(
-		parts: readonly RangePart[],
-		buffer: ArrayBuffer,
-		signal: AbortSignal | undefined,
-	): Promise<MergeSource[]> {
+	/**
+	 * The blocks of `parts`, of tables that are open. `buffer` has room for them, and is given up: they stand there, or in one of the
+	 * same size. @throws as `open`.
+	 */
+	async read(parts: readonly RangePart[], buffer: ArrayBuffer, signal: AbortSignal | undefined): Promise<ReadBlocks> {
 		const target = new Uint8Array(buffer)
-		const sources: MergeSource[] = []
+		const runs: Omit<MergeSource, 'blocks'>[] = []
 		const pieces: { input: OpenInput; from: number; bytes: number; at: number }[] = []
 		let at = 0
 		for (const part of parts) {
@@ -124,31 +131,33 @@ export class MergeInputs {
 				const bytes = Math.min(PIECE_BYTES, part.bytes - from)
 				pieces.push({ input, from: start + from, bytes, at: at + from })
 			}
-			sources.push({
-				meta: plainTable(part.ref).meta,
-				where: whereOf(part.ref),
-				run: input.table.blockRun(part.firstBlock, part.blockCount),
-				blocks: target.subarray(at, at + part.bytes),
-			})
+			const run = input.table.blockRun(part.firstBlock, part.blockCount)
+			runs.push({ meta: plainTable(part.ref).meta, where: whereOf(part.ref), run })
 			at += part.bytes
 		}
+		let isOurs = true
+		const onRepeat = (): void => {
+			isOurs = false
+		}
 		await forEachBounded(pieces, PARALLEL_GETS, async ({ input, from, bytes, at: to }) => {
+			const into = target.subarray(to, to + bytes)
 			if (input.whole !== undefined) {
-				target.set(input.whole.subarray(from, from + bytes), to)
+				into.set(input.whole.subarray(from, from + bytes))
 				return
 			}
-			const stored = await this.#read(input.ref, { offset: from, bytes }, signal)
-			target.set(stored, to)
+			const stored = await this.#read(input.ref, { offset: from, bytes }, { signal, into, onRepeat })
+			if (stored === into) return
+			into.set(stored)
 			freeBody(stored)
 		})
-		return sources
+		return inBuffer(isOurs ? buffer : buffer.slice(), runs, parts)
 	}
 
 	async #readWhole(ref: TableRef, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
 		const { storedBytes } = ref.meta
 		if (storedBytes > WHOLE_MAX_BYTES || !this.#options.memory.keep(storedBytes)) return undefined
 		try {
-			return await this.#read(ref, { offset: 0, bytes: storedBytes }, signal)
+			return await this.#read(ref, { offset: 0, bytes: storedBytes }, { signal })
 		} catch (error) {
 			this.#options.memory.letGo(storedBytes)
 			throw error
@@ -159,11 +168,11 @@ export class MergeInputs {
 	async #read(
 		ref: TableRef,
 		range: { readonly offset: number; readonly bytes: number },
-		signal: AbortSignal | undefined,
+		options: RangeRequestOptions & RepeatedRequestOptions,
 	): Promise<Uint8Array> {
 		const { objectKey } = ref
 		const place = { offset: ref.offset + range.offset, bytes: range.bytes }
-		const stored = await this.#options.store.getRange(objectKey, place, { signal }).catch((error: unknown) => {
+		const stored = await this.#options.store.getRange(objectKey, place, options).catch((error: unknown) => {
 			throw named(error, ref)
 		})
 		if (stored?.length === range.bytes) return stored
@@ -171,6 +180,21 @@ export class MergeInputs {
 		const gone = `the object of a table is gone: key=\`${objectKey}\``
 		throw named(new IsleError('ISLE_NOT_FOUND', gone, { details: { key: objectKey } }), ref)
 	}
+}
+
+/** The sources whose blocks stand in `buffer`, one after another. */
+function inBuffer(
+	buffer: ArrayBuffer,
+	runs: readonly Omit<MergeSource, 'blocks'>[],
+	parts: readonly RangePart[],
+): ReadBlocks {
+	let at = 0
+	const sources = runs.map((run, i) => {
+		const blocks = new Uint8Array(buffer, at, parts[i]?.bytes ?? 0)
+		at += blocks.length
+		return { ...run, blocks }
+	})
+	return { buffer, sources }
 }
 
 /** What a store has handed out is the caller's. A view of something larger is left alone. */

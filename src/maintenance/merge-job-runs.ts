@@ -38,8 +38,7 @@ export async function runSourceJob<Name extends SourceJob>(
 	const tables: readonly TableRef[] = parts.map(part => part.ref)
 	const inputBytes = parts.reduce((sum, part) => sum + part.bytes, 0)
 	for (let attempt = 1; ; attempt++) {
-		const buffer = loan.takeInput(inputBytes)
-		const sources = await inputs.read(parts, buffer, signal)
+		const { buffer, sources } = await inputs.read(parts, loan.takeInput(inputBytes), signal)
 		const outputs = name === 'merge-tables' ? loan.takeOutputs() : []
 		const input = makeInput(sources, outputs)
 		const transfer = [buffer, ...outputs]

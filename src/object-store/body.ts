@@ -1,6 +1,6 @@
 /** Bodies: bytes handed to a store, as one array or as pieces. */
 import { corrupt, type IsleError } from '../errors.ts'
-import type { Body, ByteRange } from './object-store.ts'
+import type { Body, ByteRange, RangeRequestOptions } from './object-store.ts'
 
 /** The pieces of a body; throws `TypeError` for anything else. */
 export function bodyPieces(body: Body): readonly Uint8Array[] {
@@ -46,6 +46,14 @@ export function joinBody(body: Body): Uint8Array {
 export function uninitialised(bytes: number): Uint8Array<ArrayBuffer> {
 	if (bytes < 65_536) return new Uint8Array(bytes)
 	return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+}
+
+/** Where the bytes of a range go to: memory of the caller, or new. */
+export function rangeTarget({ bytes }: ByteRange, options: RangeRequestOptions | undefined): Uint8Array<ArrayBuffer> {
+	const into = options?.into
+	if (into === undefined) return uninitialised(bytes)
+	if (into.byteLength === bytes) return into
+	throw new RangeError(`Expected \`into\` to be as long as the range, ${bytes}, got ${into.byteLength}`)
 }
 
 /** Throws `RangeError` unless `range` is one of the contract: a whole offset from 0, at least one byte. */

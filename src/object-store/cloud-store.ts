@@ -13,7 +13,7 @@
  *   range that the object does not hold is `ISLE_CORRUPT`.
  */
 import { corrupt, IsleError } from '../errors.ts'
-import { bodyPieces, checkRange, shortObject, uninitialised } from './body.ts'
+import { bodyPieces, checkRange, rangeTarget, shortObject, uninitialised } from './body.ts'
 import type { CloudDriver } from './cloud-driver.ts'
 import { outcomeOf, writeParts } from './cloud-parts.ts'
 import { type AnswerWhenOver, type CallScope, withLimits } from './deadline.ts'
@@ -27,6 +27,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store.ts'
 import { PieceStream, SourceFailure } from './piece-stream.ts'
@@ -55,10 +56,10 @@ export class CloudStore implements ObjectStore {
 		return this.#run('get', key, options, scope => this.#read('get', key, undefined, scope))
 	}
 
-	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	async getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
 		checkRange(range)
-		return this.#run('getRange', key, options, scope => this.#read('getRange', key, range, scope))
+		return this.#run('getRange', key, options, scope => this.#read('getRange', key, range, scope, options))
 	}
 
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {
@@ -173,6 +174,7 @@ export class CloudStore implements ObjectStore {
 		key: string,
 		range: ByteRange | undefined,
 		scope: CallScope,
+		options?: RangeRequestOptions,
 	): Promise<Uint8Array | undefined> {
 		const signal = scope.signal
 		const download = await this.#download(operation, key, range, signal)
@@ -182,7 +184,7 @@ export class CloudStore implements ObjectStore {
 		signal.addEventListener('abort', release, { once: true })
 		try {
 			scope.throwIfOver()
-			const target = uninitialised(bytes)
+			const target = rangeTarget({ offset: 0, bytes }, options)
 			let at = 0
 			do {
 				const offset = at

@@ -163,7 +163,7 @@ export const OBJECT_CLAUSES: readonly Clause[] = [
 		},
 	},
 	{
-		name: 'a range answers exactly its bytes: at the front, in the middle, at the end, the whole',
+		name: 'a range answers exactly its bytes, in memory that is offered or not: at the front, in the middle, at the end, the whole',
 		run: async store => {
 			const body = sampleBytes(10_000)
 			await created(store, 'ranged', body)
@@ -174,7 +174,12 @@ export const OBJECT_CLAUSES: readonly Clause[] = [
 				{ offset: 0, bytes: 10_000 },
 			]
 			for (const { offset, bytes } of [...ranges, ...ranges]) {
-				assertBytes(await store.getRange('ranged', { offset, bytes }), body.subarray(offset, offset + bytes), 'ranged')
+				const expected = body.subarray(offset, offset + bytes)
+				assertBytes(await store.getRange('ranged', { offset, bytes }), expected, 'ranged')
+				const memory = new Uint8Array(bytes + 2).fill(7)
+				const into = memory.subarray(1, bytes + 1)
+				assertBytes(await store.getRange('ranged', { offset, bytes }, { into }), expected, 'ranged')
+				assert.deepEqual([memory[0], memory[bytes + 1]], [7, 7], 'what lies beside the memory stays as it is')
 			}
 		},
 	},

@@ -9,6 +9,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store.ts'
 import { type PriceTable, type RequestKind, S3_STANDARD_PRICES } from './prices.ts'
@@ -105,7 +106,7 @@ class Counting implements CountingStore {
 		return this.#count('get', 0, this.#store.get(key, options), receivedBytes)
 	}
 
-	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		return this.#count('getRange', 0, this.#store.getRange(key, range, options), receivedBytes)
 	}
 

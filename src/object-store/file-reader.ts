@@ -7,14 +7,14 @@
  */
 import { corrupt } from '../errors.ts'
 import type { Host } from '../host/host.ts'
-import { shortObject, uninitialised } from './body.ts'
+import { rangeTarget, shortObject, uninitialised } from './body.ts'
 import type { CallScope } from './deadline.ts'
 import type { FileCalls } from './file-calls.ts'
 import type { FileDirectories } from './file-directories.ts'
 import { errnoOf, fileError } from './file-errors.ts'
 import { openWithPatience } from './file-temps.ts'
 import type { FileWriter } from './file-writer.ts'
-import type { ByteRange, RequestOptions } from './object-store.ts'
+import type { ByteRange, RangeRequestOptions, RequestOptions } from './object-store.ts'
 import { PieceStream } from './piece-stream.ts'
 import { QUICK_READ_MAX_BYTES } from './quick-reads.ts'
 import { ReadHandle, ReadHandles } from './read-handles.ts'
@@ -54,12 +54,16 @@ export class FileReader {
 		}
 	}
 
-	async getRange(key: string, range: ByteRange): Promise<Uint8Array | undefined> {
+	async getRange(
+		key: string,
+		range: ByteRange,
+		options: RangeRequestOptions | undefined,
+	): Promise<Uint8Array | undefined> {
 		const path = `${this.#root}/${key}`
 		const turn = range.bytes <= QUICK_READ_MAX_BYTES ? this.#handles.turnOf(key) : undefined
 		if (turn !== undefined) {
 			await turn
-			const bytes = this.rangeNow(key, range, undefined)
+			const bytes = this.rangeNow(key, range, options && { into: options.into })
 			if (bytes !== undefined) return bytes
 		}
 		if (range.bytes > MAX_TRUSTED_RANGE_BYTES) {
@@ -68,7 +72,7 @@ export class FileReader {
 				throw shortObject(key, range, objectBytes)
 			}
 		}
-		const target = uninitialised(range.bytes)
+		const target = rangeTarget(range, options)
 		const bytesRead = await this.#handles.read(key, target, range.offset, () => this.#open(key))
 		if (bytesRead === undefined) return undefined
 		if (bytesRead < range.bytes) throw shortObject(key, range, range.offset + bytesRead)
@@ -76,12 +80,12 @@ export class FileReader {
 		return target
 	}
 
-	/** The same at once, when that is certain to be quick; undefined otherwise, whatever the reason. Never throws. */
-	rangeNow(key: string, range: ByteRange, options: RequestOptions | undefined): Uint8Array | undefined {
+	/** The same at once, when that is certain to be quick; undefined otherwise, whatever the reason. Throws for wrong memory alone. */
+	rangeNow(key: string, range: ByteRange, options: RangeRequestOptions | undefined): Uint8Array | undefined {
 		if (range.bytes > QUICK_READ_MAX_BYTES || !this.#handles.mayReadNow(key)) return undefined
 		if (options !== undefined && (options.deadlineMs !== undefined || options.signal?.aborted === true))
 			return undefined
-		const target = uninitialised(range.bytes)
+		const target = rangeTarget(range, options)
 		return this.readNow(key, range.offset, target) === true ? target : undefined
 	}
 

@@ -6,8 +6,8 @@
  *
  * What it cannot do, because files cannot: hold both `a` and `a/b` (`ISLE_DENIED`); tell `A` from `a` on a file system that does
  * not (the engine's own keys are lower case); run on Windows, which has no fsync of directories (`ISLE_UNSUPPORTED`).
- * The root may be a symbolic link (resolved once, when opening). Beneath it links are neither followed at the last
- * component of a key, nor written through, nor listed: order, not protection, for who may make links may change files.
+ * The root may be a symbolic link (resolved once, when opening). Beneath it links are neither followed at the last component of a key,
+ * nor written through, nor listed: order, not protection, for who may make links may change files.
  * Directories are never removed: another process may hold one for durable.
  */
 import { realpath } from 'node:fs/promises'
@@ -33,6 +33,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store.ts'
 import { consumePieces, SourceFailure } from './piece-stream.ts'
@@ -120,11 +121,11 @@ class FileStore implements ObjectStore {
 		return this.#run('get', key, options, DEFAULT_DEADLINE_MS, () => this.#reader.get(key))
 	}
 
-	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	async getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		checkObjectKey(key)
 		checkRange(range)
-		const now = this.#reader.rangeNow(key, range, options)
-		return now ?? this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, () => this.#reader.getRange(key, range))
+		const work = (): Promise<Uint8Array | undefined> => this.#reader.getRange(key, range, options)
+		return this.#reader.rangeNow(key, range, options) ?? this.#run('getRange', key, options, DEFAULT_DEADLINE_MS, work)
 	}
 
 	readNow(key: string, offset: number, target: Uint8Array): boolean | Promise<void> {

@@ -9,7 +9,7 @@
  */
 import { IsleError } from '../errors.ts'
 import { type Host, systemHost } from '../host/host.ts'
-import { checkRange, joinBody, shortObject } from './body.ts'
+import { checkRange, joinBody, rangeTarget, shortObject } from './body.ts'
 import { type CallName, throwIfOverBefore, withLimits } from './deadline.ts'
 import { listQuery } from './list-query.ts'
 import { checkObjectKey, compareKeys } from './object-key.ts'
@@ -21,6 +21,7 @@ import type {
 	ListPage,
 	ObjectInfo,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store.ts'
 import { consumePieces, PieceStream, SourceFailure } from './piece-stream.ts'
@@ -114,13 +115,15 @@ export class MemoryStore implements ObjectStore {
 		return object === undefined ? undefined : joinBody(object.bytes)
 	}
 
-	async getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	async getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		checkRange(range)
 		this.#begin('getRange', key, options)
 		const object = this.#objects.get(key)
 		if (object === undefined) return undefined
 		checkWithin(object, range, key)
-		return joinBody(object.bytes.subarray(range.offset, range.offset + range.bytes))
+		const target = rangeTarget(range, options)
+		target.set(object.bytes.subarray(range.offset, range.offset + range.bytes))
+		return target
 	}
 
 	async put(key: string, body: Body, options?: RequestOptions): Promise<void> {

@@ -18,6 +18,14 @@ export interface RequestOptions {
 	readonly deadlineMs?: number | undefined
 }
 
+export interface RangeRequestOptions extends RequestOptions {
+	/**
+	 * Memory of the caller, as long as the range: a store that can fills and answers it; others answer memory of their own.
+	 * While a call runs, and for good once one has failed, the store may write into it.
+	 */
+	readonly into?: Uint8Array<ArrayBuffer> | undefined
+}
+
 /** Outcome of a create-if-absent. `unknown` carries what went wrong. */
 export type CreateOutcome =
 	| { readonly kind: 'created' }
@@ -65,7 +73,7 @@ export interface ObjectStore {
 	 * Exactly `range.bytes` bytes, or `undefined` when the object is absent. A range that reaches past the end of the
 	 * object is `ISLE_CORRUPT`: a short answer is never taken for the whole.
 	 */
-	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined>
+	getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined>
 	/**
 	 * Optional: fills `target` with the bytes from `offset` of an object, at once, where that is certain to be quick. False: ask
 	 * `getRange`, which knows what is wrong. A promise: ask again when it has resolved, so that other events get their turn.

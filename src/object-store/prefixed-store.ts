@@ -11,6 +11,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store.ts'
 
@@ -51,7 +52,7 @@ class PrefixedStore implements ObjectStore {
 		return this.#beneath(key, inner => this.#store.get(inner, options))
 	}
 
-	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		return this.#beneath(key, inner => this.#store.getRange(inner, range, options))
 	}
 

@@ -19,6 +19,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from './object-store.ts'
 
@@ -29,7 +30,7 @@ export interface RetryingStoreOptions {
 }
 
 export interface RepeatedRequestOptions extends RequestOptions {
-	/** Told that an attempt has failed and that there may be another. What was given up may go on reading its body for a while. */
+	/** Told that an attempt has failed and that there may be another. What was given up may go on with its body for a while. */
 	readonly onRepeat?: (() => void) | undefined
 }
 
@@ -61,7 +62,11 @@ class RetryingStore implements ObjectStore {
 		return this.#retry(options, limits => this.#store.get(key, limits))
 	}
 
-	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	getRange(
+		key: string,
+		range: ByteRange,
+		options?: RangeRequestOptions & RepeatedRequestOptions,
+	): Promise<Uint8Array | undefined> {
 		return this.#retry(options, limits => this.#store.getRange(key, range, limits))
 	}
 
@@ -117,7 +122,7 @@ class RetryingStore implements ObjectStore {
 		return first.catch((error: unknown) => this.#repeat(options, endMs, call, error))
 	}
 
-	/** After a first failure. Each attempt gets what is left of the deadline. */
+	/** After a first failure. Each attempt gets what is left of the deadline, and no memory: the first may yet write into it. */
 	async #repeat<T>(
 		options: RepeatedRequestOptions | undefined,
 		endMs: number | undefined,
@@ -136,7 +141,7 @@ class RetryingStore implements ObjectStore {
 			retry ??= new Retry(this.#host, { ...this.#budget, budgetMs })
 			if (leftMs() <= 0 || !(await retry.pause(signal))) throw spent(retry, error)
 			try {
-				return await call(endMs === undefined ? options : { signal, deadlineMs: leftMs() })
+				return await call({ signal, deadlineMs: endMs === undefined ? undefined : leftMs() })
 			} catch (again) {
 				error = again
 			}

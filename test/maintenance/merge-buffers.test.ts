@@ -8,7 +8,9 @@ import { joinBody } from '../../src/object-store/body.ts'
 import type { Body, ObjectStore } from '../../src/object-store/object-store.ts'
 import { retryingStore } from '../../src/object-store/retrying-store.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
+import type { JobPool } from '../../src/runtime/job-pool.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
+import { PassThroughStore } from '../support/pass-through-store.ts'
 import { type Crew, everything, executing, Rig } from './rig.ts'
 
 const TARGET_BYTES = 262_144
@@ -61,7 +63,28 @@ describe('the memory of merges', () => {
 		}
 	})
 
-	test('does not wait for the collector: what the store hands out is freed once it is copied', async () => {
+	test('takes the blocks from the store without a copy', async () => {
+		const rig = await deepL0(400)
+		const faulty = new FaultyStore(rig.store)
+		const crew = await rig.hire(faulty)
+		const { l0 } = crew.owner.manifest
+		let [inPlace, elsewhere] = [0, 0]
+		const getRange = faulty.getRange.bind(faulty)
+		faulty.getRange = async (key, range, options) => {
+			const body = await getRange(key, range, options)
+			const table = l0.find(({ objectKey }) => objectKey === key)
+			if (body !== undefined && range.offset < (table?.meta.metaOffset ?? 0)) {
+				if (body === options?.into) inPlace += body.byteLength
+				else elsewhere += body.byteLength
+			}
+			return body
+		}
+		await mergeAll(rig, crew, faulty)
+		expect(inPlace).toBeGreaterThan(TABLES * 400 * 1000)
+		expect(elsewhere).toBe(0)
+	})
+
+	test('does not wait for the collector: what a store hands out that is not ours is freed once it is copied', async () => {
 		const rig = await deepL0(400)
 		const faulty = new FaultyStore(rig.store)
 		const crew = await rig.hire(faulty)
@@ -69,7 +92,7 @@ describe('the memory of merges', () => {
 		const blocks: Uint8Array[] = []
 		const getRange = faulty.getRange.bind(faulty)
 		faulty.getRange = async (key, range, options) => {
-			const body = await getRange(key, range, options)
+			const body = await getRange(key, range, { signal: options?.signal })
 			const table = l0.find(({ objectKey }) => objectKey === key)
 			if (body !== undefined && range.offset < (table?.meta.metaOffset ?? 0)) blocks.push(body)
 			return body
@@ -77,6 +100,30 @@ describe('the memory of merges', () => {
 		await mergeAll(rig, crew, faulty)
 		expect(blocks.length).toBeGreaterThan(20)
 		expect(blocks.filter(body => body.byteLength > 0)).toEqual([])
+	})
+
+	test('is not used for what a read that was given up may still write into it', async () => {
+		const rig = await deepL0(400)
+		const crew = await rig.hire()
+		const unsure = new UnsureReads(rig.store)
+		const store = retryingStore(unsure, { budget: { maxAttempts: 3, budgetMs: 1000, basePauseMs: 0, maxPauseMs: 0 } })
+		const uploads = new Uploads(store, crew.owner)
+		const pool = createInlinePool(rig.host)
+		const output = { codec: 'none', blockBytes: 4096, targetBytes: TARGET_BYTES } as const
+		const parts = { store, pool, state: crew.owner, uploads, mergeMemoryBytes: MEMORY_BYTES, output }
+		const scribbling: JobPool = {
+			stats: () => pool.stats(),
+			close: () => pool.close(),
+			run: (name, input, options) => {
+				// By now the input is read: what was given up wakes up.
+				for (const memory of unsure.givenUp) memory.fill(0xee)
+				return pool.run(name, input, options)
+			},
+		}
+		const executor = new Executor({ ...parts, pool: scribbling })
+		expect((await executor.execute(everything(crew), executing())).kind).toBe('done')
+		expect(unsure.givenUp.length).toBeGreaterThan(2)
+		expect(await rig.rows()).toEqual(rig.expected())
 	})
 
 	test('is not used again while an upload that was given up may still read it', async () => {
@@ -149,6 +196,19 @@ describe('a range', () => {
 		expect(rangeBytesFor(TARGET_BYTES, 0, 1)).toBe(rangeBytesFor(TARGET_BYTES))
 	})
 })
+
+/** Every third read that is offered memory gets no answer at first, and may yet write into that. */
+class UnsureReads extends PassThroughStore {
+	readonly givenUp: Uint8Array[] = []
+	#reads = 0
+
+	override async getRange(...call: Parameters<ObjectStore['getRange']>): Promise<Uint8Array | undefined> {
+		const into = call[2]?.into
+		if (into === undefined || this.#reads++ % 3 !== 0) return await super.getRange(...call)
+		this.givenUp.push(into)
+		throw new IsleError('ISLE_UNAVAILABLE', 'no answer')
+	}
+}
 
 /** Every other upload of a table gets no answer at first, and goes on reading its body. */
 class UnsureStore extends FaultyStore {

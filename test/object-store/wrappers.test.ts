@@ -171,6 +171,19 @@ describe('retryingStore', () => {
 		expect(host.clock.pendingTimers).toBe(0)
 	})
 
+	test('offers memory for a range to the first attempt alone, which may yet write into it', async () => {
+		const { faulty, store, host } = fixture()
+		await faulty.inner.put('a', BODY)
+		const into = new Uint8Array(1)
+		expect(await store.getRange('a', { offset: 0, bytes: 1 }, { into })).toBe(into)
+		faulty.fail({ times: 1 }, failBefore())
+		const running = store.getRange('a', { offset: 0, bytes: 1 }, { into })
+		await host.clock.advance(10_000)
+		const answer = await running
+		expect(answer).toEqual(into)
+		expect(answer).not.toBe(into)
+	})
+
 	test('gives up after its attempts with ISLE_UNAVAILABLE whose cause is the last failure', async () => {
 		const { faulty, store, host } = fixture()
 		faulty.fail({ times: 99 }, failBefore(new IsleError('ISLE_UNAVAILABLE', 'the store is away')))

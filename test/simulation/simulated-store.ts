@@ -4,7 +4,7 @@
  * answer at once, whatever becomes of the request.
  */
 import { IsleError } from '../../src/errors.ts'
-import { joinBody } from '../../src/object-store/body.ts'
+import { joinBody, rangeTarget } from '../../src/object-store/body.ts'
 import type {
 	Body,
 	ByteRange,
@@ -12,6 +12,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
 import { FAULT_KINDS, type FaultKind, type FaultPlan } from './faults.ts'
@@ -69,12 +70,14 @@ export class SimulatedStore implements ObjectStore {
 		return this.#read({ what: `get ${key}`, effect: () => copyOf(objects.bytesOf(key)) }, options)
 	}
 
-	getRange(key: string, { offset, bytes }: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	getRange(key: string, { offset, bytes }: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		const effect = (): Uint8Array | undefined => {
 			const whole = this.#ground.objects.bytesOf(key)
 			if (whole === undefined) return undefined
 			if (offset + bytes > whole.length) throw new IsleError('ISLE_CORRUPT', `a range past the end: key=\`${key}\``)
-			return copyOf(whole.subarray(offset, offset + bytes))
+			const target = rangeTarget({ offset, bytes }, options)
+			target.set(whole.subarray(offset, offset + bytes))
+			return target
 		}
 		return this.#read({ what: `getRange ${key}`, effect }, options)
 	}

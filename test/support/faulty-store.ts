@@ -26,6 +26,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
 import type { RequestKind } from '../../src/object-store/prices.ts'
@@ -156,8 +157,8 @@ export class FaultyStore implements ObjectStore {
 		return this.#call({ operation: 'get', key, options, run, damage: damageBody })
 	}
 
-	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
-		const run = (): Promise<Uint8Array | undefined> => this.inner.getRange(key, range)
+	getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
+		const run = (): Promise<Uint8Array | undefined> => this.inner.getRange(key, range, { into: options?.into })
 		return this.#call({ operation: 'getRange', key, options, run, damage: damageBody })
 	}
 

@@ -7,6 +7,7 @@ import type {
 	ListOptions,
 	ListPage,
 	ObjectStore,
+	RangeRequestOptions,
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
 
@@ -23,7 +24,7 @@ export class PassThroughStore implements ObjectStore {
 		return this.inner.get(key, options)
 	}
 
-	getRange(key: string, range: ByteRange, options?: RequestOptions): Promise<Uint8Array | undefined> {
+	getRange(key: string, range: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
 		return this.inner.getRange(key, range, options)
 	}
 
