@@ -3,7 +3,8 @@
  * Yang et al., SOSP 2023). Decoded blocks and parsed tables live in one each.
  *
  * Values stand on shelves, one shelf per table, by number: a hit is an array access and a saturating counter, no hash of
- * a string and no list to reorder. The cache knows all shelves' entries by their queues.
+ * a string and no list to reorder. Values and counters stand apart from what evicting needs, because of many entries a hit
+ * finds each object that it touches in slow memory. The cache knows all shelves' entries by their queues.
  *
  * Steps: a new entry joins the small queue (a tenth of the capacity), or the main queue when it was evicted not long
  * ago. Over capacity, the oldest of the small queue goes: to main when it was hit, out otherwise; or the oldest of main:
@@ -22,9 +23,7 @@ const SMALL_DIVISOR = 10
 const EVICTED_PURGE_COUNT = 1024
 
 interface CacheEntry<Value> {
-	readonly value: Value
 	readonly bytes: number
-	frequency: number
 	readonly shelf: Shelf<Value>
 	readonly index: number
 	/** Where it stands, and the next older and younger entries there. */
@@ -33,9 +32,14 @@ interface CacheEntry<Value> {
 	next: CacheEntry<Value> | undefined
 }
 
+const NO_FREQUENCIES = new Uint8Array(0)
+
 /** The cached values of one owner, by number. */
 export class Shelf<Value> {
-	/** What is cached. For `ByteCache` alone to change. */
+	/** What is cached, all of this for `ByteCache` alone to change. */
+	readonly values: (Value | undefined)[] = []
+	/** How often each was hit, up to `MAX_FREQUENCY`. */
+	frequencies: Uint8Array = NO_FREQUENCIES
 	readonly entries: (CacheEntry<Value> | undefined)[] = []
 	/** When entries were evicted, as bytes evicted from the cache until then: recent ones return to the main queue. */
 	readonly evictedAt: Map<number, number> = new Map()
@@ -44,7 +48,14 @@ export class Shelf<Value> {
 
 	/** Makes room for indexes below `count`, so that the array stays one: V8 turns a very sparse one into a dictionary. */
 	reserve(count: number): void {
-		while (this.entries.length < count) this.entries.push(undefined)
+		while (this.entries.length < count) {
+			this.entries.push(undefined)
+			this.values.push(undefined)
+		}
+		if (this.frequencies.length >= count) return
+		const frequencies = new Uint8Array(count)
+		frequencies.set(this.frequencies)
+		this.frequencies = frequencies
 	}
 }
 
@@ -113,19 +124,21 @@ export class ByteCache<Value> {
 	}
 
 	get(shelf: Shelf<Value>, index: number): Value | undefined {
-		const entry = shelf.entries[index]
-		if (entry === undefined) {
+		const value = shelf.values[index]
+		if (value === undefined) {
 			this.#misses++
 			return undefined
 		}
-		if (entry.frequency < MAX_FREQUENCY) entry.frequency++
+		const { frequencies } = shelf
+		const frequency = frequencies[index] as number
+		if (frequency < MAX_FREQUENCY) frequencies[index] = frequency + 1
 		this.#hits++
-		return entry.value
+		return value
 	}
 
 	/** The same, without counting as a use: for scans that look ahead, and for tests. */
 	peek(shelf: Shelf<Value>, index: number): Value | undefined {
-		return shelf.entries[index]?.value
+		return shelf.values[index]
 	}
 
 	/** Keeps `value`, which weighs `bytes`. What is there already stays. */
@@ -135,7 +148,10 @@ export class ByteCache<Value> {
 		const isRecent = evictedAt !== undefined && this.#evictedBytes - evictedAt <= this.#maxBytes
 		if (evictedAt !== undefined) shelf.evictedAt.delete(index)
 		const queue = isRecent ? this.#main : this.#small
-		const entry = { value, bytes, frequency: 0, shelf, index, queue, previous: undefined, next: undefined }
+		const entry = { bytes, shelf, index, queue, previous: undefined, next: undefined }
+		shelf.reserve(index + 1)
+		shelf.values[index] = value
+		shelf.frequencies[index] = 0
 		shelf.entries[index] = entry
 		shelf.count++
 		this.#entries++
@@ -151,6 +167,7 @@ export class ByteCache<Value> {
 			this.#entries--
 		}
 		shelf.entries.fill(undefined)
+		shelf.values.fill(undefined)
 		shelf.evictedAt.clear()
 		shelf.count = 0
 	}
@@ -173,18 +190,21 @@ export class ByteCache<Value> {
 		const takeSmall = isSmallOver || this.#main.bytes === 0
 		const entry = takeSmall ? this.#small.oldest : this.#main.oldest
 		if (entry === undefined) return
+		const { shelf, index } = entry
 		entry.queue.remove(entry)
-		if (entry.frequency > 0) {
-			entry.frequency = takeSmall ? 0 : entry.frequency - 1
+		const frequency = shelf.frequencies[index] as number
+		if (frequency > 0) {
+			shelf.frequencies[index] = takeSmall ? 0 : frequency - 1
 			this.#main.push(entry)
 			return
 		}
 		this.#evictions++
 		this.#entries--
 		this.#evictedBytes += entry.bytes
-		entry.shelf.entries[entry.index] = undefined
-		entry.shelf.count--
-		this.#remember(entry.shelf, entry.index)
+		shelf.entries[index] = undefined
+		shelf.values[index] = undefined
+		shelf.count--
+		this.#remember(shelf, index)
 	}
 
 	#remember(shelf: Shelf<Value>, index: number): void {

@@ -114,7 +114,7 @@ class ColdLookup {
 				continue
 			}
 			if (!held.table.mayContain(hash)) continue
-			const seq = this.#walkTable(slot, held.table, held.blocks, key, foundSeq, hit)
+			const seq = this.#walkTable(slot, held.table, held.blocks, key, hash, foundSeq, hit)
 			if (seq === undefined) isComplete = false
 			else foundSeq = Math.max(foundSeq, seq)
 		}
@@ -127,6 +127,7 @@ class ColdLookup {
 		table: SstTable,
 		blocks: Map<number, Block>,
 		key: Uint8Array,
+		hash: number,
 		foundSeq: number,
 		hit: Hit,
 	): number | undefined {
@@ -142,14 +143,14 @@ class ColdLookup {
 				}
 				blocks.set(index, block)
 			}
-			const found = findInBlock(block, key, this.#view.maxSeq)
+			const found = findInBlock(block, key, hash, this.#view.maxSeq)
 			if (found === NEXT_BLOCK && table.mayContinue(index, key)) {
 				index++
 				continue
 			}
 			if (found < 0) return -1
 			const seq = block.seqAt(found)
-			if (seq > foundSeq) hit.setFromBlock(block, found, seq)
+			if (seq > foundSeq) hit.setFromBlock(block, found)
 			return seq
 		}
 	}

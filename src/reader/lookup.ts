@@ -10,7 +10,8 @@
  */
 import { hashKey } from '../bytes/hash.ts'
 import type { TableSource } from '../cache/table-source.ts'
-import type { Block } from '../sst/block.ts'
+import type { MemtableHit } from '../memtable/memtable.ts'
+import { type Block, NOT_FOUND } from '../sst/block.ts'
 import { type EntryKind, isExpired, KIND_TOMBSTONE } from '../sst/entry.ts'
 import type { ReadView } from './read-view.ts'
 import { numberInPlan, type SearchPlan, slotForKey } from './search-plan.ts'
@@ -26,24 +27,42 @@ const NO_BYTES = new Uint8Array(0)
 
 /** The entry that was found. The value is `bytes[start, end)`, a view of memory that is not the caller's. */
 export class Hit {
-	kind: EntryKind = KIND_TOMBSTONE
-	seq = 0
-	expiresAtMs = 0
 	bytes: Uint8Array = NO_BYTES
 	start = 0
 	end = 0
+	kind: EntryKind = KIND_TOMBSTONE
+	expiresAtMs = 0
+	/** Where the sequence number is to be looked up, for the few who want to know it; or itself. */
+	#block: Block | undefined
+	#index = 0
+	#seq = 0
+
+	get seq(): number {
+		return this.#block?.seqAt(this.#index) ?? this.#seq
+	}
 
 	isVisible(nowMs: number): boolean {
 		return this.kind !== KIND_TOMBSTONE && !isExpired(this.expiresAtMs, nowMs)
 	}
 
-	setFromBlock(block: Block, index: number, seq: number): void {
+	setFromBlock(block: Block, index: number): void {
+		this.#block = block
+		this.#index = index
 		this.kind = block.kindAt(index)
-		this.seq = seq
 		this.expiresAtMs = block.expiresAtMsAt(index)
 		this.bytes = block.bytes
 		this.start = block.valueStartAt(index)
 		this.end = block.valueEndAt(index)
+	}
+
+	setFromMemtable({ kind, seq, expiresAtMs, value }: MemtableHit): void {
+		this.#block = undefined
+		this.#seq = seq
+		this.kind = kind
+		this.expiresAtMs = expiresAtMs
+		this.bytes = value
+		this.start = 0
+		this.end = value.length
 	}
 }
 
@@ -78,16 +97,21 @@ export function lookupCached(
 				source.cachedBlock(slot, table, index) ??
 				(readsNow ? source.readBlockNow(slot, table, index, foundSeq < 0) : undefined)
 			if (block === undefined) return LOOKUP_COLD
-			const found = findInBlock(block, key, view.maxSeq)
+			const found = findInBlock(block, key, hash, table.meta.maxSeq > view.maxSeq ? view.maxSeq : ANY_SEQ)
 			if (found === NEXT_BLOCK && table.mayContinue(index, key)) {
 				index++
 				continue
 			}
 			if (found >= 0) {
+				// Of the only level, or the last one, it does not matter how new it is: that saves a look at slow memory.
+				if (foundSeq < 0 && level === count - 1) {
+					hit.setFromBlock(block, found)
+					return LOOKUP_FOUND
+				}
 				const seq = block.seqAt(found)
 				if (seq > foundSeq) {
 					foundSeq = seq
-					hit.setFromBlock(block, found, seq)
+					hit.setFromBlock(block, found)
 				}
 			}
 			break
@@ -100,30 +124,26 @@ export function lookupMemtables(view: ReadView, key: Uint8Array, hit: Hit): bool
 	for (const memtable of view.memtables) {
 		const found = memtable.get(key, view.maxSeq)
 		if (found === undefined) continue
-		hit.kind = found.kind
-		hit.seq = found.seq
-		hit.expiresAtMs = found.expiresAtMs
-		hit.bytes = found.value
-		hit.start = 0
-		hit.end = found.value.length
+		hit.setFromMemtable(found)
 		return true
 	}
 	return false
 }
 
-const NOT_IN_BLOCK = -1
 /** The versions of the key in this block are too new, and reach its end: an older one may begin the next block. */
 export const NEXT_BLOCK = -2
 
-/** Index of the newest entry of `key` at or below `maxSeq`, or one of the two constants. */
-export function findInBlock(block: Block, key: Uint8Array, maxSeq: number): number {
-	const count = block.count
-	let index = block.seek(key)
-	if (index === count || block.compareKeyAt(index, key) !== 0) return NOT_IN_BLOCK
+/** Larger than any sequence number. */
+const ANY_SEQ = Number.POSITIVE_INFINITY
+
+/** Index of the newest entry of `key`, whose hash is `hash`, at or below `maxSeq`, or one of the two constants. */
+export function findInBlock(block: Block, key: Uint8Array, hash: number, maxSeq: number): number {
+	let index = block.find(key, hash)
+	if (index < 0 || maxSeq === ANY_SEQ) return index
 	while (block.seqAt(index) > maxSeq) {
 		index++
-		if (index === count) return NEXT_BLOCK
-		if (block.compareKeyAt(index, key) !== 0) return NOT_IN_BLOCK
+		if (index === block.count) return NEXT_BLOCK
+		if (block.compareKeyAt(index, key) !== 0) return NOT_FOUND
 	}
 	return index
 }

@@ -22,6 +22,7 @@ export class TouchAhead {
 	readonly #slots: TableSlot[] = []
 	readonly #indexes: number[] = []
 	readonly #blocks: (Block | undefined)[] = []
+	readonly #hashes: number[] = []
 
 	/** Of `keys[from, end)`, which lookups are about to ask for. The result means nothing. */
 	touch({ source, plan, keyEncoder }: TouchContext, keys: readonly unknown[], from: number, end: number): number {
@@ -31,7 +32,8 @@ export class TouchAhead {
 			this.#blocks[i] = source.peekBlock(this.#slots[i] as TableSlot, this.#indexes[i] as number)
 		}
 		let sum = 0
-		for (let i = 0; i < count; i++) sum += this.#blocks[i]?.touch() ?? 0
+		for (let i = 0; i < count; i++) sum += this.#blocks[i]?.touch(this.#hashes[i] as number) ?? 0
+		for (let i = 0; i < count; i++) sum += this.#blocks[i]?.touchEntry(this.#hashes[i] as number) ?? 0
 		return sum
 	}
 
@@ -48,6 +50,7 @@ export class TouchAhead {
 			if (index < 0) continue
 			this.#slots[at] = slot
 			this.#indexes[at] = index
+			this.#hashes[at] = hash
 			return true
 		}
 		return false

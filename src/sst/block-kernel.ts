@@ -78,8 +78,6 @@ export function openBlock(raw: Uint8Array, where: string): Block {
 /** Memory for one block after another: each is of use until the next one is opened in such memory, by anybody of this thread. */
 export class BriefPlace implements BlockPlace {
 	#raw = NO_BYTES
-	/** Where there is no kernel. */
-	#positions: Uint32Array<ArrayBuffer> | undefined
 
 	room(rawBytes: number): Uint8Array {
 		const kernel = kernelFor(rawBytes)
@@ -90,8 +88,6 @@ export class BriefPlace implements BlockPlace {
 
 	open(raw: Uint8Array, where: string): Block {
 		const kernel = kernelFor(raw.length)
-		if (kernel !== undefined) return kernel.brief.open(raw, where)
-		this.#positions ??= new Uint32Array(1024)
-		return new Block(raw, where, this.#positions)
+		return kernel === undefined ? new Block(raw, where) : kernel.brief.open(raw, where)
 	}
 }

@@ -33,9 +33,8 @@ export class BlockRunReader {
 	readonly where: string
 	readonly #run: BlockRun
 	readonly #stored: Uint8Array
-	/** Memory of the block at hand: its raw bytes, when they are not those stored, and its positions. */
+	/** Memory of the block at hand: its raw bytes, when they are not those stored. */
 	#raw = new Uint8Array(0)
-	#positions = new Uint32Array(1024)
 	readonly #place: BlockPlace | undefined
 	readonly #memory = (rawBytes: number): Uint8Array => {
 		if (this.#place !== undefined) return this.#place.room(rawBytes)
@@ -64,7 +63,7 @@ export class BlockRunReader {
 	/** Block `i` of the run, of use until the next one is decoded. @throws ISLE_CORRUPT naming `where`, ISLE_UNSUPPORTED for a codec of a newer version. */
 	decode(i: number): Block {
 		const raw = openStoredBlock(this.storedOf(i), this.#run.rawMaxBytes, this.where, this.#memory)
-		const block = this.#place?.open(raw, this.where) ?? new Block(raw, this.where, this.#positions)
+		const block = this.#place?.open(raw, this.where) ?? new Block(raw, this.where)
 		const isAfter = this.#compareSeparator(i, block, 0) <= 0 || this.isContinuation(i, block, 0)
 		const isBefore =
 			i + 1 >= this.#run.separatorEnds.length || this.#compareSeparator(i + 1, block, block.count - 1) > 0

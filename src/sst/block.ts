@@ -12,48 +12,63 @@ import { compareRanges } from '../bytes/compare.ts'
 import { copyRange } from '../bytes/copy.ts'
 import { hashLanes, hashParts } from '../bytes/hash.ts'
 import { corrupt } from '../errors.ts'
+import { checkEntries } from './block-checks.ts'
 import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, readUint } from './block-format.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB } from './entry.ts'
+import { isPointOf, makePoints, NO_POINT, pointIndex, pointSlots, pointStart } from './point-index.ts'
 
 /** Objects, typed-array headers and fields of one Block, roughly. */
 const OVERHEAD_BYTES = 320
 
+/** What `find` answers for a key that is not there. */
+export const NOT_FOUND = -1
+
+/** Searches by halves for each 16 entries, before points are made: by then they have cost as much as making them does. */
+const ENTRIES_OF_FIND = 16
+
+/** More than a block is ever searched. */
+const NEVER = 0x3fffffff
+
+/** Fields stand in the order of their use by lookups, so that these touch one or two lines of memory of the object. */
 export class Block {
 	/** The raw block. Never written to. */
 	readonly bytes: Uint8Array
-	readonly count: number
+	/** Where each key stands, by its hash (point-index.ts); made once the block has been searched a few times. */
+	#points: Uint32Array | undefined
 	/** Where in `bytes` the prefix of all keys begins, and how long it is. */
 	readonly prefixStart: number
 	readonly prefixBytes: number
-	/** Absolute positions in `bytes`: suffix of entry i begins at [2i], its value at [2i + 1] and ends at [2i + 2]. */
-	readonly #positions: Uint32Array
-	/** Of each suffix the first four bytes as a number: a search touches a few lines of memory instead of every suffix it tries. */
-	#heads: Uint32Array | undefined
-	/** Where the entries end and the columns begin. */
+	/** Where the entries begin, where they end and the columns begin, and how wide the column of ends is. */
+	readonly #dataStart: number
 	readonly #dataEnd: number
-	/** True when some key has several versions in this block. */
-	readonly hasVersions: boolean
-	#wasSought = false
-	/** The hash of the whole lanes of the prefix, as u32; −1 until somebody asks for it. */
-	#prefixHash = -1
-	readonly #seqWidth: number
-	readonly #seqStart: number
-	readonly #minSeq: number
-	readonly #expiryWidth: number
-	readonly #expiryStart: number
-	readonly #minExpiresAtMs: number
+	readonly #endWidth: number
+	readonly count: number
 	/** Where the kind column begins, or −1 when all entries are of `#kind`. */
 	readonly #kindStart: number
 	readonly #kind: number
+	readonly #expiryWidth: number
+	/** True when some key has several versions in this block. */
+	readonly hasVersions: boolean
+	/** How often `find` searches before it makes points. */
+	#findsLeft: number
+	readonly #seqWidth: number
+	readonly #seqStart: number
+	readonly #minSeq: number
+	readonly #expiryStart: number
+	readonly #minExpiresAtMs: number
+	/** Of each suffix the first four bytes as a number: a search touches a few lines of memory instead of every suffix it tries. */
+	#heads: Uint32Array | undefined
+	#wasSought = false
+	/** The hash of the whole lanes of the prefix, as u32; −1 until somebody asks for it. */
+	#prefixHash = -1
 
 	/**
-	 * Takes over `bytes` (they must not change any more). With `positions`, memory that it may use if it is large enough, it
-	 * is of use only until that is given to another block. `hasVersions` says that somebody else has filled `positions` and
-	 * made all checks, and what he found.
+	 * Takes over `bytes` (they must not change any more). `hasVersions` says that somebody else has made all checks, and what
+	 * he found.
 	 *
 	 * @throws ISLE_CORRUPT naming `where`.
 	 */
-	constructor(bytes: Uint8Array, where: string, positions?: Uint32Array, hasVersions?: boolean) {
+	constructor(bytes: Uint8Array, where: string, hasVersions?: boolean) {
 		if (bytes.length < BLOCK_HEADER_BYTES) throw corrupt(where, 'a block that is shorter than its header')
 		const flags = bytes[0] as number
 		this.bytes = bytes
@@ -68,41 +83,68 @@ export class Block {
 		if (this.#kind > KIND_BLOB || bytes[19] !== 0) throw corrupt(where, 'a block with a bad header')
 		const hasExpiry = this.#expiryWidth > 0
 		this.prefixStart = BLOCK_HEADER_BYTES + (hasExpiry ? MIN_EXPIRY_BYTES : 0)
-		const endWidth = flags & FLAG_WIDE ? 4 : 2
+		this.#endWidth = flags & FLAG_WIDE ? 4 : 2
 		const hasKinds = (flags & FLAG_KINDS) !== 0
-		const dataStart = this.prefixStart + this.prefixBytes
-		const columns = 2 * endWidth + this.#seqWidth + this.#expiryWidth + (hasKinds ? 1 : 0)
-		const endsStart = bytes.length - this.count * columns
-		if (this.count === 0 || this.prefixBytes > KEY_MAX_BYTES || !(dataStart <= endsStart)) {
+		this.#dataStart = this.prefixStart + this.prefixBytes
+		const columns = 2 * this.#endWidth + this.#seqWidth + this.#expiryWidth + (hasKinds ? 1 : 0)
+		this.#dataEnd = bytes.length - this.count * columns
+		if (this.count === 0 || this.prefixBytes > KEY_MAX_BYTES || !(this.#dataStart <= this.#dataEnd)) {
 			throw corrupt(where, `a block of ${bytes.length} bytes that cannot hold its ${this.count} entries`)
 		}
 		this.#minExpiresAtMs = hasExpiry ? readUint(bytes, BLOCK_HEADER_BYTES, 7) : 0
 		if (hasExpiry && bytes[BLOCK_HEADER_BYTES + 7] !== 0) throw corrupt(where, 'a block with a bad header')
-		this.#seqStart = endsStart + this.count * 2 * endWidth
+		this.#seqStart = this.#dataEnd + this.count * 2 * this.#endWidth
 		this.#expiryStart = this.#seqStart + this.count * this.#seqWidth
 		this.#kindStart = hasKinds ? this.#expiryStart + this.count * this.#expiryWidth : -1
-		this.#dataEnd = endsStart
-		if (positions !== undefined && hasVersions !== undefined) {
-			this.#positions = positions
-			this.hasVersions = hasVersions
-			return
-		}
-		this.#positions = readPositions(bytes, this.count, dataStart, endsStart, endWidth, where, positions)
-		this.hasVersions = this.#verify(where)
+		this.#findsLeft = pointSlots(this.count, this.#dataEnd) === 0 ? NEVER : 1 + Math.floor(this.count / ENTRIES_OF_FIND)
+		this.hasVersions = hasVersions ?? this.#verify(where)
 	}
 
 	/** Bytes of all keys and values. */
 	get rawBytes(): number {
-		return this.#dataEnd - this.prefixStart - this.prefixBytes + this.count * this.prefixBytes
+		return this.#dataEnd - this.#dataStart + this.count * this.prefixBytes
 	}
 
-	/** Memory that the block keeps alive, in bytes; with what later seeks add. */
+	/** Memory that the block keeps alive, in bytes; with what later searches add. */
 	get memoryBytes(): number {
-		return this.bytes.buffer.byteLength + this.#positions.byteLength + 4 * this.count + OVERHEAD_BYTES
+		return this.bytes.buffer.byteLength + 4 * (this.count + pointSlots(this.count, this.#dataEnd)) + OVERHEAD_BYTES
+	}
+
+	/** Index of the newest entry of `key`, whose `hashKey` is `hash`; `NOT_FOUND` when there is none. */
+	find(key: Uint8Array, hash: number): number {
+		const points = this.#points ?? this.#pointsAfterFinds()
+		if (points === undefined) {
+			const index = this.#search(key, this.#heads)
+			return index < this.count && this.compareKeyAt(index, key) === 0 ? index : NOT_FOUND
+		}
+		const mask = points.length - 1
+		for (let at = hash & mask; ; at = (at + 1) & mask) {
+			const point = points[at] as number
+			if (point === NO_POINT) return NOT_FOUND
+			if (!isPointOf(point, hash)) continue
+			const index = pointIndex(point)
+			if (this.#isKeyAt(key, pointStart(point), index)) return index
+		}
+	}
+
+	/**
+	 * Whether entry `i`, whose suffix begins at `start`, has this key. What is read stands in three places of memory, none of
+	 * which depends on another, so that they are waited for together.
+	 */
+	#isKeyAt(key: Uint8Array, start: number, i: number): boolean {
+		const { bytes, prefixStart, prefixBytes } = this
+		if (start + key.length - prefixBytes !== this.valueStartAt(i)) return false
+		for (let at = start, j = prefixBytes; j < key.length; at++, j++) if (bytes[at] !== key[j]) return false
+		for (let j = 0; j < prefixBytes; j++) if (bytes[prefixStart + j] !== key[j]) return false
+		return true
 	}
 
 	/** Index of the first entry whose key is ≥ `key` (its newest version); `count` when there is none. */
 	seek(key: Uint8Array): number {
+		return this.#search(key, this.#heads ?? this.#headsAfterFirstSeek())
+	}
+
+	#search(key: Uint8Array, heads: Uint32Array | undefined): number {
 		const bytes = this.bytes
 		const prefixStart = this.prefixStart
 		const prefixBytes = this.prefixBytes
@@ -112,11 +154,9 @@ export class Block {
 			if (difference !== 0) return difference < 0 ? 0 : this.count
 		}
 		if (key.length < prefixBytes) return 0
-		const positions = this.#positions
 		const keyEnd = key.length
 		let low = 0
 		let high = this.count
-		const heads = this.#heads ?? this.#headsAfterFirstSeek()
 		if (heads !== undefined) {
 			const keyHead = headOf(key, prefixBytes, keyEnd)
 			while (low < high) {
@@ -129,18 +169,26 @@ export class Block {
 		}
 		while (low < high) {
 			const middle = (low + high) >>> 1
-			const start = positions[2 * middle] as number
-			const end = positions[2 * middle + 1] as number
-			if (compareRanges(bytes, start, end, key, prefixBytes, keyEnd) < 0) low = middle + 1
+			const start = this.suffixStartAt(middle)
+			if (compareRanges(bytes, start, this.valueStartAt(middle), key, prefixBytes, keyEnd) < 0) low = middle + 1
 			else high = middle
 		}
 		return low
 	}
 
-	/** Looks at the memory that a search begins with, so that it is near when one begins. The result means nothing. */
-	touch(): number {
-		const middle = this.count >>> 1
-		return (this.#heads?.[middle] ?? 0) + (this.#positions[middle] as number) + (this.bytes[this.#seqStart] as number)
+	/** Looks at the memory that `find` will read first, so that it is near when it does. The result means nothing. */
+	touch(hash: number): number {
+		const points = this.#points
+		if (points === undefined) return (this.#heads?.[this.count >>> 1] ?? 0) + (this.bytes[this.#dataEnd] as number)
+		return points[hash & (points.length - 1)] as number
+	}
+
+	/** The same of what it will read next, when the first is near. */
+	touchEntry(hash: number): number {
+		const points = this.#points
+		if (points === undefined) return 0
+		const point = points[hash & (points.length - 1)] as number
+		return (this.bytes[pointStart(point)] as number) + this.valueStartAt(pointIndex(point))
 	}
 
 	/** Negative, zero or positive as the key of entry `i` is smaller than, equal to or larger than `key`. */
@@ -273,16 +321,33 @@ export class Block {
 	}
 
 	suffixStartAt(i: number): number {
-		return this.#positions[2 * i] as number
+		return i === 0 ? this.#dataStart : this.#positionAt(2 * i - 1)
 	}
 
 	/** Where the value begins, which is where the suffix ends. */
 	valueStartAt(i: number): number {
-		return this.#positions[2 * i + 1] as number
+		return this.#positionAt(2 * i)
 	}
 
 	valueEndAt(i: number): number {
-		return this.#positions[2 * i + 2] as number
+		return this.#positionAt(2 * i + 1)
+	}
+
+	/** What number `i` of the column of ends says, as a position in `bytes`. */
+	#positionAt(i: number): number {
+		const bytes = this.bytes
+		const at = this.#dataEnd + i * this.#endWidth
+		if (this.#endWidth === 2) return this.#dataStart + ((bytes[at] as number) | ((bytes[at + 1] as number) << 8))
+		return this.#dataStart + readUint(bytes, at, 4)
+	}
+
+	#pointsAfterFinds(): Uint32Array | undefined {
+		if (this.#findsLeft > 0) {
+			this.#findsLeft--
+			return undefined
+		}
+		this.#points = makePoints(this, pointSlots(this.count, this.#dataEnd))
+		return this.#points
 	}
 
 	/** A block that is searched once only (a cold read, a scan) does without; one that is searched again pays off. */
@@ -301,9 +366,7 @@ export class Block {
 
 	/** Checks columns and order once, so that no reader has to. True when some key has several versions. */
 	#verify(where: string): boolean {
-		const bytes = this.bytes
-		const positions = this.#positions
-		const count = this.count
+		const { bytes, count } = this
 		if (this.#minSeq + 256 ** this.#seqWidth > Number.MAX_SAFE_INTEGER) {
 			for (let i = 0; i < count; i++) {
 				if (!Number.isSafeInteger(this.seqAt(i))) throw corrupt(where, 'a sequence number beyond 2^53')
@@ -319,55 +382,8 @@ export class Block {
 				if ((bytes[i] as number) > KIND_BLOB) throw corrupt(where, `an entry of unknown kind ${bytes[i]}`)
 			}
 		}
-		const suffixMax = KEY_MAX_BYTES - this.prefixBytes
-		let hasVersions = false
-		for (let i = 0; i < count; i++) {
-			const start = positions[2 * i] as number
-			const end = positions[2 * i + 1] as number
-			if (end - start > suffixMax || (this.prefixBytes === 0 && start === end)) {
-				throw corrupt(where, `a key of ${this.prefixBytes + end - start} bytes`)
-			}
-			if (i === 0) continue
-			const order = compareRanges(
-				bytes,
-				positions[2 * i - 2] as number,
-				positions[2 * i - 1] as number,
-				bytes,
-				start,
-				end,
-			)
-			if (order > 0 || (order === 0 && this.seqAt(i - 1) <= this.seqAt(i))) {
-				throw corrupt(where, `entry ${i} of a block is out of order`)
-			}
-			if (order === 0) hasVersions = true
-		}
-		return hasVersions
+		return checkEntries(this, this.#dataStart, this.#dataEnd, where)
 	}
-}
-
-function readPositions(
-	bytes: Uint8Array,
-	count: number,
-	dataStart: number,
-	endsStart: number,
-	endWidth: 2 | 4,
-	where: string,
-	memory: Uint32Array | undefined,
-): Uint32Array {
-	const needed = 2 * count + 1
-	const positions = memory !== undefined && memory.length >= needed ? memory : new Uint32Array(needed)
-	positions[0] = dataStart
-	let before = dataStart
-	let at = endsStart
-	for (let i = 1; i <= 2 * count; i++, at += endWidth) {
-		const end = endWidth === 2 ? (bytes[at] as number) | ((bytes[at + 1] as number) << 8) : readUint(bytes, at, 4)
-		const position = dataStart + end
-		if (position < before || position > endsStart) throw corrupt(where, 'an entry that reaches outside its block')
-		positions[i] = position
-		before = position
-	}
-	if (before !== endsStart) throw corrupt(where, 'a block with bytes that belong to no entry')
-	return positions
 }
 
 /** Four bytes of `bytes[start, end)` as a big-endian number, zeros past its end: ordered as the bytes are, but for ties. */

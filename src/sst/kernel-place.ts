@@ -35,7 +35,6 @@ export class KernelPlace implements MergePlace {
 	readonly #ints: Int32Array
 	readonly #slot: number
 	readonly #rawAt: number
-	readonly #positions: Uint32Array
 	readonly #open: () => number
 
 	constructor(ints: Int32Array, slotAt: number, places: Places, rawMaxBytes: number, open: () => number) {
@@ -46,7 +45,6 @@ export class KernelPlace implements MergePlace {
 		this.#ints = ints
 		this.#slot = slotAt / 4
 		this.#open = open
-		this.#positions = new Uint32Array(buffer, positionsAt, 2 * entries + 1)
 		this.seqs = new Float64Array(buffer, seqsAt, entries)
 		this.#set(at.SLOT_POSITIONS, positionsAt)
 		this.#set(at.SLOT_SEQS, seqsAt)
@@ -67,7 +65,7 @@ export class KernelPlace implements MergePlace {
 		}
 		this.#set(at.SLOT_LENGTH, bytes.length)
 		const found = this.#open()
-		if (found !== 0) return new Block(bytes, where, this.#positions, found === 2)
+		if (found !== 0) return new Block(bytes, where, found === 2)
 		const block = new Block(bytes, where)
 		invariant(false, `a block of ${block.count} entries that only the kernel takes for damaged`)
 	}
@@ -77,9 +75,7 @@ export class KernelPlace implements MergePlace {
 		this.room(raw.length).set(raw)
 		this.#set(at.SLOT_LENGTH, raw.length)
 		const found = this.#open()
-		if (found === 0) return new Block(raw, where)
-		const count = this.#ints[this.#slot + at.SLOT_END / 4] as number
-		return new Block(raw, where, this.#positions.slice(0, 2 * count + 1), found === 2)
+		return found === 0 ? new Block(raw, where) : new Block(raw, where, found === 2)
 	}
 
 	enter(start: number, end: number): void {

@@ -24,12 +24,13 @@ describe('a cache bounded in bytes', () => {
 						if (action === 'put') cache.put(shelf, index, { bytes }, bytes)
 						else if (action === 'get') cache.get(shelf, index)
 						else if (index === 0) cache.deleteShelf(shelf)
-						const held = shelves.flatMap(({ entries }) =>
-							entries.flatMap(entry => (entry?.value === undefined ? [] : [entry.value])),
-						)
+						const held = shelves.flatMap(({ values }) => values.filter(value => value !== undefined))
 						expect(cache.bytes).toBe(held.reduce((sum, value) => sum + value.bytes, 0))
 						expect(cache.bytes).toBeLessThanOrEqual(maxBytes)
 						expect(cache.stats().entries).toBe(held.length)
+						for (const { values, entries } of shelves) {
+							expect(entries.map(entry => entry?.bytes)).toEqual(values.map(value => value?.bytes))
+						}
 						expect(shelves.reduce((sum, { count }) => sum + count, 0)).toBe(held.length)
 					}
 				},
