@@ -22,7 +22,7 @@ import {
 import type { RunOnceOptions, RunReport } from './maintenance/run-demand.ts'
 import { type StateShape, shapeOf } from './maintenance/shape.ts'
 import { EMPTY_MANIFEST } from './manifest/fold.ts'
-import { storedBytesOf } from './manifest/manifest.ts'
+import { storedBytesOf } from './manifest/run-parts.ts'
 import { type CountingStore, countingStore, type RequestSnapshot } from './object-store/counting-store.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { openStore } from './object-store/open-store.ts'

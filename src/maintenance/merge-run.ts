@@ -14,6 +14,7 @@ import { compareBytes } from '../bytes/compare.ts'
 import { isIsleError } from '../errors.ts'
 import type { Edit } from '../manifest/edit.ts'
 import type { TableRef } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob } from './merge-job-runs.ts'
 import { MEMORY_PER_INPUT_BYTE } from './merge-memory.ts'
@@ -73,7 +74,7 @@ export class MergeRun {
 		this.#scope = new MergeScope(components.state.manifest, task.chains)
 		const { store, memory } = components
 		this.#inputs = new MergeInputs({ store, memory, offered: ref => components.offered?.(ref) })
-		this.#inputBytes = storedBytesOf(this.#tables)
+		this.#inputBytes = bytesOf(this.#tables)
 		this.#made = [...(task.resume?.outputs ?? [])]
 		this.#recordedCount = this.#made.length
 		this.#doneKey = task.resume?.resumeKey ?? null
@@ -174,7 +175,7 @@ export class MergeRun {
 
 	/** Little output of much input: the next range may be larger. */
 	#adaptRange(inputBytes: number, tables: readonly TableRef[]): void {
-		const shrinking = storedBytesOf(tables) / Math.max(1, inputBytes)
+		const shrinking = bytesOf(tables) / Math.max(1, inputBytes)
 		const most = this.#components.memory.maxBytes / (RANGES_IN_FLIGHT * MEMORY_PER_INPUT_BYTE)
 		this.#rangeBytes = rangeBytesFor(this.#task.output.targetBytes, shrinking, most)
 	}
@@ -214,7 +215,7 @@ export class MergeRun {
 		this.#summary = {
 			...before,
 			bytesRead: before.bytesRead + bytesRead,
-			bytesWritten: before.bytesWritten + storedBytesOf(stored),
+			bytesWritten: before.bytesWritten + bytesOf(stored),
 			tablesWritten: before.tablesWritten + stored.length,
 			entriesRead: before.entriesRead + output.entriesRead,
 			entriesWritten: before.entriesWritten + output.entriesWritten,
@@ -284,8 +285,4 @@ export class MergeRun {
 		}
 		await this.#discardFresh()
 	}
-}
-
-function storedBytesOf(tables: readonly TableRef[]): number {
-	return tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
 }

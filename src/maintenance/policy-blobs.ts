@@ -6,9 +6,9 @@
  * writes; the emptiest packs come first, and a round stays small.
  */
 import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 import type { RewritePacksChoice } from './choice.ts'
 import { isUsable, type Scene } from './policy-scene.ts'
-import { bytesOf } from './run-facts.ts'
 
 /** Part of a pack that is live, below which it is worth rewriting. */
 const SPARSE_FRACTION = 0.5

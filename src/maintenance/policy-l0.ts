@@ -10,10 +10,11 @@
 import { compareBytes } from '../bytes/compare.ts'
 import { l0Weight } from '../manifest/l0-weight.ts'
 import type { SortedRun, TableRef } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 import type { Choice, MergeChoice, MoveChoice } from './choice.ts'
 import type { CompactionSettings } from './options.ts'
 import { bucketOf, bucketOfRun, isUsable, isUsableRun, type Scene } from './policy-scene.ts'
-import { areDisjoint, bytesOf, factsOf, hullOf } from './run-facts.ts'
+import { areDisjoint, factsOf, hullOf } from './run-facts.ts'
 
 /** The smallest weight of a table in L0: 8 × 32 = 256 tiny ones are merged at once. */
 const SMALLEST_WEIGHT = 1 / 32

@@ -14,10 +14,11 @@
  * Every merge of runs leaves fewer of them, so none of this goes on for ever.
  */
 import type { SortedRun } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 import type { MergeChoice, MergeTrigger, MoveChoice } from './choice.ts'
 import type { CompactionSettings } from './options.ts'
 import { bucketOf, bucketOfRun, isUsableRun, largeMergeBytes, type Scene } from './policy-scene.ts'
-import { areDisjoint, bytesOf, factsOf, overlappingOf } from './run-facts.ts'
+import { areDisjoint, factsOf, overlappingOf } from './run-facts.ts'
 
 /** A run is of like size when it is at most so many times what is newer in the same merge. */
 const SIMILAR_RATIO = 1.25

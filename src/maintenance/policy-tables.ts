@@ -10,12 +10,13 @@
  * Outputs lie between the keys of neighbours only, so that they overlap nothing else in the run.
  */
 import type { SortedRun, TableRef } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 import type { MergeChoice, MergeTrigger } from './choice.ts'
 import type { CompactionSettings } from './options.ts'
 import { isHalfExpired } from './policy-drop.ts'
 import { smallTableBytes } from './policy-l0.ts'
 import { bucketOf, isUsable, type Scene } from './policy-scene.ts'
-import { bytesOf, factsOf, firstBehind, overlap } from './run-facts.ts'
+import { factsOf, firstBehind, overlap } from './run-facts.ts'
 
 /** Part of a table's entries that are tombstones, from which on it is rewritten for their sake. */
 const TOMBSTONE_DENSITY = 0.1

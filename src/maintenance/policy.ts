@@ -8,6 +8,7 @@
  * (the properties are in test/maintenance/policy-properties.test.ts).
  */
 import type { Manifest, PendingMerge, SortedRun, TableRef } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 import type { AbandonChoice, Choice, MergeChoice } from './choice.ts'
 import type { CompactionSettings, MaintenanceSettings } from './options.ts'
 import { choosePacks } from './policy-blobs.ts'
@@ -16,7 +17,6 @@ import { canJoin, chooseL0 } from './policy-l0.ts'
 import { chooseJoin, chooseRunMerge, nextClosedBucketMs } from './policy-runs.ts'
 import { largeMergeBytes, makeScene, type PolicyContext, type Scene } from './policy-scene.ts'
 import { chooseTables } from './policy-tables.ts'
-import { bytesOf } from './run-facts.ts'
 
 const NOTHING_BUSY: PolicyContext = { busy: new Set(), quarantined: new Set() }
 

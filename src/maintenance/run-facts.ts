@@ -103,7 +103,3 @@ export function hullOf(tables: readonly TableRef[]): TableRef {
 	}
 	return hull
 }
-
-export function bytesOf(tables: readonly TableRef[]): number {
-	return tables.reduce((sum, table) => sum + table.meta.storedBytes, 0)
-}

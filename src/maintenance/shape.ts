@@ -1,5 +1,6 @@
 /** Figures of a manifest, for `stats`: pure. */
-import { type Manifest, storedBytesOf } from '../manifest/manifest.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import { storedBytesOf } from '../manifest/run-parts.ts'
 import { tablesOfChoice } from './choice.ts'
 import type { MaintenanceSettings } from './options.ts'
 import { choose } from './policy.ts'

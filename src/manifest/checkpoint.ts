@@ -25,6 +25,7 @@ import type { Clock } from '../host/clock.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { ObjectStore, RequestOptions } from '../object-store/object-store.ts'
 import type { CheckpointPositions, Manifest, SortedRun } from './manifest.ts'
+import { sumsInSteps } from './run-parts.ts'
 import {
 	readCheckpointPositions,
 	readMaintainerNote,
@@ -41,7 +42,7 @@ import {
 	writePosition,
 	writeRemovedObject,
 } from './state-codec.ts'
-import { seqRangeInSteps } from './table-placement.ts'
+import { TableIndex } from './table-index.ts'
 import {
 	readBlobPackRef,
 	readCount,
@@ -203,10 +204,11 @@ function* decodeSteps(bytes: Uint8Array, where: string): Generator<void, Manifes
 	for (const count = readCount(reader, where); runs.length < count; ) {
 		const id = readId(reader)
 		const run = { id, tables: yield* readListInSteps(reader, where, () => readPackedTable(reader, body, where)) }
-		// The first read asks for it, and would look at every table in one turn.
-		yield* seqRangeInSteps(run)
 		runs.push(run)
 	}
+	// What the first read and the first edit ask for: they would look at every table in one turn.
+	for (const run of runs) yield* sumsInSteps(run)
+	yield* TableIndex.inSteps(runs)
 	const manifest: Manifest = {
 		writerPosition,
 		maintenancePosition,

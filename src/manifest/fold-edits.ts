@@ -9,14 +9,23 @@
  * Invariants, checked here, `ISLE_CORRUPT` naming the record: L0 ascends in sequence numbers; runs are disjoint in them,
  * newest first, all below L0; tables of a run ascend in keys and do not overlap; ids and live objects are unique, and
  * what is removed does not come back; announcements, marks and the floor never go back.
- * Cost: what an edit does not touch is shared; one that touches tables takes a few passes over all of them.
+ * Cost: what an edit does not touch is shared and not looked at, but for the tables of L0, which are few, and the list of removed
+ * objects; the array of tables of a run that is touched is copied (table-placement.ts, table-index.ts).
  */
 import { corrupt, invariant, unreachable } from '../errors.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
 import type { Edit, EditRecord } from './edit.ts'
-import type { CheckpointPositions, CommitMark, Manifest, PendingMerge, RemovedObject, TableRef } from './manifest.ts'
-import { TableNames } from './table-names.ts'
-import { assertKeyOrder, placeTables, takeTables } from './table-placement.ts'
+import type {
+	BlobPackRef,
+	CheckpointPositions,
+	CommitMark,
+	Manifest,
+	PendingMerge,
+	RemovedObject,
+	TableRef,
+} from './manifest.ts'
+import { TableIndex } from './table-index.ts'
+import { assertKeyOrder, firstOf, replaceTables } from './table-placement.ts'
 
 /**
  * The manifest after `records`, which follow one another from `manifest.maintenancePosition` on. It must have folded in
@@ -85,14 +94,15 @@ function replace(
 	record: EditRecord,
 	where: string,
 ): Manifest {
-	const taken = takeTables(before, edit.remove, where)
-	const { l0, runs } = placeTables(taken, edit.add, where)
-	const added = new Map(edit.add.map(({ table }) => [table.id, table]))
+	const { l0, runs, removed } = replaceTables(before, edit, where)
+	const added = new Set(edit.add.map(({ table }) => table.id))
 	const addedRuns = new Set(edit.add.map(({ runId }) => runId))
-	const lost = [...taken.removed.values()].filter(table => !added.has(table.id))
-	const lostIds = new Set(lost.map(table => table.id))
-	const isOver = ({ runId, inputs }: PendingMerge): boolean =>
-		addedRuns.has(runId) || inputs.some(id => lostIds.has(id)) || inputs.every(id => taken.removed.has(id))
+	const lost = [...removed.values()].filter(table => !added.has(table.id))
+	const isOver = (merge: PendingMerge): boolean => {
+		const { inputs } = namesOf(merge)
+		if (addedRuns.has(merge.runId) || lost.some(({ id }) => inputs.has(id))) return true
+		return inputs.size <= removed.size && merge.inputs.every(id => removed.has(id))
+	}
 	const given = before.pendingMerges.filter(isOver).flatMap(merge => merge.outputs)
 	const pendingMerges = before.pendingMerges.filter(merge => !isOver(merge))
 	const gone = [...lost, ...given.filter(table => !added.has(table.id))]
@@ -106,18 +116,16 @@ function replace(
 }
 
 function progress(before: Manifest, merge: PendingMerge, record: EditRecord, where: string): Manifest {
-	const inputs = new Set(merge.inputs)
+	const { inputs } = namesOf(merge)
 	const outputs = new Set(merge.outputs.map(table => table.id))
 	if (inputs.size !== merge.inputs.length || outputs.size !== merge.outputs.length) {
 		throw corrupt(where, `merge ${merge.runId} names a table twice`)
 	}
-	let found = 0
-	const names = new TableNames([...inputs, ...outputs])
-	for (const table of liveTables(before)) {
-		if (!names.hasId(table)) continue
-		if (outputs.has(table.id)) throw corrupt(where, `merge ${merge.runId} has made table ${table.id}, which is live`)
-		found++
-	}
+	const { l0, runs } = before
+	const index = TableIndex.of(runs)
+	const made = l0.find(({ id }) => outputs.has(id)) ?? firstOf(runs, index, [...outputs])
+	if (made !== undefined) throw corrupt(where, `merge ${merge.runId} has made table ${made.id}, which is live`)
+	const found = l0.filter(({ id }) => inputs.has(id)).length + merge.inputs.flatMap(id => index.withId(id)).length
 	if (found !== inputs.size) throw corrupt(where, `merge ${merge.runId} takes tables that are not there`)
 	assertKeyOrder(merge.outputs, `merge ${merge.runId}`, where, merge.resumeKey)
 	assertNotRemoved(before, merge.outputs, where)
@@ -189,9 +197,12 @@ function retireObjects(state: Manifest, gone: readonly TableRef[], { position, c
 	for (const { objectKey, offset, meta } of gone) {
 		bytes.set(objectKey, Math.max(bytes.get(objectKey) ?? 0, offset + meta.storedBytes))
 	}
-	const names = new TableNames(bytes.keys())
-	for (const table of liveTables(state)) if (names.hasObjectKey(table)) bytes.delete(table.objectKey)
-	for (const { outputs } of state.pendingMerges) for (const table of outputs) bytes.delete(table.objectKey)
+	const index = TableIndex.of(state.runs)
+	const names = state.pendingMerges.map(namesOf)
+	for (const { objectKey } of state.l0) bytes.delete(objectKey)
+	for (const key of bytes.keys()) {
+		if (index.holds(key) || names.some(({ objectKeys }) => objectKeys.has(key))) bytes.delete(key)
+	}
 	const retired = Array.from(
 		bytes,
 		([objectKey, size]): RemovedObject => ({
@@ -214,13 +225,10 @@ function retirePacks(
 ): Manifest {
 	const unused = new Set(lost.flatMap(table => table.meta.blobUses.map(use => use.packId)))
 	if (unused.size === 0 && edit.addPacks.length === 0) return state
-	const isUsed = new Set(edit.add.flatMap(({ table }) => table.meta.blobUses.map(use => use.packId)))
-	const known = new Set(state.blobPacks.map(pack => pack.id))
-	for (const { id } of edit.addPacks) {
-		if (known.has(id) || !isUsed.has(id)) throw corrupt(where, `blob pack ${id} is added twice or for no table`)
-		known.add(id)
-	}
-	for (const table of liveTables(state)) for (const { packId } of table.meta.blobUses) unused.delete(packId)
+	assertPacksNew(state.blobPacks, edit, where)
+	const index = TableIndex.of(state.runs)
+	for (const packId of unused) if (index.uses(packId)) unused.delete(packId)
+	for (const table of state.l0) for (const { packId } of table.meta.blobUses) unused.delete(packId)
 	const retired = state.blobPacks
 		.filter(pack => unused.has(pack.id))
 		.map(({ objectKey, bytes }) => ({ objectKey, bytes, removedAt: position, removedAtMs: committedAtMs }))
@@ -231,6 +239,20 @@ function retirePacks(
 	}
 }
 
+function assertPacksNew(
+	blobPacks: readonly BlobPackRef[],
+	{ add, addPacks }: Extract<Edit, { kind: 'replace' }>,
+	where: string,
+): void {
+	if (addPacks.length === 0) return
+	const isUsed = new Set(add.flatMap(({ table }) => table.meta.blobUses.map(use => use.packId)))
+	const known = new Set(blobPacks.map(pack => pack.id))
+	for (const { id } of addPacks) {
+		if (known.has(id) || !isUsed.has(id)) throw corrupt(where, `blob pack ${id} is added twice or for no table`)
+		known.add(id)
+	}
+}
+
 /** What was removed may be deleted at any time: nothing may refer to it again. */
 function assertNotRemoved({ removed }: Manifest, tables: readonly TableRef[], where: string): void {
 	const keys = new Set(tables.map(table => table.objectKey))
@@ -238,7 +260,20 @@ function assertNotRemoved({ removed }: Manifest, tables: readonly TableRef[], wh
 	if (back !== undefined) throw corrupt(where, `\`${back.objectKey}\` comes back after it was removed`)
 }
 
-function* liveTables({ l0, runs }: Manifest): Generator<TableRef> {
-	yield* l0
-	for (const run of runs) yield* run.tables
+interface MergeNames {
+	readonly inputs: ReadonlySet<string>
+	/** Of outputs. */
+	readonly objectKeys: ReadonlySet<string>
+}
+
+const mergeNames = new WeakMap<PendingMerge, MergeNames>()
+
+/** Made once for each record of its progress: there may be many of them. */
+function namesOf(merge: PendingMerge): MergeNames {
+	let names = mergeNames.get(merge)
+	if (names === undefined) {
+		names = { inputs: new Set(merge.inputs), objectKeys: new Set(merge.outputs.map(table => table.objectKey)) }
+		mergeNames.set(merge, names)
+	}
+	return names
 }

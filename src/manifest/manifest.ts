@@ -104,13 +104,3 @@ export interface CheckpointPositions {
 	readonly maintenancePosition: LogPosition
 	readonly writerPosition: LogPosition
 }
-
-/** Every table of `manifest`, L0 first. */
-function tablesOf(manifest: Manifest): TableRef[] {
-	return [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
-}
-
-/** Bytes of all tables of `manifest`, as stored. */
-export function storedBytesOf(manifest: Manifest): number {
-	return tablesOf(manifest).reduce((sum, table) => sum + table.meta.storedBytes, 0)
-}

@@ -138,8 +138,18 @@ export class PackedTable implements TableRef, SstMeta {
 		return hashPrefixed(this.#bytes, this.#start)
 	}
 
-	get objectKeyHash(): number {
-		return hashPrefixed(this.#bytes, behindPrefixed(this.#bytes, this.#start))
+	/** Whether its object key is `folder` and its id, without a copy of either. */
+	isInObjectOf(folder: Uint8Array): boolean {
+		const bytes = this.#bytes
+		const idAt = behindVarint(bytes, this.#start)
+		const idEnd = behindPrefixed(bytes, this.#start)
+		const keyAt = behindVarint(bytes, idEnd)
+		const ownAt = keyAt + folder.length
+		return (
+			behindPrefixed(bytes, idEnd) - ownAt === idEnd - idAt &&
+			compareRanges(bytes, keyAt, ownAt, folder, 0, folder.length) === 0 &&
+			compareRanges(bytes, ownAt, ownAt + idEnd - idAt, bytes, idAt, idEnd) === 0
+		)
 	}
 
 	/** As `compareBytes` of the smallest key and `key`, without a copy. */

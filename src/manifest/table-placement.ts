@@ -1,72 +1,223 @@
 /**
  * Where tables stand: taking them out of L0 and runs, and putting others in, in the order that the manifest promises.
  *
+ * Steps: find what is taken out, by its id and then by its keys; check that what is put in is new; make each run that is touched
+ * anew, and carry over what is known of it; check the order of runs.
+ *
  * Invariants, `ISLE_CORRUPT` naming the record that breaks one: L0 ascends in sequence numbers, without overlap; runs stand
  * newest first, disjoint in sequence numbers and below L0; tables of one run ascend in keys, without overlap.
  */
 import { compareBytes } from '../bytes/compare.ts'
 import { corrupt, type IsleError } from '../errors.ts'
-import type { AddedTable } from './edit.ts'
+import type { AddedTable, Edit } from './edit.ts'
 import type { Manifest, SortedRun, TableRef } from './manifest.ts'
 import { compareLargestKey, compareSmallestKey } from './packed-table.ts'
-import { TableNames } from './table-names.ts'
+import { carrySums, sumsOf } from './run-parts.ts'
+import { TableIndex } from './table-index.ts'
 import { packTables } from './table-ref-codec.ts'
-
-const TABLES_PER_STEP = 4_096
 
 type Placement = Pick<Manifest, 'l0' | 'runs'>
 
-export interface Taken extends Placement {
-	/** By id. */
+export interface Replaced extends Placement {
+	/** What was taken out, by id: one that was put in elsewhere, too. */
 	readonly removed: ReadonlyMap<string, TableRef>
 }
 
-/** Takes the tables with `ids` out; a run that has none left is gone. */
-export function takeTables({ l0, runs }: Placement, ids: readonly string[], where: string): Taken {
-	const wanted = new TableNames(ids)
+/** What becomes of one run. */
+interface RunEdit {
+	/** Places of those that go. */
+	readonly removedAt: number[]
+	readonly added: TableRef[]
+}
+
+/**
+ * Takes out what `edit` removes, and puts in what it adds; one that was just taken out may come back in another place, any other
+ * must be new. A run that has no table left is gone.
+ */
+export function replaceTables(before: Placement, edit: Extract<Edit, { kind: 'replace' }>, where: string): Replaced {
+	const index = TableIndex.of(before.runs)
+	const edits = new Map<SortedRun, RunEdit>()
 	const removed = new Map<string, TableRef>()
-	if (ids.length === 0) return { l0, runs, removed }
-	const takeFrom = (tables: readonly TableRef[]): readonly TableRef[] => {
-		const before = removed.size
-		for (const table of tables) if (wanted.hasId(table)) removed.set(table.id, table)
-		return removed.size === before ? tables : tables.filter(table => !wanted.hasId(table))
-	}
-	const keptL0 = takeFrom(l0)
-	const keptRuns = runs.flatMap(run => {
-		const tables = takeFrom(run.tables)
-		if (tables === run.tables) return [run]
-		return tables.length === 0 ? [] : [{ ...run, tables }]
-	})
-	if (removed.size !== ids.length) {
-		const missing = ids.find(id => !removed.has(id))
+	const stayingL0 = takeFromL0(before.l0, edit.remove, removed)
+	const goneFromRuns = takeFromRuns(before.runs, index, edit.remove, edits, removed, where)
+	if (removed.size !== edit.remove.length) {
+		const missing = edit.remove.find(id => !removed.has(id))
 		throw corrupt(
 			where,
 			missing === undefined ? 'a table is removed twice' : `table ${missing} is removed and not there`,
 		)
 	}
-	return { l0: keptL0, runs: keptRuns, removed }
+	assertNew(stayingL0, before.runs, index, removed, edit.add, where)
+	const l0 = withAdded(stayingL0, edit.add)
+	const { runs, come } = changedRuns(before.runs, edits, edit.add, where)
+	if (edit.add.length > 0) assertOrder(l0, runs, where)
+	if (runs !== before.runs) index.carry(runs, goneFromRuns, come)
+	return { l0, runs, removed }
 }
 
-/** Puts tables in: one that was just taken out may come back in another place, any other must be new. */
-export function placeTables(taken: Taken, added: readonly AddedTable[], where: string): Placement {
-	if (added.length === 0) return { l0: taken.l0, runs: taken.runs }
-	assertNew(taken, added, where)
-	const toL0: TableRef[] = []
-	const toRuns = new Map<string, TableRef[]>()
-	for (const { runId, table } of added) {
-		if (runId === null) {
-			toL0.push(table)
-			continue
+function takeFromL0(
+	l0: readonly TableRef[],
+	ids: readonly string[],
+	removed: Map<string, TableRef>,
+): readonly TableRef[] {
+	const wanted = new Set(ids)
+	for (const table of l0) if (wanted.has(table.id)) removed.set(table.id, table)
+	return removed.size === 0 ? l0 : l0.filter(table => !wanted.has(table.id))
+}
+
+function takeFromRuns(
+	runs: readonly SortedRun[],
+	index: TableIndex,
+	ids: readonly string[],
+	edits: Map<SortedRun, RunEdit>,
+	removed: Map<string, TableRef>,
+	where: string,
+): readonly TableRef[] {
+	for (const id of new Set(ids)) {
+		for (const table of index.withId(id)) {
+			const [run, at] = placeOf(runs, table, where)
+			editOf(edits, run).removedAt.push(at)
 		}
-		const tables = toRuns.get(runId)
-		if (tables === undefined) toRuns.set(runId, [table])
-		else tables.push(table)
 	}
-	const l0 = toL0.length === 0 ? taken.l0 : [...taken.l0, ...toL0].sort((a, b) => a.meta.minSeq - b.meta.minSeq)
-	const runs = taken.runs.map(run => joined(run, toRuns.get(run.id) ?? [], where))
-	for (const { id } of runs) toRuns.delete(id)
-	for (const [id, tables] of toRuns) runs.push(joined({ id, tables: [] }, tables, where))
-	return { l0, runs: inOrder(l0, runs, where) }
+	const gone: TableRef[] = []
+	// In the order in which they stand: so the objects of those that are lost are listed.
+	for (const run of runs) {
+		for (const at of edits.get(run)?.removedAt.sort((a, b) => a - b) ?? []) {
+			const table = run.tables[at] as TableRef
+			removed.set(table.id, table)
+			gone.push(table)
+		}
+	}
+	return gone
+}
+
+/** Runs are disjoint in sequence numbers, and tables of a run in keys. */
+function placeOf(runs: readonly SortedRun[], table: TableRef, where: string): readonly [SortedRun, number] {
+	const { minSeq, smallestKey } = table.meta
+	const run = runs.find(each => minSeq >= sumsOf(each).minSeq && minSeq <= sumsOf(each).maxSeq)
+	const at = run === undefined ? -1 : firstFrom(run.tables, smallestKey)
+	if (run === undefined || run.tables[at] !== table) throw corrupt(where, `runs are out of order at table ${table.id}`)
+	return [run, at]
+}
+
+function editOf(edits: Map<SortedRun, RunEdit>, run: SortedRun): RunEdit {
+	let edit = edits.get(run)
+	if (edit === undefined) {
+		edit = { removedAt: [], added: [] }
+		edits.set(run, edit)
+	}
+	return edit
+}
+
+function assertNew(
+	l0: readonly TableRef[],
+	runs: readonly SortedRun[],
+	index: TableIndex,
+	removed: ReadonlyMap<string, TableRef>,
+	added: readonly AddedTable[],
+	where: string,
+): void {
+	const ids = new Set<string>()
+	for (const { table } of added) {
+		if (ids.has(table.id)) throw corrupt(where, `table ${table.id} is added twice`)
+		ids.add(table.id)
+		const before = removed.get(table.id)
+		if (before !== undefined && (before.objectKey !== table.objectKey || before.offset !== table.offset)) {
+			throw corrupt(where, `table ${table.id} is moved and lies elsewhere`)
+		}
+	}
+	const isOld = (id: string): boolean => ids.has(id) && !removed.has(id)
+	const old = l0.find(table => isOld(table.id)) ?? firstOf(runs, index, [...ids].filter(isOld))
+	if (old !== undefined) throw corrupt(where, `table ${old.id} is added and there already`)
+}
+
+/** The first table of `runs` that has one of `ids`: all are looked at only if there is one. */
+export function firstOf(runs: readonly SortedRun[], index: TableIndex, ids: readonly string[]): TableRef | undefined {
+	const found = new Set(ids.flatMap(id => index.withId(id)))
+	if (found.size === 0) return undefined
+	for (const run of runs) for (const table of run.tables) if (found.has(table)) return table
+	return undefined
+}
+
+function withAdded(l0: readonly TableRef[], added: readonly AddedTable[]): readonly TableRef[] {
+	const tables = added.filter(({ runId }) => runId === null).map(({ table }) => table)
+	return tables.length === 0 ? l0 : [...l0, ...tables].sort((a, b) => a.meta.minSeq - b.meta.minSeq)
+}
+
+/** `runs` with `edits` done and `added` put in, newest first, and what has come into them, as it is kept. */
+function changedRuns(
+	runs: readonly SortedRun[],
+	edits: Map<SortedRun, RunEdit>,
+	added: readonly AddedTable[],
+	where: string,
+): { readonly runs: readonly SortedRun[]; readonly come: readonly TableRef[] } {
+	const byId = new Map(runs.map(run => [run.id, run]))
+	for (const { runId, table } of added) {
+		if (runId === null) continue
+		const run = byId.get(runId) ?? { id: runId, tables: [] }
+		byId.set(runId, run)
+		editOf(edits, run).added.push(table)
+	}
+	if (edits.size === 0) return { runs, come: [] }
+	const come: TableRef[] = []
+	const after: SortedRun[] = []
+	for (const run of new Set([...runs, ...byId.values()])) {
+		const edit = edits.get(run)
+		const changed = edit === undefined ? run : changedRun(run, edit, come, where)
+		if (changed === run || changed.tables.length > 0) after.push(changed)
+	}
+	if (added.length > 0) after.sort((a, b) => sumsOf(b).maxSeq - sumsOf(a).maxSeq)
+	return { runs: after, come }
+}
+
+/**
+ * `run` with `edit` done; what it adds is pushed to `come`. The array of its tables is copied, and only what lies beside a change is
+ * looked at.
+ */
+function changedRun(run: SortedRun, { removedAt, added }: RunEdit, come: TableRef[], where: string): SortedRun {
+	const sorted = packTables(added.toSorted((a, b) => compareBytes(a.meta.smallestKey, b.meta.smallestKey)))
+	const addedAt: number[] = []
+	// oxlint-disable-next-line unicorn/no-new-array -- filled below; `push` would copy it as it grows
+	const tables = new Array<TableRef>(run.tables.length - removedAt.length + sorted.length)
+	let [count, from, removed] = [0, 0, 0]
+	const takeUntil = (end: number): void => {
+		while (from < end) {
+			const next = Math.min(end, removedAt[removed] ?? end)
+			copyTables(run.tables, from, next, tables, count)
+			count += next - from
+			from = next
+			if (from < end) [from, removed] = [from + 1, removed + 1]
+		}
+	}
+	for (const table of sorted) {
+		const { smallestKey, largestKey } = table.meta
+		const at = firstFrom(run.tables, smallestKey)
+		takeUntil(at)
+		const before = tables[count - 1]
+		if (before !== undefined && compareLargestKey(before, smallestKey) >= 0)
+			throw overlapping(before, table, run, where)
+		const next = run.tables[firstKept(at, removedAt, removed)]
+		if (next !== undefined && compareSmallestKey(next, largestKey) <= 0) throw overlapping(table, next, run, where)
+		tables[count++] = table
+		addedAt.push(at)
+		come.push(table)
+	}
+	takeUntil(run.tables.length)
+	const after = { id: run.id, tables }
+	carrySums(run, after, { removedAt, addedAt })
+	return after
+}
+
+/** A loop: `splice` would move what is behind for each stretch, `concat` copies twice. */
+function copyTables(from: readonly TableRef[], start: number, end: number, to: TableRef[], at: number): void {
+	for (let i = start; i < end; i++) to[at + i - start] = from[i] as TableRef
+}
+
+/** The first place from `at` on that is not in `removedAt`, of which those from index `next` on are not before `at`. */
+function firstKept(at: number, removedAt: readonly number[], next: number): number {
+	let place = at
+	for (let i = next; removedAt[i] === place; i++) place++
+	return place
 }
 
 /** `tables` ascend in keys and do not overlap; all lie below `end`. `what` names them. */
@@ -83,27 +234,6 @@ export function assertKeyOrder(tables: readonly TableRef[], what: string, where:
 	}
 }
 
-/** `added` among the tables of `run`, which are in order. */
-function joined(run: SortedRun, added: readonly TableRef[], where: string): SortedRun {
-	if (added.length === 0) return run
-	const sorted = packTables([...added].sort((a, b) => compareBytes(a.meta.smallestKey, b.meta.smallestKey)))
-	const tables: TableRef[] = []
-	let from = 0
-	for (const table of sorted) {
-		const { smallestKey, largestKey } = table.meta
-		const to = firstFrom(run.tables, smallestKey)
-		while (from < to) tables.push(run.tables[from++] as TableRef)
-		const before = tables.at(-1)
-		if (before !== undefined && compareLargestKey(before, smallestKey) >= 0)
-			throw overlapping(before, table, run, where)
-		const next = run.tables[to]
-		if (next !== undefined && compareSmallestKey(next, largestKey) <= 0) throw overlapping(table, next, run, where)
-		tables.push(table)
-	}
-	while (from < run.tables.length) tables.push(run.tables[from++] as TableRef)
-	return { id: run.id, tables }
-}
-
 /** The first of `tables` that begins at `key` or behind it; their count when none does. */
 function firstFrom(tables: readonly TableRef[], key: Uint8Array): number {
 	let [low, high] = [0, tables.length]
@@ -115,71 +245,20 @@ function firstFrom(tables: readonly TableRef[], key: Uint8Array): number {
 	return low
 }
 
-function inOrder(l0: readonly TableRef[], runs: readonly SortedRun[], where: string): SortedRun[] {
-	const ranges = runs.map(run => ({ run, ...seqRangeOf(run) })).sort((a, b) => b.max - a.max)
+/** `runs` stand newest first. */
+function assertOrder(l0: readonly TableRef[], runs: readonly SortedRun[], where: string): void {
 	let bound = Number.POSITIVE_INFINITY
 	for (const { meta, id } of l0.toReversed()) {
 		if (meta.maxSeq >= bound) throw corrupt(where, `table ${id} of L0 overlaps the next one in sequence numbers`)
 		bound = meta.minSeq
 	}
-	for (const { run, min, max } of ranges) {
-		if (max >= bound) throw corrupt(where, `run ${run.id} overlaps what is newer in sequence numbers`)
-		bound = min
+	for (const run of runs) {
+		const { minSeq, maxSeq } = sumsOf(run)
+		if (maxSeq >= bound) throw corrupt(where, `run ${run.id} overlaps what is newer in sequence numbers`)
+		bound = minSeq
 	}
-	return ranges.map(({ run }) => run)
-}
-
-/** Smallest and largest sequence number of a run. */
-export interface SeqRange {
-	readonly min: number
-	readonly max: number
-}
-
-const seqRanges = new WeakMap<SortedRun, SeqRange>()
-
-/** Looked for once for each run. */
-export function seqRangeOf(run: SortedRun): SeqRange {
-	const known = seqRanges.get(run)
-	if (known !== undefined) return known
-	const steps = seqRangeInSteps(run)
-	for (;;) {
-		const step = steps.next()
-		if (step.done === true) return step.value
-	}
-}
-
-/** The same, stopping after every 4,096th table: half a millisecond. */
-export function* seqRangeInSteps(run: SortedRun): Generator<void, SeqRange, void> {
-	let min = Number.POSITIVE_INFINITY
-	let max = 0
-	for (const [i, { meta }] of run.tables.entries()) {
-		min = Math.min(min, meta.minSeq)
-		max = Math.max(max, meta.maxSeq)
-		if ((i + 1) % TABLES_PER_STEP === 0) yield
-	}
-	const range = { min, max }
-	seqRanges.set(run, range)
-	return range
 }
 
 function overlapping(a: TableRef, b: TableRef, run: SortedRun, where: string): IsleError {
 	return corrupt(where, `tables ${a.id} and ${b.id} of run ${run.id} overlap`)
-}
-
-function assertNew({ l0, runs, removed }: Taken, added: readonly AddedTable[], where: string): void {
-	const ids = new Set<string>()
-	for (const { table } of added) {
-		if (ids.has(table.id)) throw corrupt(where, `table ${table.id} is added twice`)
-		ids.add(table.id)
-		const before = removed.get(table.id)
-		if (before !== undefined && (before.objectKey !== table.objectKey || before.offset !== table.offset)) {
-			throw corrupt(where, `table ${table.id} is moved and lies elsewhere`)
-		}
-	}
-	const names = new TableNames(ids)
-	const assertOther = (table: TableRef): void => {
-		if (names.hasId(table)) throw corrupt(where, `table ${table.id} is added and there already`)
-	}
-	for (const table of l0) assertOther(table)
-	for (const run of runs) for (const table of run.tables) assertOther(table)
 }

@@ -1,7 +1,7 @@
 /** What a read sees: immutable, made anew for each state of the database. */
 import { comparePositions, LOG_START } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
-import { seqRangeOf } from '../manifest/table-placement.ts'
+import { sumsOf } from '../manifest/run-parts.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 
 export interface ReadView {
@@ -41,5 +41,5 @@ export function surelyHoldsStateAt(manifest: Manifest, seq: number): boolean {
  * the versions that newer ones hide are dropped.
  */
 export function holdsStateAt(manifest: Manifest, seq: number): boolean {
-	return manifest.lastSeq >= seq && manifest.runs.every(run => seqRangeOf(run).max <= seq)
+	return manifest.lastSeq >= seq && manifest.runs.every(run => sumsOf(run).maxSeq <= seq)
 }

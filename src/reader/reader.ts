@@ -12,6 +12,7 @@ import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import { encodePosition } from '../log/log-position-codec.ts'
 import type { Manifest } from '../manifest/manifest.ts'
+import { storedBytesOf } from '../manifest/run-parts.ts'
 import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import { type Explanation, explain } from './explain.ts'
@@ -174,15 +175,14 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	stats(): ReaderStats {
 		const { manifest } = this.#view
 		const { source } = this.#parts
-		const refs = [...manifest.l0, ...manifest.runs.flatMap(run => run.tables)]
 		return {
 			position: encodePosition(manifest.writerPosition),
 			lastSeq: manifest.lastSeq,
 			lastCommitMs: manifest.lastCommitMs,
 			l0Tables: manifest.l0.length,
 			sortedRuns: manifest.runs.length,
-			tables: refs.length,
-			storedBytes: refs.reduce((sum, ref) => sum + ref.meta.storedBytes, 0),
+			tables: manifest.runs.reduce((sum, run) => sum + run.tables.length, manifest.l0.length),
+			storedBytes: storedBytesOf(manifest),
 			offeredBytes: source.stats().offeredBytes,
 			...readStats(this.core, source, this.snapshots),
 			refreshFailures: this.#refresher?.failures ?? 0,

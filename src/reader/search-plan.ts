@@ -11,8 +11,9 @@ import type { TableSlot } from '../cache/table-slot.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import type { Manifest, SortedRun, TableRef } from '../manifest/manifest.ts'
 import { compareLargestKey, compareSmallestKey } from '../manifest/packed-table.ts'
-import { seqRangeOf } from '../manifest/table-placement.ts'
+import { sumsOf } from '../manifest/run-parts.ts'
 import { commonPrefixBytes, keyNumber } from './key-number.ts'
+import { type RunEnds, RunSlots } from './run-slots.ts'
 
 /** Tables that do not overlap, in ascending key order; in memory only those that were asked for have a slot. */
 export interface TableChain {
@@ -24,8 +25,8 @@ export interface TableChain {
 
 /** A chain that lookups search: a table of L0, or a run. */
 interface Level extends TableChain {
-	/** `keyNumber` of the largest key of each table; NaN where it was not needed yet. */
-	readonly largest: Float64Array
+	/** Where the tables of a run end. */
+	readonly ends: RunEnds | undefined
 }
 
 export interface SearchPlan {
@@ -45,24 +46,6 @@ export interface SearchPlan {
 	chains(): readonly TableChain[]
 }
 
-/** What is known of a run for as long as it is part of some manifest: a plan for a new commit looks at L0 alone. */
-interface KnownRun {
-	readonly slots: (TableSlot | undefined)[]
-	/** Of `slots` those that are there, and at how many of them the idle ones are let go. */
-	slotCount: number
-	sweepAt: number
-	readonly maxSeq: number
-	/** For keys behind so many bytes. */
-	skip: number
-	largest: Float64Array
-}
-
-/** A slot takes two kilobytes, whether anything of its table is in memory or not. */
-const SWEEP_MIN_SLOTS = 4_096
-
-const NO_NUMBERS = new Float64Array(0)
-const knownRuns = new WeakMap<TableSource, WeakMap<SortedRun, KnownRun>>()
-
 interface LevelDraft {
 	readonly tables: readonly TableRef[]
 	readonly maxSeq: number
@@ -76,7 +59,7 @@ export function planSearch(manifest: Manifest, source: TableSource): SearchPlan 
 		run: undefined,
 	}))
 	for (const run of manifest.runs) {
-		if (run.tables.length > 0) drafts.push({ tables: run.tables, maxSeq: knownRun(run, source).maxSeq, run })
+		if (run.tables.length > 0) drafts.push({ tables: run.tables, maxSeq: sumsOf(run).maxSeq, run })
 	}
 	drafts.sort((a, b) => b.maxSeq - a.maxSeq)
 	const prefix = commonPrefix(drafts)
@@ -125,63 +108,11 @@ function firstWhere(count: number, isTrue: (index: number) => boolean): number {
 
 function levelOf({ tables, maxSeq, run }: LevelDraft, skip: number, source: TableSource): Level {
 	if (run !== undefined) {
-		const known = knownRun(run, source)
-		if (known.skip !== skip) {
-			known.skip = skip
-			known.largest = new Float64Array(tables.length).fill(Number.NaN)
-		}
-		const { slots, largest } = known
-		const slotAt = (index: number): TableSlot => {
-			let slot = slots[index]
-			if (slot === undefined) {
-				if (known.slotCount >= known.sweepAt) letIdleGo(known)
-				slot = source.slot(tables[index] as TableRef)
-				slots[index] = slot
-				known.slotCount++
-			}
-			return slot
-		}
-		return { tables, maxSeq, largest, slotAt }
+		const slots = RunSlots.of(run, source)
+		return { tables, maxSeq, ends: slots.endsBehind(skip), slotAt: index => slots.at(index) }
 	}
 	const slot = source.slot(tables[0] as TableRef)
-	return { tables, maxSeq, largest: NO_NUMBERS, slotAt: () => slot }
-}
-
-function knownRun(run: SortedRun, source: TableSource): KnownRun {
-	let runs = knownRuns.get(source)
-	if (runs === undefined) {
-		runs = new WeakMap()
-		knownRuns.set(source, runs)
-	}
-	let known = runs.get(run)
-	if (known === undefined) {
-		const { tables } = run
-		const slots: (TableSlot | undefined)[] = []
-		// Filled, so that V8 keeps it an array however few are ever asked for.
-		for (let index = 0; index < tables.length; index++) slots.push(undefined)
-		known = {
-			slots,
-			slotCount: 0,
-			sweepAt: SWEEP_MIN_SLOTS,
-			maxSeq: seqRangeOf(run).max,
-			skip: -1,
-			largest: NO_NUMBERS,
-		}
-		runs.set(run, known)
-	}
-	return known
-}
-
-/** Slots of tables of which nothing is in memory any more: the source makes another one when they are asked for again. */
-function letIdleGo(known: KnownRun): void {
-	const { slots } = known
-	let left = 0
-	for (const [index, slot] of slots.entries()) {
-		if (slot?.isIdle === true) slots[index] = undefined
-		else if (slot !== undefined) left++
-	}
-	known.slotCount = left
-	known.sweepAt = Math.max(SWEEP_MIN_SLOTS, left * 2)
+	return { tables, maxSeq, ends: undefined, slotAt: () => slot }
 }
 
 function chainLevels(levels: readonly Level[]): readonly TableChain[] {
@@ -219,27 +150,14 @@ export function numberInPlan(plan: SearchPlan, key: Uint8Array): number {
 
 /**
  * The one table of level `index` that may hold `key` (whose number in the plan is `number`), or undefined.
- * By binary search over the numbers; keys are compared only where numbers are equal.
+ * By binary search over the numbers.
  */
 export function slotForKey(plan: SearchPlan, index: number, key: Uint8Array, number: number): TableSlot | undefined {
 	if (number < (plan.lowest[index] as number) || number > (plan.highest[index] as number)) return undefined
 	const level = plan.levels[index] as Level
-	const { tables, largest } = level
-	if (tables.length === 1) return level.slotAt(0)
-	let low = 0
-	let high = tables.length
-	while (low < high) {
-		const middle = (low + high) >>> 1
-		let end = largest[middle] as number
-		if (Number.isNaN(end)) {
-			end = keyNumber((tables[middle] as TableRef).meta.largestKey, plan.prefix.length)
-			largest[middle] = end
-		}
-		const isBelow = end < number || (end === number && compareLargestKey(tables[middle] as TableRef, key) < 0)
-		if (isBelow) low = middle + 1
-		else high = middle
-	}
-	return low < tables.length ? level.slotAt(low) : undefined
+	if (level.ends === undefined) return level.slotAt(0)
+	const first = level.ends.firstFrom(key, number)
+	return first < level.tables.length ? level.slotAt(first) : undefined
 }
 
 /**

@@ -12,6 +12,7 @@
 import type { DiskTables } from '../cache/disk-tables.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import type { TableRef } from '../manifest/manifest.ts'
+import { bytesOf } from '../manifest/run-parts.ts'
 
 /** Of the cache; as what one read may take of `cacheDir`. */
 const CACHE_PARTS = 8
@@ -31,6 +32,7 @@ export class TableWarmer {
 	readonly #maxBytes: number
 	readonly #stop = new AbortController()
 	#waiting: TableRef[] = []
+	#waitingBytes = 0
 	#running: Promise<void> | undefined
 
 	constructor({ source, disk, cacheMaxBytes }: TableWarmerOptions) {
@@ -41,9 +43,11 @@ export class TableWarmer {
 
 	/** `tables` have come at once. */
 	add(tables: readonly TableRef[]): void {
-		if (tables.length === 0 || bytesOf(tables) > this.#maxBytes || this.#stop.signal.aborted) return
+		const bytes = bytesOf(tables)
+		if (tables.length === 0 || bytes > this.#maxBytes || this.#stop.signal.aborted) return
 		this.#waiting.push(...tables)
-		while (bytesOf(this.#waiting) > this.#maxBytes) this.#waiting.shift()
+		this.#waitingBytes += bytes
+		while (this.#waitingBytes > this.#maxBytes) this.#next()
 		this.#running ??= this.#run()
 	}
 
@@ -56,11 +60,19 @@ export class TableWarmer {
 	async close(): Promise<void> {
 		this.#stop.abort()
 		this.#waiting = []
+		this.#waitingBytes = 0
 		await this.idle()
 	}
 
+	/** Takes the oldest of those that wait. */
+	#next(): TableRef | undefined {
+		const table = this.#waiting.shift()
+		this.#waitingBytes -= table?.meta.storedBytes ?? 0
+		return table
+	}
+
 	async #run(): Promise<void> {
-		for (let table = this.#waiting.shift(); table !== undefined; table = this.#waiting.shift()) {
+		for (let table = this.#next(); table !== undefined; table = this.#next()) {
 			// Whoever asks for the table is told.
 			await this.#read(table).catch(() => undefined)
 		}
@@ -93,8 +105,4 @@ export class TableWarmer {
 			first = end
 		}
 	}
-}
-
-function bytesOf(tables: readonly TableRef[]): number {
-	return tables.reduce((sum, { meta }) => sum + meta.storedBytes, 0)
 }

@@ -4,7 +4,6 @@ import { ByteReader } from '../../src/bytes/byte-reader.ts'
 import { ByteWriter } from '../../src/bytes/byte-writer.ts'
 import type { TableRef } from '../../src/manifest/manifest.ts'
 import { compareLargestKey, compareSmallestKey, plainTable } from '../../src/manifest/packed-table.ts'
-import { TableNames } from '../../src/manifest/table-names.ts'
 import {
 	packTables,
 	readBlobPackRef,
@@ -200,14 +199,20 @@ describe('a packed reference to a table', () => {
 		expect(packed).toEqual(SAMPLE)
 	})
 
-	test('is found by its names among others', () => {
-		const tables = Array.from({ length: 2_000 }, (_, i) => tableOf(`w1-${i}`, i, i))
-		const packed = packTables(tables)
-		const wanted = new TableNames(['w1-3', 'w1-1999', 'w9-1'])
-		const keys = new TableNames(['w1-7', 'w1-8'].map(id => tableOf(id, 1, 1).objectKey))
-		for (const all of [tables, packed]) {
-			expect(all.filter(table => wanted.hasId(table)).map(table => table.id)).toEqual(['w1-3', 'w1-1999'])
-			expect(all.filter(table => keys.hasObjectKey(table)).map(table => table.id)).toEqual(['w1-7', 'w1-8'])
+	test('says whether it lies in the object that is named after it', () => {
+		const folder = Buffer.from('sst/')
+		for (const objectKey of [
+			'sst/w1-7',
+			'sst/w1-70',
+			'sst/w1-',
+			'sst/w1-8',
+			'ssx/w1-7',
+			'log/1/3',
+			'sst/',
+			'sst/x/w1-7',
+		]) {
+			const [packed] = packTables([{ ...SAMPLE, id: 'w1-7', objectKey }])
+			expect(packed?.isInObjectOf(folder), objectKey).toBe(objectKey === 'sst/w1-7')
 		}
 	})
 })

@@ -4,14 +4,16 @@ import { runInNewContext } from 'node:vm'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { TableSlot } from '../../src/cache/table-slot.ts'
 import { systemHost } from '../../src/host/host.ts'
-import { checkpointKey, encodeCheckpoint } from '../../src/manifest/checkpoint.ts'
+import { checkpointKey, decodeCheckpoint, encodeCheckpoint } from '../../src/manifest/checkpoint.ts'
 import { DatabaseLogs } from '../../src/manifest/database-logs.ts'
 import type { Edit, EditRecord } from '../../src/manifest/edit.ts'
 import { applyEdits } from '../../src/manifest/fold-edits.ts'
-import type { Manifest, TableRef } from '../../src/manifest/manifest.ts'
+import type { Manifest, SortedRun, TableRef } from '../../src/manifest/manifest.ts'
 import { loadManifest } from '../../src/manifest/manifest-replay.ts'
+import { PackedTable, plainTable } from '../../src/manifest/packed-table.ts'
+import { tablesChanged } from '../../src/manifest/tables-changed.ts'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
-import { viewOf } from '../../src/reader/read-view.ts'
+import { holdsStateAt, viewOf } from '../../src/reader/read-view.ts'
 import { collect, manifestOf, put, readsOf, runOf, storeTable, tableOf } from './fixture.ts'
 import { RoundStore } from './round-store.ts'
 
@@ -129,11 +131,11 @@ describe('100,000 tables in four runs', () => {
 		const opened = await loadManifest(new DatabaseLogs(inner, { ...clock, yieldToIo }))
 		const bytes = memoryInUse() - before
 		expect(opened.runs.reduce((sum, run) => sum + run.tables.length, 0)).toBe(TABLES)
-		// References, sequence numbers of the runs, and the checksum.
-		const slices = Math.floor(TABLES / 1024) + Math.floor(TABLES / 4096) + Math.floor(checkpoint.length / 2_097_152)
+		// References; sums of the runs, and the three passes of their index; the checksum.
+		const slices = Math.floor(TABLES / 1024) + 4 * Math.floor(TABLES / 4096) + Math.floor(checkpoint.length / 2_097_152)
 		expect(yields).toBeGreaterThanOrEqual(slices - 2 * RUNS)
-		// Measured: 60 bytes each for an object of five words and its place in an array that has room to grow.
-		expect(bytes - checkpoint.length).toBeLessThan(TABLES * 80)
+		// Measured: 60 bytes each for an object of five words and its place in an array that has room to grow, 14 for the index.
+		expect(bytes - checkpoint.length).toBeLessThan(TABLES * 90)
 		expect(checkpoint.length).toBeLessThan(TABLES * 100)
 	}, 60_000)
 
@@ -144,6 +146,32 @@ describe('100,000 tables in four runs', () => {
 		// At the most 4,096 of each run; the registry of the source keeps twice 1,024.
 		expect(queryObjects(TableSlot, { format: 'count' })).toBeLessThanOrEqual(RUNS * 4096 + 2048)
 		expect(levels.map(level => level.tables.length)).toEqual(Array.from({ length: RUNS }, () => PER_RUN))
+	})
+
+	test('are not looked at when an edit touches eight of them, neither by the fold nor by a reader that follows it', () => {
+		const { tables } = manifest.runs[RUNS - 1] as SortedRun
+		const small = { ...manifest, runs: [{ id: 'few', tables: tables.slice(0, PER_RUN / 10) }] }
+		const looksOf = (state: Manifest): number => {
+			const before = decodeCheckpoint(encodeCheckpoint(state), 'test')
+			const run = before.runs.at(-1) as SortedRun
+			const record = rewrite(run, 1_000)
+			const source = readsOf(new MemoryStore(), viewOf(before)).core
+			const stop = countLooks()
+			const after = applyEdits(before, [record])
+			const changed = tablesChanged(before, after)
+			holdsStateAt(after, after.lastSeq)
+			source.planOf(after)
+			const fields = stop()
+			expect(after.runs.at(-1)?.tables).toHaveLength(run.tables.length - 4)
+			expect([changed.gone.length, changed.come.length]).toEqual([8, 4])
+			return fields
+		}
+		const [few, many] = [looksOf(small), looksOf(manifest)]
+		// Positive control: what is looked at for an edit is counted.
+		expect(few).toBeGreaterThan(100)
+		// The sums of 128 neighbours, 12 buckets of about 16 ids, binary searches, the ends of each run.
+		expect(many).toBeLessThan(2_000)
+		expect(many - few).toBeLessThan(500)
 	})
 
 	test('take no more memory once edits have replaced them', async () => {
@@ -172,8 +200,42 @@ function addition(tables: readonly TableRef[], slot: number): EditRecord {
 	return { position, writerPosition: { epoch: 1, slot: 0 }, committedAtMs: 0, edits }
 }
 
+/** A record that makes four of the eight tables of `run` from `at` on. */
+function rewrite({ id: runId, tables }: SortedRun, at: number): EditRecord {
+	const inputs = tables.slice(at, at + 8).map(plainTable)
+	const add = [0, 2, 4, 6].map(i => {
+		const [first, last] = [inputs[i] as TableRef, inputs[i + 1] as TableRef]
+		const meta = { ...first.meta, largestKey: last.meta.largestKey }
+		return { runId, table: { id: `m1-${i}`, objectKey: `sst/m1-${i}`, offset: 0, meta } }
+	})
+	const edits: Edit[] = [{ kind: 'replace', remove: inputs.map(({ id }) => id), add, addPacks: [] }]
+	return { position: { epoch: 0, slot: 0 }, writerPosition: { epoch: 1, slot: 0 }, committedAtMs: 0, edits }
+}
+
+/** Counts how often a field of a packed table is asked for, until what it answers is called: that answers the number. */
+function countLooks(): () => number {
+	let looks = 0
+	const { constructor: _, meta: __, ...fields } = Object.getOwnPropertyDescriptors(PackedTable.prototype)
+	const original: unknown = Object.create(null, fields)
+	if (typeof original !== 'object' || original === null) throw new Error('it was just made')
+	for (const name of Object.keys(fields)) {
+		const get = function (this: PackedTable): unknown {
+			looks++
+			return Reflect.get(original, name, this)
+		}
+		Object.defineProperty(PackedTable.prototype, name, { configurable: true, get })
+	}
+	return () => {
+		Object.defineProperties(PackedTable.prototype, fields)
+		return looks
+	}
+}
+
 function memoryInUse(): number {
-	exposedGc()()
+	// Twice: buffers that the first finds unused are given back behind it.
+	const gc = exposedGc()
+	gc()
+	gc()
 	const { heapUsed, arrayBuffers } = process.memoryUsage()
 	return heapUsed + arrayBuffers
 }

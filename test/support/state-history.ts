@@ -60,7 +60,7 @@ export class StateHistory {
 			const table = spanned(tableOf(id, lastSeq + 1, lastSeq + 1 + this.pick(9)), this.pick(KEYS), KEYS)
 			lastSeq = table.meta.maxSeq
 			const place = isInline ? { objectKey: `log/${position.epoch}/${position.slot}`, offset: 50 + i * 20 } : {}
-			tables.push({ ...table, ...place, meta: { ...table.meta, blobUses: usesOf(blobPacks) } })
+			tables.push({ ...table, ...place, meta: { ...table.meta, ...usesOf(blobPacks) } })
 		}
 		for (const { objectKey } of [...tables, ...blobPacks]) this.made.add(objectKey)
 		const firstSeq = this.manifest.lastSeq + 1
@@ -184,11 +184,11 @@ export class StateHistory {
 	#outputs(inputs: readonly TableRef[], pack: BlobPackRef | undefined): TableRef[] {
 		const [min, max] = rangeOf(inputs)
 		const uses = [...new Set(inputs.flatMap(table => table.meta.blobUses.map(use => use.packId)))]
-		const kept = uses.filter(() => this.chance(0.5)).map(packId => ({ packId, count: 1, bytes: 1 }))
-		const blobUses = pack === undefined ? kept : [...kept, ...usesOf([pack])]
+		const kept = uses.filter(() => this.chance(0.5))
+		const used = usesOf([...kept.map(id => ({ id })), ...(pack === undefined ? [] : [pack])])
 		return Array.from({ length: this.pick(3) }, (_, i) => {
 			const table = spanned(tableOf(this.#mint('m'), min, max), i * 60, i * 60 + 59)
-			return { ...table, meta: { ...table.meta, blobUses } }
+			return { ...table, meta: { ...table.meta, ...used } }
 		})
 	}
 
@@ -218,8 +218,8 @@ function spanned(table: TableRef, first: number, last: number): TableRef {
 	return { ...table, meta: { ...table.meta, smallestKey: Uint8Array.of(first), largestKey: Uint8Array.of(last) } }
 }
 
-function usesOf(packs: readonly BlobPackRef[]): TableRef['meta']['blobUses'] {
-	return packs.map(pack => ({ packId: pack.id, count: 1, bytes: 1 }))
+function usesOf(packs: readonly Pick<BlobPackRef, 'id'>[]): Pick<TableRef['meta'], 'blobUses' | 'blobRefCount'> {
+	return { blobUses: packs.map(({ id }) => ({ packId: id, count: 1, bytes: 1 })), blobRefCount: packs.length }
 }
 
 function idsOf(tables: readonly TableRef[]): string[] {
