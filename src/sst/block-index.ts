@@ -31,9 +31,10 @@ const OVERHEAD_BYTES = 400
 
 export class BlockIndexBuilder {
 	#count = 0
-	#blockEnds = new Uint32Array(64)
-	#separatorEnds = new Uint32Array(64)
-	#separators = new Uint8Array(1024)
+	// 64 bytes each, as in `BlockBuilder`.
+	#blockEnds = new Uint32Array(16)
+	#separatorEnds = new Uint32Array(16)
+	#separators = new Uint8Array(64)
 	#separatorBytes = 0
 
 	get count(): number {

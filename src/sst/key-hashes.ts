@@ -2,7 +2,7 @@
 import type { Block } from './block.ts'
 
 export class KeyHashes {
-	hashes: Uint32Array = new Uint32Array(1024)
+	hashes: Uint32Array = new Uint32Array(16)
 	count = 0
 
 	add(hash: number): void {

@@ -40,6 +40,15 @@ describe.each([
 			expect(bytes.length).toBe(count)
 			expect(bytes.buffer.byteLength).toBe(count)
 		}
-		expect(Buffer.compare(random.bytes(16), random.bytes(16))).not.toBe(0)
+	})
+
+	test('gives no bytes twice, however many are drawn and however many at a time', () => {
+		const drawn = Array.from({ length: 2_000 }, (_, i) => random.bytes(i % 7 === 0 ? 300 : 16))
+		// Odd ones are changed by whoever has them.
+		for (const bytes of drawn.filter((_, i) => i % 2 === 1)) bytes.fill(0, 12)
+		const starts = drawn.map(bytes => Buffer.from(bytes.subarray(0, 12)).toString('hex'))
+		expect(new Set(starts).size).toBe(2_000)
+		const ends = drawn.filter((_, i) => i % 2 === 0).map(bytes => Buffer.from(bytes.subarray(-12)).toString('hex'))
+		expect(new Set(ends).size).toBe(1_000)
 	})
 })
