@@ -69,6 +69,7 @@ import {
 import { compareKeys, compareWith, copy, KEY_MAX_BYTES, suffixStart, valueEnd, valueStart } from './entry-bytes'
 
 export { decompress } from './lz4'
+export { gatherRows } from './row-reader'
 
 const KIND_TOMBSTONE: i32 = 0
 const KIND_BLOB: i32 = 2

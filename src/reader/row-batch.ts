@@ -1,22 +1,28 @@
 /**
  * Collects the rows of a batch and gives them the caller's types.
  *
- * Keys are put together in one slab, and made into strings (or views of a slab that is the caller's) all at once: one
+ * Text that many entries of one block have in common is made by the kernel and cut into rows (`addRun`). Of rows that come one
+ * by one, keys are put together in one slab, and made into strings (or views of a slab that is the caller's) all at once: one
  * call into C++ per batch instead of one per key. Values are decoded as they come. What a row holds never shares memory
  * with a block.
  */
 import { isAscii } from 'node:buffer'
+import { decodeAscii } from '../bytes/ascii.ts'
 import { decodeText, type Transcoder } from '../bytes/encoding.ts'
+import { kernelRows, ROWS_MAX, type RowTexts } from '../sst/block-kernel.ts'
 import { type EntryKind, KIND_BLOB } from '../sst/entry.ts'
 import type { RowSink } from './scan-merge.ts'
-import { decodeAscii, type ScanPage } from './scan-page.ts'
+import type { ScanPage } from './scan-page.ts'
 
 export type RowShape = 'entries' | 'keys' | 'values'
 
 /** Rows of a batch: enough that the work per batch (a promise, an array, a string) is about 1 % of that of its rows. */
-const BATCH_ROWS = 512
+const BATCH_ROWS: number = ROWS_MAX
 /** Values of a batch: what is decoded ahead of a slow consumer stays bounded. */
 const BATCH_BYTES = 1_048_576
+
+/** Fewer rows than this, or than an eighth of their block, are not worth a copy of it. */
+const RUN_MIN_ROWS = 8
 
 /** Keys of a short scan; it doubles as a batch needs it. */
 const SLAB_FIRST_BYTES = 1_024
@@ -33,10 +39,14 @@ export class RowBatch implements RowSink {
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<unknown>
 	readonly #isTextValue: boolean
+	/** All that a row has is text. */
+	readonly #isText: boolean
 	#slab = new Uint8Array(SLAB_FIRST_BYTES)
 	#slabBytes = 0
 	readonly #keyEnds = new Int32Array(BATCH_ROWS)
-	#decoded: unknown[] = []
+	/** Up to `#settled` whole rows; of those behind only the values, while their keys stand in the slab. */
+	#rows: unknown[] = []
+	#settled = 0
 	#blobs: PendingBlob[] = []
 	#bytes = 0
 	#maxRows = 0
@@ -49,6 +59,7 @@ export class RowBatch implements RowSink {
 		this.#keys = keys
 		this.#values = values
 		this.#isTextValue = values.kind === 'text'
+		this.#isText = (shape === 'values' || keys.kind === 'text') && (shape === 'keys' || values.kind === 'text')
 	}
 
 	get isFull(): boolean {
@@ -59,7 +70,8 @@ export class RowBatch implements RowSink {
 	begin(maxRows: number): void {
 		this.#maxRows = Math.min(maxRows, BATCH_ROWS)
 		this.#slabBytes = 0
-		this.#decoded = []
+		this.#rows = []
+		this.#settled = 0
 		this.#blobs = []
 		this.#bytes = 0
 		this.#lastPage = undefined
@@ -80,7 +92,7 @@ export class RowBatch implements RowSink {
 			if (end > this.#slab.length) this.#growSlab(end)
 			block.copyKeyAt(index, this.#slab, this.#slabBytes)
 			this.#slabBytes = end
-			this.#keyEnds[this.count] = end
+			this.#keyEnds[this.count - this.#settled] = end
 		}
 		if (this.#shape !== 'keys') {
 			const start = block.valueStartAt(index)
@@ -90,12 +102,33 @@ export class RowBatch implements RowSink {
 				this.#blobs.push({ row: this.count, ref: block.bytes.slice(start, end) })
 				// The value follows later; one such row ends the batch, since it is large.
 				this.#bytes = BATCH_BYTES
-				this.#decoded.push(undefined)
+				this.#rows.push(undefined)
 			} else {
-				this.#decoded.push(this.#isTextValue ? page.valueText(index) : this.#values.decode(block.bytes, start, end))
+				this.#rows.push(this.#isTextValue ? page.valueText(index) : this.#values.decode(block.bytes, start, end))
 			}
 		}
 		this.count++
+	}
+
+	addRun(page: ScanPage, first: number, step: 1 | -1, count: number): number {
+		const rows = Math.min(count, this.#maxRows - this.count)
+		const isWorthwhile = rows >= RUN_MIN_ROWS && rows * 8 >= page.block.count
+		if (!this.#isText || !isWorthwhile || page.isOtherText) return 0
+		const texts = kernelRows(page.block.bytes, first, step, rows, this.#shape)
+		if (texts === undefined) {
+			page.isOtherText = true
+			return 0
+		}
+		this.#settle()
+		if (this.#shape === 'entries') pushPairs(this.#rows, texts, rows)
+		else if (this.#shape === 'keys') pushTexts(this.#rows, texts.keys, texts.ends, 0, rows)
+		else pushTexts(this.#rows, texts.values, texts.ends, 1, rows)
+		this.count += rows
+		this.#settled = this.count
+		this.#bytes += texts.values.length
+		this.#lastPage = page
+		this.#lastIndex = first + step * (rows - 1)
+		return rows
 	}
 
 	/** Values that are still to be read from packs. */
@@ -104,23 +137,32 @@ export class RowBatch implements RowSink {
 	}
 
 	setBlob(row: number, bytes: Uint8Array): void {
-		this.#decoded[row] = this.#values.decode(bytes, 0, bytes.length)
+		this.#rows[row] = this.#values.decode(bytes, 0, bytes.length)
 	}
 
 	/** The rows, all values in place. They belong to the caller. */
 	finish(): unknown[] {
-		const values = this.#decoded
-		this.#decoded = []
-		if (this.#shape === 'values') return values
+		this.#settle()
+		const rows = this.#rows
+		this.#rows = []
+		return rows
+	}
+
+	/** Makes rows of the values whose keys stand in the slab. */
+	#settle(): void {
+		const from = this.#settled
+		if (this.#shape === 'values' || from === this.count) return
+		const rows = this.#rows
 		const keys = this.#finishKeys()
-		if (this.#shape === 'keys') return keys
+		if (this.#shape === 'keys') for (const key of keys) rows.push(key)
 		// In place: the array of values becomes that of the rows.
-		for (let i = 0; i < keys.length; i++) values[i] = [keys[i], values[i]]
-		return values
+		else for (let i = 0; i < keys.length; i++) rows[from + i] = [keys[i], rows[from + i]]
+		this.#settled = this.count
+		this.#slabBytes = 0
 	}
 
 	#finishKeys(): unknown[] {
-		const count = this.count
+		const count = this.count - this.#settled
 		const ends = this.#keyEnds
 		const slab = this.#slab
 		const keys: unknown[] = []
@@ -154,5 +196,27 @@ export class RowBatch implements RowSink {
 		const larger = new Uint8Array(Math.max(needed, this.#slab.length * 2))
 		larger.set(this.#slab.subarray(0, this.#slabBytes))
 		this.#slab = larger
+	}
+}
+
+function pushPairs(rows: unknown[], { keys, values, ends }: RowTexts, count: number): void {
+	let keyAt = 0
+	let valueAt = 0
+	for (let i = 0; i < count; i++) {
+		const keyEnd = ends[2 * i] as number
+		const valueEnd = ends[2 * i + 1] as number
+		rows.push([keys.substring(keyAt, keyEnd), values.substring(valueAt, valueEnd)])
+		keyAt = keyEnd
+		valueAt = valueEnd
+	}
+}
+
+/** `which` of the two ends of each row is that of its part of `text`. */
+function pushTexts(rows: unknown[], text: string, ends: Int32Array, which: 0 | 1, count: number): void {
+	let at = 0
+	for (let i = 0; i < count; i++) {
+		const end = ends[2 * i + which] as number
+		rows.push(text.substring(at, end))
+		at = end
 	}
 }

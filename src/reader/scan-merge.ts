@@ -27,6 +27,8 @@ export interface RowSink {
 	/** No more rows fit into this batch. */
 	readonly isFull: boolean
 	add(page: ScanPage, index: number, kind: EntryKind): void
+	/** Takes up to `count` entries of a plain page at once, each `step` further; answers how many: 0 when they are to come one by one. */
+	addRun?(page: ScanPage, first: number, step: 1 | -1, count: number): number
 }
 
 export interface MergeOptions {
@@ -153,10 +155,31 @@ export class ScanMerge {
 		const step = this.#reverse ? -1 : 1
 		const mayBeTooNew = source.maxSeq > this.#maxSeq
 		let index = source.index
+		if (page.isPlain && !mayBeTooNew && !sink.isFull) index = this.#giveRun(page, index, stop, sink)
 		for (; index !== stop && !sink.isFull; index += step) this.#decide(page, index, mayBeTooNew, sink)
 		source.index = index
 		if (index === source.end) this.#leavePage(source)
 		else if (this.#heap.length > 1) this.#moveOn(source, page)
+	}
+
+	/** Gives entries of a plain page up to `stop` without looking at each, as far as the sink likes. Answers which is the next. */
+	#giveRun(page: ScanPage, from: number, stop: number, sink: RowSink): number {
+		if (sink.addRun === undefined) return from
+		if (!this.#reverse) {
+			const lastPage = this.#lastPage
+			const isSame = lastPage !== undefined && isSameKey(lastPage, this.#lastIndex, page, from)
+			const first = isSame ? from + 1 : from
+			const count = sink.addRun(page, first, 1, stop - first)
+			if (count === 0) return from
+			this.#lastPage = page
+			this.#lastIndex = first + count - 1
+			return first + count
+		}
+		// The newest version of the first key may stand in the page before, and of the last one in the next.
+		this.#decide(page, from, false, sink)
+		const count = sink.isFull ? 0 : sink.addRun(page, from, -1, from - stop - 1)
+		this.#lastIndex = from - count
+		return from - count - 1
 	}
 
 	/** Lets the top run to the key at which the second begins. */

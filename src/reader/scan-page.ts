@@ -7,26 +7,22 @@
  *   characters or more lives, so only for blocks up to `TEXT_MAX_BYTES`.
  */
 import { isAscii } from 'node:buffer'
+import { decodeAscii } from '../bytes/ascii.ts'
 import { decodeText } from '../bytes/encoding.ts'
 import type { Block } from '../sst/block.ts'
+import { KIND_VALUE } from '../sst/entry.ts'
 
 /** Keeps what one row can hold alive at 64 KiB: blocks are 4 to 16 KiB unless they hold large values. */
 const TEXT_MAX_BYTES = 65_536
 /** Rows of a page that are decoded one by one before the text of all is worth it. */
 const TEXT_AFTER_ROWS = 4
 
-/** `Buffer`'s method works on any Uint8Array; for ASCII it costs half of `utf8Slice`. */
-const { latin1Slice } = Buffer.prototype as unknown as {
-	latin1Slice: (this: Uint8Array, start: number, end: number) => string
-}
-
-/** The text of ASCII bytes. */
-export function decodeAscii(bytes: Uint8Array, start: number, end: number): string {
-	return latin1Slice.call(bytes, start, end)
-}
-
 export class ScanPage {
 	readonly block: Block
+	/** Each of its entries is a row, whatever the others are: a value that does not expire, of a key with one version. */
+	readonly isPlain: boolean
+	/** Its entries have been found not to be all ASCII. */
+	isOtherText = false
 	/** Bytes of every key that numbers leave out. */
 	readonly #skip: number
 	/** What the prefix of the block gives to the number of each key, and how many bytes the suffix has to add. */
@@ -40,6 +36,7 @@ export class ScanPage {
 	/** All keys of the scan share their first `skip` bytes. */
 	constructor(block: Block, skip: number) {
 		this.block = block
+		this.isPlain = block.commonKind === KIND_VALUE && !block.hasExpiry && !block.hasVersions
 		this.#skip = skip
 		const fromPrefix = Math.max(0, Math.min(6, block.prefixBytes - skip))
 		let base = 0

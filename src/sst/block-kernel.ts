@@ -4,6 +4,7 @@
  *
  * One instance for each thread; every call is synchronous and leaves nothing behind but the block that was opened last.
  */
+import { decodeAscii } from '../bytes/ascii.ts'
 import { Block } from './block.ts'
 import type { BlockPlace } from './block-run.ts'
 import { growKernel, type KernelExports, newKernel } from './kernel.ts'
@@ -13,7 +14,20 @@ import { KernelPlace, Places, slotBytesOf } from './kernel-place.ts'
 /** What reads decode on the main thread. The memory of a kernel, 1 MiB, stays for the life of its thread. */
 const BLOCK_MAX_BYTES = 65_536
 
+/** Rows of one call. */
+export const ROWS_MAX = 512
+
 const NO_BYTES = new Uint8Array(0)
+
+export type WantedTexts = 'entries' | 'keys' | 'values'
+
+export interface RowTexts {
+	/** All keys, one after another, and all values. */
+	keys: string
+	values: string
+	/** Of row i, where its key ends there, at [2i], and its value, at [2i + 1]. */
+	readonly ends: Int32Array
+}
 
 class BlockKernel {
 	/** Of the brief block. */
@@ -24,14 +38,19 @@ class BlockKernel {
 	readonly #bytes: Uint8Array
 	readonly #fromAt: number
 	readonly #toAt: number
+	readonly #valuesAt: number
+	readonly #rows: RowTexts
 
 	constructor(exports: KernelExports) {
 		const places = new Places(at.STATE_END)
 		this.#fromAt = places.take(BLOCK_MAX_BYTES)
 		this.#toAt = places.take(BLOCK_MAX_BYTES)
+		this.#valuesAt = places.take(BLOCK_MAX_BYTES)
+		const endsAt = places.take(8 * ROWS_MAX)
 		growKernel(exports, places.next + 2 * (at.SLOT_BYTES + at.SLACK_BYTES + 15 + slotBytesOf(BLOCK_MAX_BYTES)))
 		this.#exports = exports
 		this.#bytes = new Uint8Array(exports.memory.buffer)
+		this.#rows = { keys: '', values: '', ends: new Int32Array(exports.memory.buffer, endsAt, 2 * ROWS_MAX) }
 		this.brief = this.#newPlace(places)
 		this.desk = this.#newPlace(places)
 	}
@@ -40,6 +59,25 @@ class BlockKernel {
 		const slotAt = places.take(at.SLOT_BYTES)
 		const ints = new Int32Array(this.#bytes.buffer)
 		return new KernelPlace(ints, slotAt, places, BLOCK_MAX_BYTES, () => this.#exports.openAlone(slotAt))
+	}
+
+	/** As `kernelRows`. */
+	rows(raw: Uint8Array, first: number, step: number, count: number, wanted: WantedTexts): RowTexts | undefined {
+		const from = this.#fromAt
+		const bytes = this.#bytes
+		bytes.set(raw, from)
+		const keysAt = wanted === 'values' ? 0 : this.#toAt
+		const valuesAt = wanted === 'keys' ? 0 : this.#valuesAt
+		const rows = this.#rows
+		const endsAt = rows.ends.byteOffset
+		const { length } = raw
+		const isText = this.#exports.gatherRows(from, length, first, step, count, keysAt, valuesAt, BLOCK_MAX_BYTES, endsAt)
+		if (isText === 0) return undefined
+		const keyBytes = rows.ends[2 * count - 2] as number
+		const valueBytes = rows.ends[2 * count - 1] as number
+		rows.keys = keysAt === 0 ? '' : decodeAscii(bytes, keysAt, keysAt + keyBytes)
+		rows.values = valuesAt === 0 ? '' : decodeAscii(bytes, valuesAt, valuesAt + valueBytes)
+		return rows
 	}
 
 	decompress(payload: Uint8Array, raw: Uint8Array): boolean {
@@ -67,6 +105,20 @@ function kernelFor(bytes: number): BlockKernel | undefined {
 /** As `lz4Decompress`; `undefined` when the kernel is not there or the block too large for it. */
 export function kernelDecompress(payload: Uint8Array, raw: Uint8Array): boolean | undefined {
 	return kernelFor(Math.max(payload.length, raw.length))?.decompress(payload, raw)
+}
+
+/**
+ * The texts of `count` entries (at most `ROWS_MAX`) of a block, from `first` on and each `step` further; of use until the next call.
+ * `undefined` where they are not all ASCII, the block is too large, or there is no kernel: then they are made one by one.
+ */
+export function kernelRows(
+	raw: Uint8Array,
+	first: number,
+	step: 1 | -1,
+	count: number,
+	wanted: WantedTexts,
+): RowTexts | undefined {
+	return kernelFor(raw.length)?.rows(raw, first, step, count, wanted)
 }
 
 /** As `new Block(raw, where)`: takes over `raw`. @throws ISLE_CORRUPT naming `where`. */

@@ -21,6 +21,17 @@ export interface KernelExports extends KernelMemory {
 	skip(): void
 	run(from: number): number
 	decompress(from: number, fromEnd: number, to: number, toEnd: number): number
+	gatherRows(
+		raw: number,
+		length: number,
+		first: number,
+		step: number,
+		count: number,
+		keys: number,
+		values: number,
+		room: number,
+		ends: number,
+	): number
 }
 
 declare const WebAssembly:

@@ -10,11 +10,12 @@
  */
 import { isAscii } from 'node:buffer'
 import { decodeBlobRef } from '../blob/blob-ref.ts'
+import { decodeAscii } from '../bytes/ascii.ts'
 import { copyRange } from '../bytes/copy.ts'
 import { copyBytes, decodeText, type Transcoder } from '../bytes/encoding.ts'
 import { invariant } from '../errors.ts'
 import type { RowSink } from '../reader/scan-merge.ts'
-import { decodeAscii, type ScanPage } from '../reader/scan-page.ts'
+import type { ScanPage } from '../reader/scan-page.ts'
 import type { Block } from '../sst/block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from '../sst/entry.ts'
 import type { Change, LargeValues } from './change.ts'
