@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { IsleError } from '../../src/errors.ts'
 import { Executor } from '../../src/maintenance/executor.ts'
 import { MergeMemory } from '../../src/maintenance/merge-memory.ts'
+import { maintenanceSettings } from '../../src/maintenance/options.ts'
 import { bufferBytesFor, rangeBytesFor } from '../../src/maintenance/range-size.ts'
 import { Uploads } from '../../src/maintenance/uploads.ts'
 import { joinBody } from '../../src/object-store/body.ts'
@@ -187,8 +188,14 @@ describe('the memory of merges', () => {
 })
 
 describe('a range', () => {
+	test('and its table take less memory than what makes V8 collect, with default settings', () => {
+		const compaction = maintenanceSettings({})?.compaction
+		expect(compaction?.targetTableBytes).toBe(33_554_432)
+		expect(2 * bufferBytesFor(compaction?.targetTableBytes ?? Number.NaN)).toBeLessThan(0.9 * 64 * 1_048_576)
+	})
+
 	test('becomes one table, and grows where little of it is left', () => {
-		expect(rangeBytesFor(TARGET_BYTES)).toBe((TARGET_BYTES / 8) * 7)
+		expect(rangeBytesFor(TARGET_BYTES)).toBe((TARGET_BYTES / 16) * 13)
 		expect(rangeBytesFor(TARGET_BYTES, 0.95)).toBe(rangeBytesFor(TARGET_BYTES))
 		expect(rangeBytesFor(TARGET_BYTES, 0.5)).toBe(2 * rangeBytesFor(TARGET_BYTES))
 		expect(rangeBytesFor(TARGET_BYTES, 0)).toBe(4 * rangeBytesFor(TARGET_BYTES))
