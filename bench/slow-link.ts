@@ -1,6 +1,6 @@
 /**
- * A network link in front of a server on this machine: every byte arrives half a round trip later, and all connections
- * share one bandwidth towards the server. Below HTTP: it knows connections and bytes, no requests.
+ * A network link in front of a server on this machine: every byte arrives half a round trip later, all connections
+ * share one bandwidth towards the server, and each has one of its own from there. Below HTTP: it knows connections and bytes, no requests.
  *
  *   const link = await openSlowLink(server.endpoint, { rttMs: 25, uploadMbit: 400 })
  *   …  link.endpoint  …
@@ -16,6 +16,8 @@ export interface LinkOptions {
 	readonly rttMs: number
 	/** Megabits a second of all uploads together. Undefined: as fast as the machine is. */
 	readonly uploadMbit?: number | undefined
+	/** Megabits a second of what each connection brings, as stores bound it. Undefined: as fast as the machine is. */
+	readonly downloadMbit?: number | undefined
 }
 
 export interface SlowLink {
@@ -45,7 +47,8 @@ export async function openSlowLink(endpoint: string, options: LinkOptions): Prom
 			})
 		}
 		carry(near, far, bytes => upload.arrivalMs(bytes) + delayMs)
-		carry(far, near, () => performance.now() + delayMs)
+		const download = new Bandwidth(options.downloadMbit)
+		carry(far, near, bytes => download.arrivalMs(bytes) + delayMs)
 	})
 	await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
 	return {

@@ -8,9 +8,8 @@ import { runInNewContext } from 'node:vm'
 import { TableSource } from '../../src/cache/table-source.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { seededRandom } from '../../src/host/random.ts'
-import { checkpointKey, encodeCheckpoint, readCheckpoint } from '../../src/manifest/checkpoint.ts'
+import { checkpointKey, encodeCheckpoint, newestCheckpoint, readCheckpoint } from '../../src/manifest/checkpoint.ts'
 import type { Edit, EditRecord } from '../../src/manifest/edit.ts'
-import { EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import { applyEdits } from '../../src/manifest/fold-edits.ts'
 import type { Manifest, SortedRun, TableRef } from '../../src/manifest/manifest.ts'
 import { tablesChanged } from '../../src/manifest/tables-changed.ts'
@@ -18,62 +17,14 @@ import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import { holdsStateAt } from '../../src/reader/read-view.ts'
 import { planSearch } from '../../src/reader/search-plan.ts'
 import { acquireWorkerPool } from '../../src/runtime/worker-pool.ts'
+import { ManyTables, RUNS } from './many-tables.ts'
 
 const COUNTS = process.argv.slice(2).map(Number)
-const RUNS = 5
-/** Of all tables: the oldest run; the others share the rest. */
-const OLDEST_SHARE = 0.8
 const EDITS = 60
 const [IN, OUT] = [8, 4]
-const SEQS_PER_RUN = 1_000_000_000
 
 const random = seededRandom(1)
-let minted = 0
-
-/** A table of 32 MiB with keys of 15 bytes, as merges make them. */
-function tableAt(run: number, from: number, to: number): TableRef {
-	const id = `m7-${minted++}`
-	const minSeq = (RUNS - run) * SEQS_PER_RUN + Math.floor(random.next() * 1_000_000)
-	return {
-		id,
-		objectKey: `sst/${id}`,
-		offset: 0,
-		meta: {
-			formatVersion: 2,
-			codec: 'lz4',
-			entryCount: 300_000,
-			keyCount: 300_000,
-			tombstoneCount: 0,
-			blobRefCount: 0,
-			blobUses: [],
-			smallestKey: keyOf(from),
-			largestKey: keyOf(to),
-			minSeq,
-			maxSeq: minSeq + 900_000_000,
-			minWriteMs: 1_790_000_000_000,
-			maxWriteMs: 1_795_000_000_000,
-			maxExpiresAtMs: 0,
-			halfExpiresAtMs: 0,
-			rawBytes: 60_000_000,
-			storedBytes: 33_554_432,
-			metaOffset: 33_000_000,
-		},
-	}
-}
-
-function keyOf(i: number): Uint8Array {
-	return Buffer.from(`k${String(i).padStart(14, '0')}`)
-}
-
-function stateOf(count: number): Manifest {
-	const older = Math.floor(count * OLDEST_SHARE)
-	const runs = Array.from({ length: RUNS }, (_, run): SortedRun => {
-		const tables = run === RUNS - 1 ? older : Math.floor((count - older) / (RUNS - 1))
-		return { id: `m6-${run}`, tables: Array.from({ length: tables }, (__, i) => tableAt(run, i * 10, i * 10 + 9)) }
-	})
-	const lastSeq = (RUNS + 1) * SEQS_PER_RUN
-	return { ...EMPTY_MANIFEST, writerPosition: { epoch: 1, slot: 1 }, lastSeq, runs }
-}
+const maker = new ManyTables(random)
 
 /** Neighbours of the oldest run, from `at` on, become half as many. */
 function editAt({ runs, maintenancePosition, writerPosition }: Manifest, at: number): EditRecord {
@@ -82,7 +33,7 @@ function editAt({ runs, maintenancePosition, writerPosition }: Manifest, at: num
 	const numberOf = (key: Uint8Array): number => Number(Buffer.from(key.subarray(1)).toString())
 	const add = Array.from({ length: OUT }, (_, i) => {
 		const [first, last] = [inputs[i * (IN / OUT)] as TableRef, inputs[(i + 1) * (IN / OUT) - 1] as TableRef]
-		const table = tableAt(RUNS - 1, numberOf(first.meta.smallestKey), numberOf(last.meta.largestKey))
+		const table = maker.table(RUNS - 1, numberOf(first.meta.smallestKey), numberOf(last.meta.largestKey))
 		return { runId: run.id, table }
 	})
 	const edits: Edit[] = [{ kind: 'replace', remove: inputs.map(({ id }) => id), add, addPacks: [] }]
@@ -109,12 +60,13 @@ interface Opened {
 /** A state of `count` tables as a reader has it, its checkpoint in memory. */
 async function opened(count: number): Promise<Opened> {
 	const store = new MemoryStore()
-	const state = stateOf(count)
-	const key = checkpointKey(state)
-	await store.put(key, encodeCheckpoint(state))
+	const state = maker.state(count)
+	await store.put(checkpointKey(state), encodeCheckpoint(state))
+	const name = await newestCheckpoint(store)
+	if (name === undefined) throw new Error('it was just written')
 	const before = memoryInUse()
 	const cpu = process.threadCpuUsage()
-	const manifest = await readCheckpoint(store, { ...state, key }, { clock: systemHost.clock })
+	const manifest = await readCheckpoint(store, name, { clock: systemHost.clock })
 	if (manifest === undefined) throw new Error('it was just written')
 	const { user, system } = process.threadCpuUsage(cpu)
 	return { manifest, bytes: memoryInUse() - before, cpuMs: (user + system) / 1000 }

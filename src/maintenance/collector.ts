@@ -142,7 +142,7 @@ export class Collector {
 			const objects = await this.#listCheckpoints(options)
 			const nowMs = await this.#clock.nowMs(options)
 			const old = objects.findLast(each => nowMs !== undefined && nowMs - each.lastModifiedMs >= gracePeriodMs)
-			const then = old && (await readCheckpoint(store, parseCheckpointKey(old.key), options))
+			const then = old && (await readCheckpoint(store, { ...parseCheckpointKey(old.key), bytes: old.bytes }, options))
 			const ripe = old?.key === checkpointKey(announced) ? announced : then?.announced
 			if (then !== undefined && ripe !== undefined) this.#ripeness.known(ripe, then.changeFloor)
 		}

@@ -12,6 +12,7 @@
 import type { MergeSource } from '../../workers/merge-job.ts'
 import { freeBuffer } from '../bytes/free.ts'
 import { corrupt, IsleError, isIsleError } from '../errors.ts'
+import { forEachBounded } from '../host/parallel.ts'
 import type { BlobPackRef, TableRef } from '../manifest/manifest.ts'
 import { plainTable } from '../manifest/packed-table.ts'
 import type { ObjectStore, RangeRequestOptions } from '../object-store/object-store.ts'
@@ -19,7 +20,6 @@ import type { RepeatedRequestOptions } from '../object-store/retrying-store.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
 import type { MergeMemory } from './merge-memory.ts'
 import type { RangePart } from './merge-ranges.ts'
-import { forEachBounded } from './parallel.ts'
 
 /** Up to this size (as large as a table in a log record by default) one GET for all of it is cheaper than two for parts. */
 const WHOLE_MAX_BYTES = 1_048_576
