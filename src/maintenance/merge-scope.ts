@@ -2,6 +2,7 @@
 import { compareBytes } from '../bytes/compare.ts'
 import { isIsleError } from '../errors.ts'
 import type { Manifest, TableRef } from '../manifest/manifest.ts'
+import { TableIndex } from '../manifest/table-index.ts'
 import { type Chain, firstAtOrBehind, type KeyRange } from './merge-ranges.ts'
 import { keyBehind, overlaps } from './merge-segments.ts'
 import type { MergeTask } from './merge-task.ts'
@@ -53,9 +54,9 @@ export function isRefused(error: unknown): boolean {
 
 /** All of `tables` are part of what is read. */
 export function areLive({ l0, runs }: Manifest, tables: readonly TableRef[]): boolean {
-	const live = new Set(l0.map(table => table.id))
-	for (const run of runs) for (const table of run.tables) live.add(table.id)
-	return tables.every(table => live.has(table.id))
+	const inL0 = new Set(l0.map(table => table.id))
+	const index = TableIndex.of(runs)
+	return tables.every(({ id }) => inL0.has(id) || index.withId(id).length > 0)
 }
 
 /** What a merge has recorded is still there: whoever gives it up lets these tables be deleted. */

@@ -40,12 +40,13 @@ export function applyCommits(manifest: Manifest, commits: readonly Commit[]): Ma
 		lastSeq = commit.lastSeq
 		writerPosition = { epoch: commit.position.epoch, slot: commit.position.slot + 1 }
 	}
+	const blobPacks = commits.flatMap(commit => commit.blobPacks)
 	return {
 		...manifest,
 		writerPosition,
 		lastSeq,
 		lastCommitMs: last.committedAtMs,
 		l0: manifest.l0.concat(...commits.map(commit => commit.tables)),
-		blobPacks: manifest.blobPacks.concat(...commits.map(commit => commit.blobPacks)),
+		blobPacks: blobPacks.length === 0 ? manifest.blobPacks : manifest.blobPacks.concat(blobPacks),
 	}
 }

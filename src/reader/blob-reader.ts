@@ -12,7 +12,7 @@ import { blobRange, FRAME_BYTES, frameBytesAt, frameCount, framesRange, type Pac
 import type { DiskBlob, DiskBlobs, StoredFrame } from '../cache/disk-blobs.ts'
 import { SingleFlight } from '../cache/single-flight.ts'
 import { corrupt, IsleError } from '../errors.ts'
-import type { Manifest } from '../manifest/manifest.ts'
+import type { BlobPackRef, Manifest } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import type { OperationCounts } from '../object-store/operation-counts.ts'
 import { VALUE_MAX_BYTES } from '../sst/entry.ts'
@@ -47,7 +47,8 @@ export class BlobReader {
 	readonly #store: ObjectStore
 	readonly #objectKeyOf: ((packId: string) => string | undefined) | undefined
 	readonly #pending: ((ref: BlobRef) => Uint8Array | undefined) | undefined
-	readonly #packs = new WeakMap<Manifest, ReadonlyMap<string, string>>()
+	/** Most states have the packs of the one before. */
+	readonly #packs = new WeakMap<readonly BlobPackRef[], ReadonlyMap<string, string>>()
 	readonly #disk: DiskBlobs | undefined
 	readonly #options: BlobReaderOptions
 	readonly #flights: SingleFlight<string, FetchedValue>
@@ -168,11 +169,11 @@ export class BlobReader {
 		return stored
 	}
 
-	#locate(manifest: Manifest, ref: BlobRef): string {
-		let packs = this.#packs.get(manifest)
+	#locate({ blobPacks }: Manifest, ref: BlobRef): string {
+		let packs = this.#packs.get(blobPacks)
 		if (packs === undefined) {
-			packs = new Map(manifest.blobPacks.map(pack => [pack.id, pack.objectKey]))
-			this.#packs.set(manifest, packs)
+			packs = new Map(blobPacks.map(pack => [pack.id, pack.objectKey]))
+			this.#packs.set(blobPacks, packs)
 		}
 		// A commit of the past may name a pack that the newest state has removed and that is still there.
 		const objectKey = packs.get(ref.packId) ?? this.#objectKeyOf?.(ref.packId) ?? retiredPackKey(ref.packId)

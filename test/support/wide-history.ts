@@ -198,10 +198,25 @@ export class WideHistory {
 		const elsewhere = isInline
 			? { objectKey: `log/1/${this.#pick(20)}`, offset: this.#minted }
 			: { objectKey: `sst/of-${id}` }
+		const halfExpiresAtMs = this.#chance(0.5) ? 0 : 1 + this.#pick(1_000)
+		const figures = {
+			storedBytes: meta.storedBytes + this.#pick(1_000),
+			tombstoneCount: meta.entryCount > 1 ? this.#pick(2) : 0,
+			maxWriteMs: meta.minWriteMs + this.#pick(1_000),
+			halfExpiresAtMs,
+			maxExpiresAtMs: this.#chance(0.5) ? 0 : halfExpiresAtMs + this.#pick(1_000),
+		}
 		return {
 			...table,
 			...(isInline || this.#chance(0.1) ? elsewhere : {}),
-			meta: { ...meta, blobUses, blobRefCount: blobUses.length, smallestKey: keyOf(first), largestKey: keyOf(last) },
+			meta: {
+				...meta,
+				...figures,
+				blobUses,
+				blobRefCount: blobUses.length,
+				smallestKey: keyOf(first),
+				largestKey: keyOf(last),
+			},
 		}
 	}
 
