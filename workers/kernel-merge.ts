@@ -110,7 +110,7 @@ export class KernelMerge {
 		const block = cursor.block
 		if (block === undefined || !cursor.isWholeBlock) return
 		const { codec, blockBytes } = this.#setup
-		if (!isOfSize(block.bytes.length, block.count, blockBytes)) return
+		if (!isOfSize(block.raw.length, block.count, blockBytes)) return
 		this.#kernel.places[i]?.setPassable(isStoredAlike(cursor.stored, this.#source(i).meta, codec))
 	}
 

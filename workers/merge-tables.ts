@@ -123,8 +123,7 @@ class Merge {
 		const stored = cursor.stored
 		const source = this.#sources[winner] as MergeSource
 		const { codec, blockBytes } = this.#setup
-		if (!isStoredAlike(stored, source.meta, codec) || !isOfSize(block.bytes.length, block.count, blockBytes))
-			return false
+		if (!isStoredAlike(stored, source.meta, codec) || !isOfSize(block.raw.length, block.count, blockBytes)) return false
 		if (this.#isLastKey(block, 0)) return false
 		const rival = this.#cursors[this.#tree.runnerUp()]
 		const last = block.count - 1

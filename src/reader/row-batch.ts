@@ -114,7 +114,7 @@ export class RowBatch implements RowSink {
 		const rows = Math.min(count, this.#maxRows - this.count)
 		const isWorthwhile = rows >= RUN_MIN_ROWS && rows * 8 >= page.block.count
 		if (!this.#isText || !isWorthwhile || page.isOtherText) return 0
-		const texts = kernelRows(page.block.bytes, first, step, rows, this.#shape)
+		const texts = kernelRows(page.block.raw, first, step, rows, this.#shape)
 		if (texts === undefined) {
 			page.isOtherText = true
 			return 0

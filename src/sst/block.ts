@@ -15,7 +15,17 @@ import { corrupt } from '../errors.ts'
 import { checkEntries } from './block-checks.ts'
 import { BLOCK_HEADER_BYTES, FLAG_KINDS, FLAG_WIDE, MIN_EXPIRY_BYTES, readUint } from './block-format.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_BLOB } from './entry.ts'
-import { isPointOf, makePoints, NO_POINT, pointIndex, pointSlots, pointStart } from './point-index.ts'
+import { compareKeysOf } from './key-order.ts'
+import {
+	isPointOf,
+	NO_POINT,
+	pointIn,
+	pointIndex,
+	pointSlots,
+	pointStart,
+	pointsStart,
+	withPoints,
+} from './point-index.ts'
 
 /** Objects, typed-array headers and fields of one Block, roughly. */
 const OVERHEAD_BYTES = 320
@@ -31,10 +41,13 @@ const NEVER = 0x3fffffff
 
 /** Fields stand in the order of their use by lookups, so that these touch one or two lines of memory of the object. */
 export class Block {
-	/** The raw block. Never written to. */
-	readonly bytes: Uint8Array
-	/** Where each key stands, by its hash (point-index.ts); made once the block has been searched a few times. */
-	#points: Uint32Array | undefined
+	#bytes: Uint8Array
+	/**
+	 * Where in `#bytes` the points stand (point-index.ts), which are made once the block has been searched a few times, or 0; and
+	 * their number less one. They stand with the block because each object more is one more that a lookup waits for.
+	 */
+	#pointsAt = 0
+	#pointMask = 0
 	/** Where in `bytes` the prefix of all keys begins, and how long it is. */
 	readonly prefixStart: number
 	readonly prefixBytes: number
@@ -59,6 +72,7 @@ export class Block {
 	/** Of each suffix the first four bytes as a number: a search touches a few lines of memory instead of every suffix it tries. */
 	#heads: Uint32Array | undefined
 	#wasSought = false
+	readonly #rawLength: number
 	/** The hash of the whole lanes of the prefix, as u32; −1 until somebody asks for it. */
 	#prefixHash = -1
 
@@ -71,7 +85,8 @@ export class Block {
 	constructor(bytes: Uint8Array, where: string, hasVersions?: boolean) {
 		if (bytes.length < BLOCK_HEADER_BYTES) throw corrupt(where, 'a block that is shorter than its header')
 		const flags = bytes[0] as number
-		this.bytes = bytes
+		this.#bytes = bytes
+		this.#rawLength = bytes.length
 		this.#kind = bytes[1] as number
 		this.#seqWidth = bytes[2] as number
 		this.#expiryWidth = bytes[3] as number
@@ -105,6 +120,16 @@ export class Block {
 		return this.#dataEnd - this.#dataStart + this.count * this.prefixBytes
 	}
 
+	/** Begins with the raw block. Never written to; another array with the same once there are points. */
+	get bytes(): Uint8Array {
+		return this.#bytes
+	}
+
+	/** The raw block and nothing else. */
+	get raw(): Uint8Array {
+		return this.#pointsAt === 0 ? this.#bytes : this.#bytes.subarray(0, this.#rawLength)
+	}
+
 	/** Memory that the block keeps alive, in bytes; with what later searches add. */
 	get memoryBytes(): number {
 		return this.bytes.buffer.byteLength + 4 * (this.count + pointSlots(this.count, this.#dataEnd)) + OVERHEAD_BYTES
@@ -112,14 +137,15 @@ export class Block {
 
 	/** Index of the newest entry of `key`, whose `hashKey` is `hash`; `NOT_FOUND` when there is none. */
 	find(key: Uint8Array, hash: number): number {
-		const points = this.#points ?? this.#pointsAfterFinds()
-		if (points === undefined) {
+		if (this.#pointsAt === 0 && !this.#hasPointsAfterFinds()) {
 			const index = this.#search(key, this.#heads)
 			return index < this.count && this.compareKeyAt(index, key) === 0 ? index : NOT_FOUND
 		}
-		const mask = points.length - 1
+		const bytes = this.bytes
+		const pointsAt = this.#pointsAt
+		const mask = this.#pointMask
 		for (let at = hash & mask; ; at = (at + 1) & mask) {
-			const point = points[at] as number
+			const point = pointIn(bytes, pointsAt + 4 * at)
 			if (point === NO_POINT) return NOT_FOUND
 			if (!isPointOf(point, hash)) continue
 			const index = pointIndex(point)
@@ -178,16 +204,14 @@ export class Block {
 
 	/** Looks at the memory that `find` will read first, so that it is near when it does. The result means nothing. */
 	touch(hash: number): number {
-		const points = this.#points
-		if (points === undefined) return (this.#heads?.[this.count >>> 1] ?? 0) + (this.bytes[this.#dataEnd] as number)
-		return points[hash & (points.length - 1)] as number
+		if (this.#pointsAt === 0) return (this.#heads?.[this.count >>> 1] ?? 0) + (this.bytes[this.#dataEnd] as number)
+		return this.bytes[this.#pointsAt + 4 * (hash & this.#pointMask)] as number
 	}
 
 	/** The same of what it will read next, when the first is near. */
 	touchEntry(hash: number): number {
-		const points = this.#points
-		if (points === undefined) return 0
-		const point = points[hash & (points.length - 1)] as number
+		if (this.#pointsAt === 0) return 0
+		const point = pointIn(this.bytes, this.#pointsAt + 4 * (hash & this.#pointMask))
 		return (this.bytes[pointStart(point)] as number) + this.valueStartAt(pointIndex(point))
 	}
 
@@ -207,36 +231,7 @@ export class Block {
 
 	/** Negative, zero or positive as the key of entry `i` compares with that of entry `j` of `other`. */
 	compareKeysAt(i: number, other: Block, j: number): number {
-		const aStart = this.suffixStartAt(i)
-		const aEnd = this.valueStartAt(i)
-		const bStart = other.suffixStartAt(j)
-		const bEnd = other.valueStartAt(j)
-		const aPrefixEnd = this.prefixStart + this.prefixBytes
-		const bPrefixEnd = other.prefixStart + other.prefixBytes
-		const common = Math.min(this.prefixBytes, other.prefixBytes)
-		const prefixes = compareRanges(
-			this.bytes,
-			this.prefixStart,
-			this.prefixStart + common,
-			other.bytes,
-			other.prefixStart,
-			other.prefixStart + common,
-		)
-		if (prefixes !== 0) return prefixes
-		if (this.prefixBytes === other.prefixBytes) {
-			return compareRanges(this.bytes, aStart, aEnd, other.bytes, bStart, bEnd)
-		}
-		// One prefix is longer: its rest meets the beginning of the other's suffix.
-		if (this.prefixBytes > common) {
-			const rest = Math.min(this.prefixBytes - common, bEnd - bStart)
-			const restStart = this.prefixStart + common
-			const head = compareRanges(this.bytes, restStart, aPrefixEnd, other.bytes, bStart, bStart + rest)
-			return head !== 0 ? head : compareRanges(this.bytes, aStart, aEnd, other.bytes, bStart + rest, bEnd)
-		}
-		const rest = Math.min(other.prefixBytes - common, aEnd - aStart)
-		const restStart = other.prefixStart + common
-		const head = compareRanges(this.bytes, aStart, aStart + rest, other.bytes, restStart, bPrefixEnd)
-		return head !== 0 ? head : compareRanges(this.bytes, aStart + rest, aEnd, other.bytes, bStart, bEnd)
+		return compareKeysOf(this, i, other, j)
 	}
 
 	/** Length of the key of entry `i`. */
@@ -341,13 +336,17 @@ export class Block {
 		return this.#dataStart + readUint(bytes, at, 4)
 	}
 
-	#pointsAfterFinds(): Uint32Array | undefined {
+	#hasPointsAfterFinds(): boolean {
 		if (this.#findsLeft > 0) {
 			this.#findsLeft--
-			return undefined
+			return false
 		}
-		this.#points = makePoints(this, pointSlots(this.count, this.#dataEnd))
-		return this.#points
+		const slots = pointSlots(this.count, this.#dataEnd)
+		const { raw } = this
+		this.#bytes = withPoints(this, raw, slots)
+		this.#pointsAt = pointsStart(raw.length)
+		this.#pointMask = slots - 1
+		return true
 	}
 
 	/** A block that is searched once only (a cold read, a scan) does without; one that is searched again pays off. */

@@ -177,7 +177,7 @@ export class TableBuilder {
 		const end = out.length + stored.length
 		out.reserve(end)
 		out.bytes.set(stored, out.length)
-		if (source.bytes.length > this.#largestRawBlockBytes) this.#largestRawBlockBytes = source.bytes.length
+		this.#largestRawBlockBytes = Math.max(this.#largestRawBlockBytes, source.raw.length)
 		this.#keys.addBlock(source)
 		this.#counts.addBlock(source, seqs)
 		this.#expiries.addBlock(source.bytes)

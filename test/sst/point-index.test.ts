@@ -3,7 +3,16 @@ import { describe, expect, test } from 'vitest'
 import { compareBytes } from '../../src/bytes/compare.ts'
 import { hashKey } from '../../src/bytes/hash.ts'
 import { type Block, NOT_FOUND } from '../../src/sst/block.ts'
-import { isPointOf, makePoints, NO_POINT, pointIndex, pointSlots, pointStart } from '../../src/sst/point-index.ts'
+import {
+	isPointOf,
+	NO_POINT,
+	pointIn,
+	pointIndex,
+	pointSlots,
+	pointStart,
+	pointsStart,
+	withPoints,
+} from '../../src/sst/point-index.ts'
 import { blockBytes, build, entry, type ModelEntry, open, sorted, utf8 } from './table-model.ts'
 
 /** Searches of one key: more than a block makes by halves before it makes points. */
@@ -81,8 +90,13 @@ describe('points', () => {
 		const entries = sorted(Array.from({ length: 300 }, (_, i) => entry(`key ${i % 200}`, i + 1, 'v'.repeat(i % 40))))
 		const block = blockOf(entries)
 		const slots = pointSlots(block.count, block.valueEndAt(block.count - 1))
-		const points = makePoints(block, slots)
-		const shown = [...points].filter(point => point !== NO_POINT)
+		const { raw } = block
+		const bytes = withPoints(block, raw, slots)
+		const start = pointsStart(raw.length)
+		expect(bytes.subarray(0, raw.length)).toEqual(raw)
+		expect(bytes.length).toBe(start + 4 * slots)
+		const points = Array.from({ length: slots }, (_, i) => pointIn(bytes, start + 4 * i))
+		const shown = points.filter(point => point !== NO_POINT)
 		expect(shown.length).toBe(200)
 		expect(slots).toBeGreaterThanOrEqual(shown.length * 1.5)
 		for (const point of shown) {
@@ -92,6 +106,10 @@ describe('points', () => {
 			expect(isPointOf(point, block.hashAt(i))).toBe(true)
 			expect(isPointOf(point, block.hashAt(i) ^ 0x80000000)).toBe(false)
 		}
-		expect(block.memoryBytes).toBeGreaterThan(block.bytes.buffer.byteLength + points.byteLength)
+		const counted = block.memoryBytes
+		for (let i = 0; i < SEARCHES; i++) findIn(block, utf8('key 7'))
+		expect(block.bytes.length).toBe(bytes.length)
+		expect(block.raw).toEqual(raw)
+		expect(counted).toBeGreaterThan(block.bytes.buffer.byteLength + 4 * block.count)
 	})
 })
