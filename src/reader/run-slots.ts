@@ -101,15 +101,16 @@ export class RunEnds {
 	/** The first table that ends at `key`, whose number is `number`, or behind it; their count when none does. */
 	firstFrom(key: Uint8Array, number: number): number {
 		const count = this.#tables.length
+		const pageEnds = this.#pageEnds
 		let low = 0
-		let high = this.#pageEnds.length
+		let high = pageEnds.length
 		while (low < high) {
 			const middle = (low + high) >>> 1
-			const last = Math.min(count, (middle + 1) << PAGE_BITS) - 1
-			if (this.#isBelow(this.#pageEnds, middle, last, key, number)) low = middle + 1
+			const end = pageEnds[middle] as number
+			if (end < number || (!(end > number) && this.#isPageBelow(middle, key, number))) low = middle + 1
 			else high = middle
 		}
-		if (low === this.#pageEnds.length) return count
+		if (low === pageEnds.length) return count
 		const start = low << PAGE_BITS
 		const ends = this.#page(low)
 		low = 0
@@ -117,13 +118,21 @@ export class RunEnds {
 		high = Math.min(count - start, PAGE_TABLES) - 1
 		while (low < high) {
 			const middle = (low + high) >>> 1
-			if (this.#isBelow(ends, middle, start + middle, key, number)) low = middle + 1
+			const end = ends[middle] as number
+			if (end < number || (!(end > number) && this.#isBelow(ends, middle, start + middle, key, number)))
+				low = middle + 1
 			else high = middle
 		}
 		return start + low
 	}
 
-	/** Whether table `index`, whose number is `numbers[at]` once it is known, ends before `key`. Keys are compared only where numbers are equal. */
+	/** Of the last table of a page. */
+	#isPageBelow(page: number, key: Uint8Array, number: number): boolean {
+		const last = Math.min(this.#tables.length, (page + 1) << PAGE_BITS) - 1
+		return this.#isBelow(this.#pageEnds, page, last, key, number)
+	}
+
+	/** Whether table `index` ends before `key`, where its number, `numbers[at]`, is not known yet or the same: then keys are compared. */
 	#isBelow(numbers: Float64Array, at: number, index: number, key: Uint8Array, number: number): boolean {
 		let end = numbers[at] as number
 		if (Number.isNaN(end)) {
