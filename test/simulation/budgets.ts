@@ -1,35 +1,25 @@
 /**
  * What operations cost when nothing goes wrong and nobody else is at work. At the end of some histories, in whatever state they have left
  * the store, a reader and a writer do one thing after another, and each is held to what the documents say: `docs/performance.md`
- * (budgets of reads), `docs/fenced-log.md` (what opening, polls, refreshes and commits cost).
- *
- * How many requests follow one another is told by the time: while this is measured each takes a second, and nothing else takes any.
+ * (budgets of reads), `docs/fenced-log.md` (what opening, polls, refreshes and commits cost). Tails and maintainers follow:
+ * `follower-budgets.ts`.
  */
 import type { Database, DatabaseReader } from '../../src/index.ts'
-import type { LogPosition } from '../../src/log/log-position.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
-import { LOOK_BEHIND_SLOTS, OPEN_WINDOW_SLOTS } from './engine.ts'
 import { hash } from './faults.ts'
+import { judgeMaintainer, judgeTail } from './follower-budgets.ts'
 import { openSimulatedReader, pollMs } from './reader-client.ts'
-import { auditHistory, type Finish } from './rest.ts'
+import { type Budget, HOUR_MS, judgeCost, NOTHING, openingBudget } from './request-budget.ts'
+import type { Finish } from './rest.ts'
 import { openSimulatedDatabase } from './simulated-database.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Stage } from './stage.ts'
+import { standingManifest } from './standing-state.ts'
 
-/** At the most. */
-interface Budget {
-	readonly reads: number
-	readonly lists: number
-	readonly writes: number
-	/** Requests that follow one another. */
-	readonly rounds: number
-}
-
-const ROUND_MS = 1000
-const HOUR_MS = 3_600_000
 /** One in so many histories ends like this. */
 const ONE_IN = 16
-const NOTHING: Budget = { reads: 0, lists: 0, writes: 0, rounds: 0 }
+/** And of those one in so many with a tail, and another one with a maintainer. */
+const FOLLOWERS_ONE_IN = 4
 /** Above it writers are slowed down. */
 const L0_MAX_TABLES = 4
 
@@ -38,8 +28,11 @@ export function hasBudgets(seed: number): boolean {
 }
 
 export async function judgeBudgets(stage: Stage, finish: Finish): Promise<void> {
-	const { manifest } = await auditHistory(stage)
-	await finish('budgets', new Budgets(stage, manifest).judge())
+	await finish('budgets', new Budgets(stage, standingManifest(stage.objects)).judge())
+	// They take several times as long as all the rest of a short history.
+	const followers = hash(stage.seed, 31, 37) % FOLLOWERS_ONE_IN
+	if (followers === 0) await finish('the budget of a tail', judgeTail(stage))
+	if (followers === 1) await finish('the budget of a maintainer', judgeMaintainer(stage))
 }
 
 class Budgets {
@@ -55,7 +48,7 @@ class Budgets {
 		const process = this.#stage.start('budget-reader', true)
 		const { store, host } = process
 		const open = (): Promise<DatabaseReader> => openSimulatedReader(this.#stage, { store, host, cacheDir: undefined })
-		const reader = await this.#cost(process, 'opening a reader', this.#opening(0), open)
+		const reader = await this.#cost(process, 'opening a reader', openingBudget(this.#stage, this.#manifest, 0), open)
 		if (reader === DEAD) return
 		await this.#reads(process, reader)
 		await this.#idle(process)
@@ -111,7 +104,7 @@ class Budgets {
 		const place = { store: process.store, host: process.host, cacheDir: undefined }
 		const open = (): Promise<Database> =>
 			openSimulatedDatabase({ engine: this.#stage.engine, settings: { ...settings, isMaintained: false } }, place)
-		const db = await this.#cost(process, 'opening a writer', this.#opening(1), open)
+		const db = await this.#cost(process, 'opening a writer', openingBudget(this.#stage, this.#manifest, 1), open)
 		if (db === DEAD) return
 		// A table that does not ride in the record of its commit is uploaded before that.
 		const apart = settings.inlineMaxBytes === 0 ? 1 : 0
@@ -136,67 +129,16 @@ class Budgets {
 		return ['1', '2', '3', '4', '5'].map(value => write(key, value))
 	}
 
-	/** Each log behind the newest checkpoint, in windows; what stands behind their ends; two looks; of a writer its seal. */
-	#opening(writes: number): Budget {
-		const names = [...this.#stage.objects.page({ prefix: 'checkpoints/' }).objects].map(({ key }) => key)
-		const [, ...digits] = /^checkpoints\/(\d+)-(\d+)_(\d+)-(\d+)$/.exec(names.at(-1) ?? '') ?? []
-		const [maintenanceEpoch = 0, maintenanceSlot = 0, writerEpoch = 0, writerSlot = 0] = digits.map(Number)
-		const { writerPosition, maintenancePosition } = this.#manifest
-		const reads =
-			this.#logReads('log', { epoch: writerEpoch, slot: writerSlot }, writerPosition) +
-			this.#logReads('maintenance', { epoch: maintenanceEpoch, slot: maintenanceSlot }, maintenancePosition)
-		return { reads: reads + 1, lists: 2, writes, rounds: Number.POSITIVE_INFINITY }
-	}
-
-	#logReads(folder: string, from: LogPosition, to: LogPosition): number {
-		const { kind } = this.#stage.settings
-		const begin = `${folder}/${digitsOf(from.epoch)}/${digitsOf(from.slot)}`
-		const records = this.#stage.objects.page({ prefix: `${folder}/` }).objects.filter(({ key }) => key >= begin).length
-		const epochs = to.epoch - from.epoch + 1
-		// The maintenance log is read along, always in windows of as many.
-		const windowSlots = OPEN_WINDOW_SLOTS[folder === 'log' ? kind : 'long']
-		return 2 * records + epochs * windowSlots + LOOK_BEHIND_SLOTS[kind] + 1
-	}
-
-	/** Runs it, and compares. */
-	async #cost<Result>(
+	#cost<Result>(
 		process: SimulatedProcess,
 		what: string,
 		budget: Budget,
 		run: () => Promise<Result>,
 	): Promise<Result | typeof DEAD> {
-		const { world } = this.#stage
-		const { store } = process
-		const before = { ...store.counts }
-		const beganMs = world.nowMs
-		store.latencyMs = ROUND_MS
-		world.isPunctual = true
-		const result = await process.whileAlive(run())
-		store.latencyMs = 0
-		world.isPunctual = false
-		const cost: Budget = {
-			reads: store.counts.reads - before.reads,
-			lists: store.counts.lists - before.lists,
-			writes: store.counts.writes - before.writes,
-			rounds: Math.ceil((world.nowMs - beganMs) / ROUND_MS),
-		}
-		this.#stage.trace(() => `${what}: ${shown(cost)}`)
-		const { reads, lists, writes, rounds } = budget
-		if (cost.reads > reads || cost.lists > lists || cost.writes > writes || cost.rounds > rounds) {
-			this.#stage.fault(`${what} costs ${shown(cost)}, and may cost ${shown(budget)}`)
-		}
-		return result
+		return judgeCost(this.#stage, process, what, budget, run)
 	}
 }
 
 function withPack(budget: Budget): Budget {
 	return { ...budget, reads: budget.reads + 1, rounds: budget.rounds + 1 }
-}
-
-function shown({ reads, lists, writes, rounds }: Budget): string {
-	return `${reads} GET, ${lists} LIST, ${writes} PUT, ${rounds} in sequence`
-}
-
-function digitsOf(value: number): string {
-	return String(value).padStart(16, '0')
 }

@@ -136,7 +136,7 @@ export function pollMs({ flushIntervalMs }: SimulationSettings): number {
 
 /** As every process of the simulation that only reads opens the database. */
 export async function openSimulatedReader(
-	{ engine, settings }: Stage,
+	{ engine, settings }: Pick<Stage, 'engine' | 'settings'>,
 	{ store, host, cacheDir }: Pick<SimulatedProcess, 'store' | 'host' | 'cacheDir'>,
 ): Promise<DatabaseReader> {
 	return await engine.openReader(store, {

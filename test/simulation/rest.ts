@@ -45,7 +45,7 @@ export function judgeMissing(stage: Stage): void {
 	for (const key of missingObjects(stage.objects, lastingPins(stage))) stage.fault(`missing: ${key}`)
 }
 
-export function auditHistory(stage: Stage): Promise<Audit> {
+function auditHistory(stage: Stage): Promise<Audit> {
 	return auditStore(stage.objects.direct, lastingPins(stage))
 }
 

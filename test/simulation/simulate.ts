@@ -148,7 +148,7 @@ async function runExhaustive(): Promise<boolean> {
 	const campaign = new Campaign()
 	const crashes = await crashEverywhere(campaign)
 	console.log(`${crashes.runs} crashes, each before or after one request of a short history`)
-	const delays = numbered('delays') ?? 1
+	const delays = numbered('delays') ?? 2
 	const orders = await meetInEveryOrder(campaign, delays)
 	console.log(`${orders.runs} orders of two claimers, an owner and a collector, with at most ${delays} delays`)
 	const wrong = [...crashes.wrong, ...orders.wrong]

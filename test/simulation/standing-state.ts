@@ -30,7 +30,7 @@ function neededObjects(manifest: Manifest): Set<string> {
 	return needed
 }
 
-function standingManifest(objects: VirtualObjects): Manifest {
+export function standingManifest(objects: VirtualObjects): Manifest {
 	const newest = objects.keys('checkpoints/').sort().at(-1)
 	const base = newest === undefined ? EMPTY_MANIFEST : decodeCheckpoint(bytesOf(objects, newest), newest)
 	const log = readOn(objects, 'log', base.writerPosition)
