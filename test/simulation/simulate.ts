@@ -158,6 +158,7 @@ async function runExhaustive(): Promise<boolean> {
 
 async function main(): Promise<boolean> {
 	if (args.exhaustive) return await runExhaustive()
+	if (args.found) return (await runWorkers({ task: 'kept' }, numbered('threads'))).isFine
 	if (args.orders) return await searchLogOrders(numbered('extent') ?? 1, line => console.log(line))
 	const seed = numbered('seed') ?? Math.floor(random.next() * SEEDS)
 	if (args.bugs) return await findBugs(seed)

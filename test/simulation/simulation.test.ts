@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { testSeed } from '../support/seed.ts'
+import { keptHistories } from './kept-histories.ts'
 import { PLANTED_BUGS } from './planted-bugs.ts'
 
 const PROGRAM = fileURLToPath(new URL('simulate.ts', import.meta.url))
@@ -31,6 +32,12 @@ test('every history that once found something finds nothing, and the bug again w
 }, async () => {
 	const { code, output } = await simulate('--found')
 	expect(code, output).toBe(0)
+	const fine = output.split('\n').filter(line => line.startsWith('fine: '))
+	expect(fine.sort()).toEqual(
+		keptHistories()
+			.map(({ what }) => `fine: ${what}`)
+			.sort(),
+	)
 })
 
 test('a seed gives the same history each time', { timeout: TIMEOUT_MS }, async () => {
