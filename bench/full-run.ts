@@ -37,7 +37,7 @@ export const PARTS: Readonly<Record<string, string>> = {
 	pool: 'pool --records 2_000_000 --codec lz4',
 	open: 'open --store memory --records 10_000',
 	flatness: 'flatness --records 1_000_000 --codec lz4 --seconds 4',
-	'flatness-large': 'flatness --records 10_000_000 --codec lz4 --engine isledb',
+	'flatness-large': 'flatness --records 100_000_000 --codec lz4 --engine isledb',
 	'durable-ceph': 'durable --store ceph --rtt 25 --records 10_000 --clients 1,64,1000',
 	'durable-many': 'durable --store ceph --rtt 25 --records 10_000 --clients 4000,8000 --engine isledb',
 	'durable-azurite': 'durable --store azurite --rtt 25 --records 10_000 --clients 1,64,1000',
