@@ -82,9 +82,11 @@ function judgeUrl(url: string): 'accepted' | 'refused' {
 		return 'accepted'
 	} catch (error) {
 		if (!(error instanceof TypeError)) throw error
-		// What stands in the place of the name, or of the scheme, is none.
-		const isSecret = !(/^[^?]*/.exec(url)?.[0].replace(/^.*@/, '') ?? '').includes(SECRET)
-		expectThat(!isSecret || !error.message.includes(SECRET), 'a message with a secret')
+		// What stands in the place of the scheme, or of the name, is none.
+		const scheme = /^[^:]*/.exec(url)?.[0] ?? ''
+		const name = /^[^?]*/.exec(url)?.[0].replace(/^.*@/, '') ?? ''
+		const isTold = scheme.includes(SECRET) || name.includes(SECRET)
+		expectThat(isTold || !error.message.includes(SECRET), 'a message with a secret')
 		return 'refused'
 	}
 }
