@@ -112,8 +112,8 @@ export const PLANTED_DAMAGE: readonly PlantedDamage[] = [
 		'entries-in-any-order',
 		'raw-block',
 		5000,
-		'src/sst/block.ts',
-		'if (order > 0 || (order === 0 && this.seqAt(i - 1) <= this.seqAt(i)))',
+		'src/sst/block-checks.ts',
+		'if (order > 0 || (order === 0 && block.seqAt(i - 1) <= block.seqAt(i)))',
 		'if (order > 1e9)',
 	),
 	planted(
