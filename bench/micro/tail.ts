@@ -43,6 +43,9 @@ class BenchDatabase {
 
 	constructor() {
 		const store = this.#store
+		const recent = new RecentCommits(4 * 1024 ** 3)
+		// As if there had been a tail from the start.
+		recent.want()
 		const pool = createInlinePool(systemHost)
 		const manifestOf = (): Manifest => this.manifest
 		this.tails = createTails<string, string>({
@@ -52,7 +55,7 @@ class BenchDatabase {
 					return manifestOf()
 				},
 			},
-			recent: new RecentCommits(4 * 1024 ** 3),
+			recent,
 			tables: new TableSource({ store, pool }),
 			blobs: new BlobReader({ store }),
 			pool,
