@@ -77,11 +77,14 @@ export async function judgeMaintainer(stage: Stage): Promise<void> {
 	const process = stage.start('budget-maintainer', true)
 	const once = await openSimulatedCompactor(stage, process, false)
 	const run = (): Promise<RunReport> => once.runOnce({ deadlineMs: HOUR_MS })
-	for (const what of ['a run of a maintainer', 'another run of a maintainer']) {
+	for (const [isFirst, what] of [
+		[true, 'a run of a maintainer'],
+		[false, 'another run of a maintainer'],
+	] as const) {
 		const before = standingManifest(stage.objects)
 		const opening = openingBudget(stage, before, 0)
 		const beganAt = stage.world.stamp()
-		await judgeCost(stage, process, what, report => runBudget(stage, opening, before, beganAt, report), run)
+		await judgeCost(stage, process, what, report => runBudget(stage, opening, before, beganAt, report, isFirst), run)
 	}
 	await process.whileAlive(once.close())
 	const background = await openSimulatedCompactor(stage, process, true)
@@ -102,7 +105,7 @@ export async function judgeMaintainer(stage: Stage): Promise<void> {
 /**
  * Both logs are read by who follows, and again by who claims. Each table that a merge reads is small, and read whole, once; a pin is
  * read once. An owner that finds nothing to do writes records alone: its seal, a note when it comes and one when it leaves, what it has
- * swept, and where the past begins. For each work there are a few records at most, and its outputs; for a checkpoint that and its
+ * swept, and where the past begins; if it is the first to look, also a checkpoint that is due. For each work there are a few records at most, and its outputs; for a checkpoint that and its
  * announcement; what is deleted goes by kinds, each with a record, and lists of it, of checkpoints and of pins.
  */
 function runBudget(
@@ -111,12 +114,16 @@ function runBudget(
 	{ l0, runs, blobPacks, writerPosition, maintenancePosition }: Manifest,
 	beganAt: number,
 	{ works, checkpoints, objectsDeleted }: RunReport,
+	isFirst: boolean,
 ): Budget {
 	const [records, tables, packs] = ['maintenance/', 'sst/', 'blobs/'].map(
 		prefix => createdSince(stage, beganAt, prefix).length,
 	) as [number, number, number]
 	const owner = { ...opening, reads: 2 * opening.reads + 2, lists: 2 * opening.lists + OWNER_LISTS }
-	if (works === 0 && objectsDeleted === 0) return { ...owner, writes: Math.min(records, OWNER_RECORDS) }
+	if (works === 0 && objectsDeleted === 0) {
+		const due = isFirst ? checkpoints : 0
+		return { ...owner, writes: Math.min(records, OWNER_RECORDS + due) + due }
+	}
 	const inputs = runs.reduce((sum, run) => sum + run.tables.length, l0.length) + blobPacks.length + tables + packs
 	// Each checkpoint lets more go; records go by epochs.
 	const epochs = writerPosition.epoch + maintenancePosition.epoch
