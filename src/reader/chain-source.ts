@@ -16,6 +16,12 @@ import { type ScanContext, TableReader } from './table-reader.ts'
 /** The next table is prepared when this many blocks of the current one are left. */
 const PREPARE_BLOCKS = 16
 
+/** Blocks of a table, from `first` up to `end`, which is not one. */
+interface BlockSpan {
+	readonly first: number
+	readonly end: number
+}
+
 export class ChainSource extends ScanSource {
 	readonly #chain: TableChain
 	readonly #context: ScanContext
@@ -30,7 +36,7 @@ export class ChainSource extends ScanSource {
 	/** The next block of `#reader`; undefined before its first. */
 	#block: number | undefined
 	/** The blocks of `#reader` that may hold entries within the bounds. */
-	#reach: { readonly first: number; readonly end: number } | undefined
+	#reach: BlockSpan | undefined
 
 	constructor(chain: TableChain, bounds: ScanBounds, context: ScanContext) {
 		super(bounds)
@@ -50,10 +56,10 @@ export class ChainSource extends ScanSource {
 			const opening = reader.open()
 			if (opening !== undefined) return opening
 			const table = reader.table as SstTable
-			this.#block ??= this.#firstBlock(table)
-			const index = this.#block
 			this.#reach ??= reachOf(table, this.bounds)
-			if (index < this.#reach.first || index >= this.#reach.end) {
+			const reach = this.#reach
+			const index = this.#block ?? firstBlockOf(reach, this.bounds)
+			if (index < reach.first || index >= reach.end) {
 				this.#nextTable()
 				// The merge need not come to the next table yet: it stands at that table's head.
 				return undefined
@@ -91,10 +97,6 @@ export class ChainSource extends ScanSource {
 		this.#reader ??= this.#upcoming ?? new TableReader(slot, this.#context)
 		if (this.#reader === this.#upcoming) this.#upcoming = undefined
 		return this.#reader
-	}
-
-	#firstBlock(table: SstTable): number {
-		return firstBlockOf(table, this.bounds)
 	}
 
 	#nextTable(): void {
@@ -137,8 +139,8 @@ export class ChainSource extends ScanSource {
 function prepare(reader: TableReader, bounds: ScanBounds): void {
 	const askFirst = (): void => {
 		if (reader.table === undefined) return
-		const { first, end } = reachOf(reader.table, bounds)
-		if (first < end) void reader.block(firstBlockOf(reader.table, bounds))
+		const reach = reachOf(reader.table, bounds)
+		if (reach.first < reach.end) void reader.block(firstBlockOf(reach, bounds))
 	}
 	try {
 		const opening = reader.open()
@@ -150,13 +152,12 @@ function prepare(reader: TableReader, bounds: ScanBounds): void {
 }
 
 /** Backwards the last block within reach, not the one that `upper` would be in: that begins behind the range when they are equal. */
-function firstBlockOf(table: SstTable, bounds: ScanBounds): number {
-	const { first, end } = reachOf(table, bounds)
-	return bounds.reverse ? end - 1 : first
+function firstBlockOf({ first, end }: BlockSpan, { reverse }: ScanBounds): number {
+	return reverse ? end - 1 : first
 }
 
 /** Also the blocks in which older versions of the last key before `upper` go on: a snapshot may need one of them. */
-function reachOf(table: SstTable, { lower, upper }: ScanBounds): { readonly first: number; readonly end: number } {
+function reachOf(table: SstTable, { lower, upper }: ScanBounds): BlockSpan {
 	const { first, end } = table.blocksBetween(lower ?? null, upper ?? null)
 	if (upper === undefined || upper.at(-1) !== 0) return { first, end }
 	const lastKey = upper.subarray(0, -1)

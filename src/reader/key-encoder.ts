@@ -36,7 +36,8 @@ export class KeyEncoder {
 	/** Bytes of a bound of a range, owned by the caller: it may be empty. */
 	encodeBound(bound: unknown, what: string): Uint8Array {
 		const encoded = this.#transcoder.encode(bound, what)
-		return typeof encoded === 'string' ? encoder.encode(encoded) : new Uint8Array(encoded)
+		// A copy of scratch memory: `TextEncoder.encode` allocates outside of V8's heap.
+		return new Uint8Array(typeof encoded === 'string' ? this.#encodeText(encoded) : encoded)
 	}
 
 	#encodeText(text: string): Uint8Array {

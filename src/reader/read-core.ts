@@ -10,6 +10,7 @@ import type { Encodable, Transcoder } from '../bytes/encoding.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
+import type { Ending } from '../host/ending.ts'
 import type { Host } from '../host/host.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { OperationCounts } from '../object-store/operation-counts.ts'
@@ -258,19 +259,19 @@ export class ReadCore<Key, Value> {
 
 	/**
 	 * A merge over the entries of `view` within `range`, for who wants more of them than rows. The caller holds the view's
-	 * memtables. `remaining` says how many are still wanted; `signal` ends what is read.
+	 * memtables. `remaining` says how many are still wanted; `ending` ends what is read.
 	 */
 	openMerge(
 		view: ReadView,
 		range: KeyRange,
 		nowMs: number,
 		remaining: () => number,
-		signal: AbortSignal,
+		ending: Pick<Ending, 'signal'>,
 	): ScanMerge | Promise<ScanMerge> {
 		if (this.#isClosed) throw new IsleError('ISLE_CLOSED', 'the database is closed')
 		const plan = this.planOf(view.manifest)
 		const { pool } = this.#options
-		return openMerge({ source: this.#scanning.source, pool, plan, view, range, nowMs, remaining, signal })
+		return openMerge({ source: this.#scanning.source, pool, plan, view, range, nowMs, remaining, ending })
 	}
 
 	/** Closes every iterator: their next calls reject with ISLE_CLOSED. */
@@ -374,12 +375,12 @@ export class ReadCore<Key, Value> {
 			onRelease: scan => {
 				if (this.#scans.delete(scan)) this.onRelease()
 			},
-			openMerge: (of, part, remaining, signal) => {
-				if (waiting === undefined) return this.openMerge(of, part, nowMs, remaining, signal)
-				return abortable(waiting, signal).then(() => {
+			openMerge: (of, part, remaining, ending) => {
+				if (waiting === undefined) return this.openMerge(of, part, nowMs, remaining, ending)
+				return abortable(waiting, ending.signal).then(() => {
 					if (waiting !== undefined) Object.assign(view, views.view())
 					waiting = undefined
-					return this.openMerge(view, part, nowMs, remaining, signal)
+					return this.openMerge(view, part, nowMs, remaining, ending)
 				})
 			},
 		}

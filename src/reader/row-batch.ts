@@ -24,8 +24,29 @@ const BATCH_BYTES = 1_048_576
 /** Fewer rows than this, or than an eighth of their block, are not worth a copy of it. */
 const RUN_MIN_ROWS = 8
 
-/** Keys of a short scan; it doubles as a batch needs it. */
-const SLAB_FIRST_BYTES = 1_024
+/** Where keys of a batch stand side by side, and where each of them ends. */
+interface KeyPlace {
+	slab: Uint8Array
+	readonly ends: Int32Array
+}
+
+/** Keys of 32 bytes; it doubles as a batch needs it. */
+const SLAB_FIRST_BYTES: number = 32 * BATCH_ROWS
+/** A larger one is not kept. */
+const SLAB_KEPT_BYTES: number = 4 * SLAB_FIRST_BYTES
+
+/** Kept for the next batch: two buffers for each take as long as ten rows. A batch that waits for values holds its own. */
+let freePlace: KeyPlace | undefined
+
+function takeKeyPlace(): KeyPlace {
+	const place = freePlace ?? { slab: new Uint8Array(SLAB_FIRST_BYTES), ends: new Int32Array(BATCH_ROWS) }
+	freePlace = undefined
+	return place
+}
+
+function giveKeyPlace(place: KeyPlace): void {
+	if (place.slab.length <= SLAB_KEPT_BYTES) freePlace = place
+}
 
 /** A value that stands in a pack: it is put in place before the batch is given away. */
 export interface PendingBlob {
@@ -41,9 +62,9 @@ export class RowBatch implements RowSink {
 	readonly #isTextValue: boolean
 	/** All that a row has is text. */
 	readonly #isText: boolean
-	#slab = new Uint8Array(SLAB_FIRST_BYTES)
+	/** While it has keys. */
+	#place: KeyPlace | undefined
 	#slabBytes = 0
-	readonly #keyEnds = new Int32Array(BATCH_ROWS)
 	/** Up to `#settled` whole rows; of those behind only the values, while their keys stand in the slab. */
 	#rows: unknown[] = []
 	#settled = 0
@@ -69,7 +90,7 @@ export class RowBatch implements RowSink {
 	/** Begins a new batch of at the most `maxRows` rows. */
 	begin(maxRows: number): void {
 		this.#maxRows = Math.min(maxRows, BATCH_ROWS)
-		this.#slabBytes = 0
+		this.#givePlace()
 		this.#rows = []
 		this.#settled = 0
 		this.#blobs = []
@@ -88,11 +109,13 @@ export class RowBatch implements RowSink {
 		this.#lastPage = page
 		this.#lastIndex = index
 		if (this.#shape !== 'values') {
+			this.#place ??= takeKeyPlace()
+			const place = this.#place
 			const end = this.#slabBytes + block.keyBytesAt(index)
-			if (end > this.#slab.length) this.#growSlab(end)
-			block.copyKeyAt(index, this.#slab, this.#slabBytes)
+			if (end > place.slab.length) place.slab = grown(place.slab, this.#slabBytes, end)
+			block.copyKeyAt(index, place.slab, this.#slabBytes)
+			place.ends[this.count - this.#settled] = end
 			this.#slabBytes = end
-			this.#keyEnds[this.count - this.#settled] = end
 		}
 		if (this.#shape !== 'keys') {
 			const start = block.valueStartAt(index)
@@ -104,7 +127,11 @@ export class RowBatch implements RowSink {
 				this.#bytes = BATCH_BYTES
 				this.#rows.push(undefined)
 			} else {
-				this.#rows.push(this.#isTextValue ? page.valueText(index) : this.#values.decode(block.bytes, start, end))
+				this.#rows.push(
+					this.#isTextValue
+						? page.valueText(index, this.#maxRows - this.count)
+						: this.#values.decode(block.bytes, start, end),
+				)
 			}
 		}
 		this.count++
@@ -151,20 +178,25 @@ export class RowBatch implements RowSink {
 	/** Makes rows of the values whose keys stand in the slab. */
 	#settle(): void {
 		const from = this.#settled
-		if (this.#shape === 'values' || from === this.count) return
+		const place = this.#place
+		if (place === undefined) return
 		const rows = this.#rows
-		const keys = this.#finishKeys()
+		const keys = this.#finishKeys(place)
 		if (this.#shape === 'keys') for (const key of keys) rows.push(key)
 		// In place: the array of values becomes that of the rows.
 		else for (let i = 0; i < keys.length; i++) rows[from + i] = [keys[i], rows[from + i]]
 		this.#settled = this.count
+		this.#givePlace()
+	}
+
+	#givePlace(): void {
+		if (this.#place !== undefined) giveKeyPlace(this.#place)
+		this.#place = undefined
 		this.#slabBytes = 0
 	}
 
-	#finishKeys(): unknown[] {
+	#finishKeys({ slab, ends }: KeyPlace): unknown[] {
 		const count = this.count - this.#settled
-		const ends = this.#keyEnds
-		const slab = this.#slab
 		const keys: unknown[] = []
 		let start = 0
 		if (this.#keys.kind === 'text') {
@@ -191,12 +223,12 @@ export class RowBatch implements RowSink {
 		}
 		return keys
 	}
+}
 
-	#growSlab(needed: number): void {
-		const larger = new Uint8Array(Math.max(needed, this.#slab.length * 2))
-		larger.set(this.#slab.subarray(0, this.#slabBytes))
-		this.#slab = larger
-	}
+function grown(slab: Uint8Array, used: number, needed: number): Uint8Array {
+	const larger = new Uint8Array(Math.max(needed, slab.length * 2))
+	larger.set(slab.subarray(0, used))
+	return larger
 }
 
 function pushPairs(rows: unknown[], { keys, values, ends }: RowTexts, count: number): void {

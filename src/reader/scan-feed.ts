@@ -7,6 +7,7 @@
  */
 import { compareBytes } from '../bytes/compare.ts'
 import { IsleError, isIsleError } from '../errors.ts'
+import { Ending } from '../host/ending.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { type KeyRange, successor } from './key-range.ts'
 import { holdsView, type ReadView } from './read-view.ts'
@@ -15,7 +16,7 @@ import type { ScanMerge } from './scan-merge.ts'
 
 /** Views that are tried for one batch before the missing object is reported. */
 const MAX_RENEWALS = 5
-/** Why what is under way ends with its scan, which nobody is told. One for all: without a reason `abort` makes an error with a stack. */
+/** Why what is under way ends with its scan, which nobody is told. One for all: it needs no stack. */
 const OVER = new Error('the scan is over')
 
 /** A scan that holds something. */
@@ -29,12 +30,12 @@ export interface OpenScan {
 export interface ScanHost {
 	monotonicMs(): number
 	yieldToIo(): Promise<void>
-	/** A merge over `view`. What it starts ends with `signal`. @throws ISLE_CLOSED. */
+	/** A merge over `view`. What it starts ends with `ending`. @throws ISLE_CLOSED. */
 	openMerge(
 		view: ReadView,
 		range: KeyRange,
 		remaining: () => number,
-		signal: AbortSignal,
+		ending: Pick<Ending, 'signal'>,
 	): ScanMerge | Promise<ScanMerge>
 	newBatch(): RowBatch
 	encodeBound(key: unknown): Uint8Array
@@ -55,8 +56,10 @@ export class ScanFeed {
 	#view: ReadView
 	/** The part of the range that is left when the merge is opened next. */
 	#rest: KeyRange
-	#merge: ScanMerge | undefined
-	#controller = new AbortController()
+	/** A promise while it is being opened. */
+	#merge: ScanMerge | Promise<ScanMerge> | undefined
+	/** What `stop` and `seek` end. */
+	#ending = new Ending()
 	/** The merge has filled the batch as far as it goes now. */
 	#isCollected = false
 	/** What ended the merge after rows that are given first. */
@@ -77,9 +80,9 @@ export class ScanFeed {
 		this.hold()
 	}
 
-	/** Aborted by `stop` and `seek`. */
-	get signal(): AbortSignal {
-		return this.#controller.signal
+	/** Of what is under way: `stop` and `seek` end it. */
+	get ending(): Ending {
+		return this.#ending
 	}
 
 	/** The state that is read. */
@@ -94,8 +97,10 @@ export class ScanFeed {
 
 	/** A batch, when that needs no waiting; undefined otherwise. Never throws: `fill` does. */
 	fillNow(): unknown[] | undefined {
-		if (this.#merge === undefined || this.#pendingError !== undefined) return undefined
+		if (this.#rest.isEmpty || this.#pendingError !== undefined) return undefined
 		try {
+			this.#merge ??= this.#open()
+			if (this.#merge instanceof Promise) return undefined
 			if (this.#collect(this.#merge) !== undefined || this.#batch.blobs.length > 0) return undefined
 			return this.#take()
 		} catch (error) {
@@ -104,16 +109,16 @@ export class ScanFeed {
 		}
 	}
 
-	/** A batch; it may be empty at the end. After an abort of `signal` it is empty. @throws what reading threw. */
+	/** A batch; it may be empty at the end. When it is stopped it is empty. @throws what reading threw. */
 	async fill(): Promise<unknown[]> {
-		const { signal } = this
-		for (let renewals = 0; !signal.aborted; ) {
+		const ending = this.#ending
+		for (let renewals = 0; !ending.isOver; ) {
 			try {
-				return await this.#fillOnce(signal)
+				return await this.#fillOnce(ending)
 			} catch (error) {
-				if (signal.aborted) break
+				if (ending.isOver) break
 				if (!isIsleError(error, 'ISLE_NOT_FOUND') || renewals++ === MAX_RENEWALS) throw error
-				await this.#renew(error, signal)
+				await this.#renew(error, ending)
 			}
 		}
 		return []
@@ -133,8 +138,8 @@ export class ScanFeed {
 
 	/** Ends requests under way and drops the sources. */
 	stop(reason: unknown): void {
-		this.#controller.abort(reason ?? OVER)
-		this.#controller = new AbortController()
+		this.#ending.end(reason ?? OVER)
+		this.#ending = new Ending()
 		this.#forget()
 	}
 
@@ -158,23 +163,39 @@ export class ScanFeed {
 		for (const memtable of this.#view.memtables) memtable.unref()
 	}
 
-	async #fillOnce(signal: AbortSignal): Promise<unknown[]> {
+	async #fillOnce(ending: Ending): Promise<unknown[]> {
 		if (this.#rest.isEmpty) {
 			this.#end()
 			return []
 		}
-		this.#merge ??= await this.#host.openMerge(this.#view, this.#rest, () => this.#remaining(), signal)
-		for (let waiting = this.#collect(this.#merge); waiting !== undefined; waiting = this.#collect(this.#merge)) {
+		const open = this.#merge
+		const merge = open === undefined || open instanceof Promise ? await this.#opened() : open
+		if (ending.isOver) return []
+		for (let waiting = this.#collect(merge); waiting !== undefined; waiting = this.#collect(merge)) {
 			await waiting
-			if (signal.aborted) return []
+			if (ending.isOver) return []
 		}
 		const { blobs } = this.#batch
 		if (blobs.length > 0) {
+			const { signal } = ending
 			const values = await Promise.all(blobs.map(({ ref }) => this.#host.readBlob(this.#view, ref, signal)))
-			if (signal.aborted) return []
+			if (ending.isOver) return []
 			for (const [i, blob] of blobs.entries()) this.#batch.setBlob(blob.row, values[i] as Uint8Array)
 		}
-		return signal.aborted ? [] : this.#take()
+		return ending.isOver ? [] : this.#take()
+	}
+
+	#open(): ScanMerge | Promise<ScanMerge> {
+		return this.#host.openMerge(this.#view, this.#rest, () => this.#remaining(), this.#ending)
+	}
+
+	async #opened(): Promise<ScanMerge> {
+		const opening = this.#merge ?? this.#open()
+		// One that fails is opened anew by whoever tries again.
+		this.#merge = undefined
+		const merge = await opening
+		this.#merge = merge
+		return merge
 	}
 
 	/** Lets the merge fill the batch. A promise: nothing is there yet, wait for it. @throws what the merge threw. */
@@ -221,9 +242,9 @@ export class ScanFeed {
 	}
 
 	/** The view's objects are gone from the store: goes on with a newer view, if that shows the same. */
-	async #renew(error: unknown, signal: AbortSignal): Promise<void> {
-		const view = await this.#host.renew(this.#view, error, signal)
-		if (signal.aborted) return
+	async #renew(error: unknown, ending: Ending): Promise<void> {
+		const view = await this.#host.renew(this.#view, error, ending.signal)
+		if (ending.isOver) return
 		const { maxSeq } = this.#view
 		if (this.#given > 0 && !holdsView(view.manifest, this.#view)) {
 			throw new IsleError('ISLE_EXPIRED', 'the scan outlived the objects of its view', { cause: error })

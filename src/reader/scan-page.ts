@@ -2,9 +2,9 @@
  * A block that a scan walks: with what is worked out once per block instead of once per row.
  *
  * - Numbers of keys (see key-number.ts) without putting the keys together.
- * - The text of all its keys and values as one string: a row's value is then a substring (20 ns), not a decoding of
- *   its own (100 ns). Only for blocks of plain ASCII; V8 keeps the whole string alive while such a substring of 13
- *   characters or more lives, so only for blocks up to `TEXT_MAX_BYTES`.
+ * - The text of the rows that are wanted of it as one string: a row's value is then a substring (20 ns), not a decoding of
+ *   its own (100 ns). Only where they are plain ASCII; V8 keeps the whole string alive while such a substring of 13
+ *   characters or more lives, so only up to `TEXT_MAX_BYTES`.
  */
 import { isAscii } from 'node:buffer'
 import { decodeAscii } from '../bytes/ascii.ts'
@@ -14,8 +14,8 @@ import { KIND_VALUE } from '../sst/entry.ts'
 
 /** Keeps what one row can hold alive at 64 KiB: blocks are 4 to 16 KiB unless they hold large values. */
 const TEXT_MAX_BYTES = 65_536
-/** Rows of a page that are decoded one by one before the text of all is worth it. */
-const TEXT_AFTER_ROWS = 4
+/** Fewer rows are decoded one by one. */
+const TEXT_MIN_ROWS = 3
 
 export class ScanPage {
 	readonly block: Block
@@ -25,17 +25,21 @@ export class ScanPage {
 	isOtherText = false
 	/** Bytes of every key that numbers leave out. */
 	readonly #skip: number
+	readonly #step: 1 | -1
 	/** What the prefix of the block gives to the number of each key, and how many bytes the suffix has to add. */
 	readonly #numberBase: number
 	readonly #numberBytes: number
 	readonly #suffixSkip: number
-	#text: string | undefined
+	#text = ''
 	#textStart = 0
-	#rowsBeforeText = TEXT_AFTER_ROWS
+	#textEnd = 0
+	/** Some of it is not ASCII, or it is too long. */
+	#hasNoText = false
 
-	/** All keys of the scan share their first `skip` bytes. */
-	constructor(block: Block, skip: number) {
+	/** All keys of the scan share their first `skip` bytes; `step` is its direction. */
+	constructor(block: Block, skip: number, step: 1 | -1) {
 		this.block = block
+		this.#step = step
 		this.isPlain = block.commonKind === KIND_VALUE && !block.hasExpiry && !block.hasVersions
 		this.#skip = skip
 		const fromPrefix = Math.max(0, Math.min(6, block.prefixBytes - skip))
@@ -59,23 +63,28 @@ export class ScanPage {
 		return this.#numberBase + number
 	}
 
-	/** The value of entry `i` as text. */
-	valueText(i: number): string {
+	/** The value of entry `i` as text. From it on `wanted` entries may be asked for. */
+	valueText(i: number, wanted: number): string {
 		const block = this.block
 		const start = block.valueStartAt(i)
 		const end = block.valueEndAt(i)
-		if (this.#rowsBeforeText >= 0 && this.#rowsBeforeText-- === 0) this.#makeText()
-		if (this.#text === undefined) return decodeText(block.bytes, start, end)
+		const isInText = start >= this.#textStart && end <= this.#textEnd
+		if (!isInText && (this.#hasNoText || !this.#makeText(i, wanted))) return decodeText(block.bytes, start, end)
 		return this.#text.substring(start - this.#textStart, end - this.#textStart)
 	}
 
-	#makeText(): void {
+	#makeText(i: number, wanted: number): boolean {
+		if (wanted < TEXT_MIN_ROWS) return false
 		const block = this.block
-		const start = block.suffixStartAt(0)
-		const end = block.valueEndAt(block.count - 1)
-		if (end - start > TEXT_MAX_BYTES || !isAscii(block.bytes.subarray(start, end))) return
+		const last = Math.max(0, Math.min(block.count - 1, i + this.#step * (wanted - 1)))
+		const start = block.valueStartAt(Math.min(i, last))
+		const end = block.valueEndAt(Math.max(i, last))
+		this.#hasNoText = end - start > TEXT_MAX_BYTES || !isAscii(block.bytes.subarray(start, end))
+		if (this.#hasNoText) return false
 		this.#textStart = start
+		this.#textEnd = end
 		this.#text = decodeAscii(block.bytes, start, end)
+		return true
 	}
 }
 

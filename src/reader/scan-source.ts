@@ -38,6 +38,8 @@ export abstract class ScanSource {
 	/** While there is no page: nothing that follows lies before this key. Undefined: it must be filled to know. */
 	head: Uint8Array | undefined
 	isDone = false
+	/** A block was entered: those that follow lie behind the bound where the scan begins. */
+	#hasBegun = false
 	/** Entries above the view's sequence number may be among these. */
 	abstract readonly maxSeq: number
 
@@ -66,10 +68,13 @@ export abstract class ScanSource {
 	protected enter(block: Block): boolean {
 		const { lower, upper, reverse, skip } = this.bounds
 		const { count } = block
-		const first = lower === undefined || block.compareKeyAt(0, lower) >= 0 ? 0 : block.seek(lower)
-		const end = upper === undefined || block.compareKeyAt(count - 1, upper) < 0 ? count : block.seek(upper)
+		const isBehindLower = lower === undefined || (reverse ? block.compareKeyAt(0, lower) >= 0 : this.#hasBegun)
+		const isBeforeUpper = upper === undefined || (reverse ? this.#hasBegun : block.compareKeyAt(count - 1, upper) < 0)
+		const first = isBehindLower ? 0 : block.seek(lower)
+		const end = isBeforeUpper ? count : block.seek(upper)
 		if (first >= end) return false
-		this.page = new ScanPage(block, skip)
+		this.#hasBegun = true
+		this.page = new ScanPage(block, skip, reverse ? -1 : 1)
 		this.index = reverse ? end - 1 : first
 		this.end = reverse ? first - 1 : end
 		this.head = undefined

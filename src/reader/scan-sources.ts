@@ -1,5 +1,6 @@
 /** Opens what a scan merges: sorted runs of the memtables, and the tables of the manifest as few chains as possible. */
 import type { TableSource } from '../cache/table-source.ts'
+import type { Ending } from '../host/ending.ts'
 import type { SortedEntries } from '../memtable/sorted-entries.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import { ChainSource } from './chain-source.ts'
@@ -26,7 +27,7 @@ export interface OpenMergeOptions {
 	/** Rows that are still wanted. */
 	readonly remaining: () => number
 	/** Ends what the merge reads. */
-	readonly signal: AbortSignal
+	readonly ending: Pick<Ending, 'signal'>
 }
 
 /** A merge over `view`: at once when there are no memtables, after sorting them otherwise. */
@@ -39,14 +40,14 @@ export function openMerge(options: OpenMergeOptions): ScanMerge | Promise<ScanMe
 }
 
 function mergeOf(options: OpenMergeOptions, runs: readonly SortedEntries[]): ScanMerge {
-	const { plan, view, range, nowMs, source, signal, remaining } = options
+	const { plan, view, range, nowMs, source, ending, remaining } = options
 	const { reverse } = range
 	const filled = runs.filter(run => run.count > 0)
 	const chains = plan.chains()
 	const bounds = boundsOf(range, commonBytes(plan, filled))
 	const perSource = Math.floor(READ_AHEAD_BYTES / Math.max(1, chains.length))
 	const windowMaxBytes = Math.min(WINDOW_MAX_BYTES, perSource)
-	const context = { source, signal, reverse, windowMaxBytes, remaining }
+	const context = { source, ending, reverse, windowMaxBytes, remaining }
 	const sources: ScanSource[] = filled.map(run => new MemtableSource(run, bounds))
 	for (const chain of chains) sources.push(new ChainSource(chain, bounds, context))
 	return new ScanMerge(sources, { reverse, maxSeq: view.maxSeq, nowMs, remaining })

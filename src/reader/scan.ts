@@ -60,10 +60,9 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 
 	/** The next row. @throws ISLE_CLOSED after `close`; the signal's reason; what reading threw. */
 	next(): Promise<IteratorResult<Row, undefined>> {
-		if (this.#at < this.#rows.length && this.#queued === 0) {
-			return Promise.resolve({ done: false, value: this.#rows[this.#at++] as Row })
-		}
-		return this.#inTurn(() => this.#nextRow())
+		const hasRow = this.#queued === 0 ? this.#hasRowNow() : undefined
+		if (hasRow === undefined) return this.#inTurn(() => this.#nextRow())
+		return Promise.resolve(hasRow ? this.#takeRow() : CLOSED)
 	}
 
 	/** The same rows in arrays of at most 512, which belong to the caller. It shares the position with `next`. */
@@ -73,7 +72,11 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 				this.#isLooping = true
 				return iterator
 			},
-			next: () => this.#inTurn(() => this.#nextBatch()),
+			next: () => {
+				const hasRow = this.#queued === 0 ? this.#hasRowNow() : undefined
+				if (hasRow === undefined) return this.#inTurn(() => this.#nextBatch())
+				return Promise.resolve(hasRow ? this.#takeBatch() : CLOSED)
+			},
 			return: () => this.close().then(() => CLOSED),
 		}
 		return iterator
@@ -123,12 +126,18 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 	}
 
 	async #nextRow(): Promise<IteratorResult<Row, undefined>> {
-		if (!(await this.#hasRow())) return CLOSED
-		return { done: false, value: this.#rows[this.#at++] as Row }
+		return (await this.#hasRow()) ? this.#takeRow() : CLOSED
 	}
 
 	async #nextBatch(): Promise<IteratorResult<Row[], undefined>> {
-		if (!(await this.#hasRow())) return CLOSED
+		return (await this.#hasRow()) ? this.#takeBatch() : CLOSED
+	}
+
+	#takeRow(): IteratorYieldResult<Row> {
+		return { done: false, value: this.#rows[this.#at++] as Row }
+	}
+
+	#takeBatch(): IteratorYieldResult<Row[]> {
 		const rows = this.#at === 0 ? this.#rows : this.#rows.slice(this.#at)
 		this.#rows = []
 		this.#at = 0
@@ -137,16 +146,30 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 
 	/** Waits for a row; false at the end. @throws what keeps it from being the end. */
 	async #hasRow(): Promise<boolean> {
+		for (let hasRow = this.#hasRowNow(); ; hasRow = this.#hasRowNow()) {
+			if (hasRow !== undefined) return hasRow
+			this.#throwIfOver()
+			await this.#fillLater()
+		}
+	}
+
+	/** The same when that needs no waiting; undefined otherwise, and where `#throwIfOver` has something to throw. */
+	#hasRowNow(): boolean | undefined {
 		while (this.#at === this.#rows.length) {
-			if (this.#state !== 'open') {
-				this.#throwIfOver()
+			if (this.#state === 'exhausted') {
 				// Without a loop around it, somebody may still `seek`; then only `close` gives memory of the writer back.
 				if (this.#isLooping || !this.#feed.holdsMemtables) this.#letGo()
 				return false
 			}
-			await this.#fill()
+			const rows = this.#state === 'open' && !this.#mustYield() ? this.#feed.fillNow() : undefined
+			if (rows === undefined) return undefined
+			this.#accept(rows)
 		}
 		return true
+	}
+
+	#mustYield(): boolean {
+		return this.#host.monotonicMs() - this.#yieldedMs >= YIELD_AFTER_MS
 	}
 
 	#throwIfOver(): void {
@@ -154,23 +177,13 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 		if (this.#state === 'closed') throw new IsleError('ISLE_CLOSED', 'the iterator is closed')
 	}
 
-	/** Makes a batch, or reaches the end, or fails: never rejects. Undefined: done without waiting. */
-	#fill(): Promise<void> | undefined {
-		const mustYield = this.#host.monotonicMs() - this.#yieldedMs >= YIELD_AFTER_MS
-		const rows = mustYield ? undefined : this.#feed.fillNow()
-		if (rows !== undefined) {
-			this.#accept(rows)
-			return undefined
-		}
-		return this.#fillLater(mustYield)
-	}
-
-	async #fillLater(mustYield: boolean): Promise<void> {
-		const { signal } = this.#feed
+	/** Makes a batch, or reaches the end, or fails: never rejects. */
+	async #fillLater(): Promise<void> {
+		const { ending } = this.#feed
 		const beganMs = this.#host.monotonicMs()
 		this.#isFilling = true
 		try {
-			if (mustYield) {
+			if (this.#mustYield()) {
 				await this.#host.yieldToIo()
 				this.#yieldedMs = this.#host.monotonicMs()
 			}
@@ -178,7 +191,7 @@ export class Scan<Row> implements AsyncIterableIterator<Row, undefined>, AsyncDi
 			if (this.#state === 'open') this.#accept(rows)
 		} catch (error) {
 			// After an abort or a close the state says so already.
-			if (!signal.aborted) this.#fail(error)
+			if (!ending.isOver) this.#fail(error)
 		}
 		this.#isFilling = false
 		this.#host.onWaited(this.#host.monotonicMs() - beganMs)

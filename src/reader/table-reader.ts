@@ -9,6 +9,7 @@
  */
 import type { TableSlot } from '../cache/table-slot.ts'
 import type { TableSource } from '../cache/table-source.ts'
+import type { Ending } from '../host/ending.ts'
 import type { Block } from '../sst/block.ts'
 import type { SstTable } from '../sst/sst-table.ts'
 
@@ -20,7 +21,7 @@ export const WINDOW_MAX_BYTES = 1_048_576
 /** What all table readers of one scan share. */
 export interface ScanContext {
 	readonly source: TableSource
-	readonly signal: AbortSignal
+	readonly ending: Pick<Ending, 'signal'>
 	readonly reverse: boolean
 	/** Of one table reader; less than `WINDOW_MAX_BYTES` when a scan has many. At least one block is read. */
 	readonly windowMaxBytes: number
@@ -61,7 +62,7 @@ export class TableReader {
 		if (this.#opening !== undefined) return this.#opening
 		this.table = this.#context.source.cachedTable(this.slot)
 		if (this.table !== undefined) return undefined
-		this.#opening = this.#context.source.openTable(this.slot, this.#context.signal, WINDOW_MIN_BYTES).then(
+		this.#opening = this.#context.source.openTable(this.slot, this.#context.ending.signal, WINDOW_MIN_BYTES).then(
 			table => {
 				this.table = table
 			},
@@ -124,7 +125,7 @@ export class TableReader {
 	}
 
 	#startWindow(index: number): Window {
-		const { reverse, source, signal } = this.#context
+		const { reverse, source, ending } = this.#context
 		const table = this.table as SstTable
 		const step = reverse ? -1 : 1
 		const remaining = this.#context.remaining()
@@ -145,7 +146,7 @@ export class TableReader {
 			blocks: undefined,
 			error: undefined,
 			hasFailed: false,
-			arrival: source.readBlocks(this.slot, table, first, count, signal).then(
+			arrival: source.readBlocks(this.slot, table, first, count, ending.signal).then(
 				blocks => {
 					window.blocks = blocks
 				},

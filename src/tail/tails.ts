@@ -91,7 +91,7 @@ export class Tails<Key = unknown, Value = unknown> {
 						range,
 						nowMs: host.clock.nowMs(),
 						remaining,
-						signal,
+						ending: { signal },
 					}),
 			},
 			largeValues: {

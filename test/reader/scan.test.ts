@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { MemoryStore } from '../../src/object-store/memory-store.ts'
 import { viewOf } from '../../src/reader/read-view.ts'
 import { type CoreReads, collect, manifestOf, memtableOf, put, readsOf, storeTable, tableOf } from './fixture.ts'
@@ -152,6 +152,25 @@ describe('an iterator', () => {
 		expect(await collect(scan)).toEqual(['a', 'b'])
 		expect(memtable.bytes).toBe(0)
 		expect(() => scan.seek('a')).toThrow('let go')
+	})
+
+	test('makes no signal where everything is in memory', async () => {
+		const reads = await readsOfKeys(2000)
+		await collect(reads.keys())
+		const controllers = vi.spyOn(globalThis, 'AbortController')
+		try {
+			const some = await collect(reads.keys({ gte: keyOf(100), limit: 10 }))
+			expect(some).toEqual(Array.from({ length: 10 }, (_, i) => keyOf(100 + i)))
+			const scan = reads.entries()
+			await scan.next()
+			await scan.close()
+			expect(controllers).toHaveBeenCalledTimes(0)
+			// What has to be fetched is told when the scan is over.
+			await collect((await readsOfKeys(10)).keys())
+			expect(controllers).toHaveBeenCalled()
+		} finally {
+			controllers.mockRestore()
+		}
 	})
 
 	test('gives each key in the encoding of the database, strings that are not ASCII included', async () => {

@@ -41,7 +41,7 @@ const scenario = fc.record({
 	codec: fc.constantFrom<'none' | 'lz4'>('none', 'lz4'),
 	maxSeqShare: fc.constantFrom(1, 1, 1, 0.5),
 	start: fc.option(fc.nat({ max: KEYS }), { nil: undefined }),
-	limit: fc.constantFrom(Number.POSITIVE_INFINITY, 1, 37, 511, 513),
+	limit: fc.constantFrom(Number.POSITIVE_INFINITY, 1, 3, 10, 37, 511, 513),
 })
 
 type Scenario = typeof scenario extends fc.Arbitrary<infer Value> ? Value : never

@@ -103,7 +103,7 @@ describe('large values', () => {
 		})
 		batch.begin()
 		batch.enterCommit(5, new CursorMaker({ epoch: 1, slot: 0 }, 9))
-		batch.add(new ScanPage(block, 0), 0, KIND_BLOB)
+		batch.add(new ScanPage(block, 0, 1), 0, KIND_BLOB)
 		expect(batch.pending?.bytes).toBe(isStream ? undefined : bytes)
 		if (!isStream) return
 		const [change] = batch.finish()
