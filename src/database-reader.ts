@@ -13,7 +13,7 @@ import type { ObjectStore } from './object-store/object-store.ts'
 import type { Pin, PinOptions } from './reader/pin.ts'
 import { type PinInfo, Pins } from './reader/pins.ts'
 import type { ReadOptions } from './reader/read-core.ts'
-import { Reader } from './reader/reader.ts'
+import { Reader, type ReaderStats } from './reader/reader.ts'
 import { type OpenReaderOptions, openReaderParts, type ReaderParts } from './reader/reader-parts.ts'
 import type { Snapshot } from './reader/snapshot.ts'
 import type { Change } from './tail/change.ts'
@@ -22,7 +22,7 @@ import type { Consumption } from './tail/consume.ts'
 import type { Observable } from './tail/observable.ts'
 import { RecentCommits } from './tail/recent-commits.ts'
 import type { TailOptions } from './tail/tail-options.ts'
-import { createTails, type TailConsumeOptions, type Tails } from './tail/tails.ts'
+import { createTails, type TailConsumeOptions, type TailStats, type Tails } from './tail/tails.ts'
 import { type PastPoint, TimeTravel } from './time-travel.ts'
 
 const OPEN_READER_OPTION_NAMES: readonly (keyof OpenReaderOptions)[] = [
@@ -75,6 +75,10 @@ export async function openReader<
 	return reader
 }
 
+export interface DatabaseReaderStats extends ReaderStats {
+	readonly tails: TailStats
+}
+
 export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Value> {
 	readonly #tails: Tails<Key, Value>
 	readonly #pins: Pins<Key, Value>
@@ -104,6 +108,10 @@ export class DatabaseReader<Key = string, Value = string> extends Reader<Key, Va
 		const pinSource = { pinnable: refreshed, refreshed }
 		this.#pins = new Pins({ store, host }, pinSource, this.snapshots)
 		this.#past = new TimeTravel({ log: follower.log, host, snapshots: this.snapshots, current, refreshed })
+	}
+
+	override stats(): DatabaseReaderStats {
+		return { ...super.stats(), tails: this.#tails.stats() }
 	}
 
 	/**

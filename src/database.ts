@@ -42,7 +42,7 @@ import type { Consumption } from './tail/consume.ts'
 import type { Observable } from './tail/observable.ts'
 import { RecentCommits } from './tail/recent-commits.ts'
 import type { TailOptions } from './tail/tail-options.ts'
-import { createTails, type TailConsumeOptions, type Tails } from './tail/tails.ts'
+import { createTails, type TailConsumeOptions, type TailStats, type Tails } from './tail/tails.ts'
 import { type PastPoint, TimeTravel } from './time-travel.ts'
 import { blobPackKey } from './writer/blob-packer.ts'
 import {
@@ -63,6 +63,7 @@ export interface OpenOptions<KeyEncoding extends Encoding = 'utf8', ValueEncodin
 export interface DatabaseStats extends WriterStats, MaintenanceStats, ReadStats {
 	/** Tables on the store, as stored. */
 	readonly storedBytes: number
+	readonly tails: TailStats
 	readonly pool: JobPoolStats
 }
 
@@ -328,6 +329,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 			...this.#maintenance.stats(),
 			storedBytes: storedBytesOf(manifest),
 			...readStats(this.core, this.#caches.source, this.#snapshots),
+			tails: this.#tails.stats(),
 			pool: this.#parts.pool.stats(),
 		}
 	}

@@ -9,11 +9,12 @@ export {
 	type RetentionCompactorOptions,
 } from './compactor.ts'
 export { type Database, type DatabaseStats, type OpenOptions, open } from './database.ts'
-export { type DatabaseReader, openReader } from './database-reader.ts'
+export { type DatabaseReader, type DatabaseReaderStats, openReader } from './database-reader.ts'
 export { IsleError, type IsleErrorCode, isIsleError } from './errors.ts'
 export type { Clock, Timer } from './host/clock.ts'
 export type { Host } from './host/host.ts'
 export type { Random } from './host/random.ts'
+export type { MaintenanceMemory } from './maintenance/maintainer-parts.ts'
 export type { MaintainerStatus } from './maintenance/maintainer-status.ts'
 export type {
 	CollectionEvent,
@@ -69,7 +70,7 @@ export type { CheckpointStore, ConsumeOptions, Consumption } from './tail/consum
 export { fileCheckpoint } from './tail/file-checkpoint.ts'
 export { type MapAsyncOptions, mapAsync } from './tail/observable.ts'
 export type { TailFrom, TailOptions } from './tail/tail-options.ts'
-export type { TailConsumeOptions } from './tail/tails.ts'
+export type { TailConsumeOptions, TailStats } from './tail/tails.ts'
 export type { PastPoint } from './time-travel.ts'
 export { type Batch, type DatabaseWriter, type OpenWriterOptions, openWriter } from './writer/database-writer.ts'
 export type { Durability, WriterOptions } from './writer/options.ts'

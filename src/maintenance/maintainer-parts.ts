@@ -84,8 +84,19 @@ export interface PlanContext {
 	readonly isLargeAllowed: boolean
 }
 
+/** What maintenance keeps in memory, in bytes. */
+export interface MaintenanceMemory {
+	/** Of `mergeMemoryBytes`: inputs and outputs of merges, small tables that they have read whole, buffers for the next range. */
+	readonly mergeBytes: number
+	/** Small tables that came in log records or were made here, kept for the next merges: 16 MiB at the most. */
+	readonly tableBytes: number
+}
+
+export const NO_MEMORY: MaintenanceMemory = { mergeBytes: 0, tableBytes: 0 }
+
 /** The work of one owner. */
 export interface WorkDesk {
+	readonly memory: MaintenanceMemory
 	/** The most urgent work that touches nothing that is busy. */
 	plan(context: PlanContext): PlannedWork | undefined
 	/** When time alone makes work for `plan`, by the wall clock. */

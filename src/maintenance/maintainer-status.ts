@@ -2,7 +2,7 @@
 import type { Host } from '../host/host.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { MaintainerNote } from '../manifest/manifest.ts'
-import type { MaintenanceTrade } from './maintainer-parts.ts'
+import type { MaintenanceMemory, MaintenanceTrade } from './maintainer-parts.ts'
 import type { MaintainerState, MaintenanceEvent, ReportedError } from './maintenance-event.ts'
 import type { RunningWork } from './running-work.ts'
 import type { WorkTotals } from './work-totals.ts'
@@ -56,6 +56,8 @@ export interface MaintainerStatus {
 	readonly unserved: readonly string[]
 	readonly running: readonly RunningWork[]
 	readonly totals: WorkTotals
+	/** What it keeps in memory; nothing while it owns no log. Of a database: when it last told something. */
+	readonly memory: MaintenanceMemory
 	/**
 	 * What is damaged or gone, as far as it was read: ids of tables, and object keys of blob packs (they are set aside) and of pins
 	 * (nothing is deleted meanwhile).

@@ -16,7 +16,7 @@ import { IsleError, isIsleError } from '../errors.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ActiveSession } from './active-session.ts'
-import type { FollowedLogs } from './maintainer-parts.ts'
+import { type FollowedLogs, NO_MEMORY, type WorkDesk } from './maintainer-parts.ts'
 import type { MaintainerOptions, MaintainerStatus, MaintenanceHint } from './maintainer-status.ts'
 import { Backoff, isTransientTrouble } from './maintenance-backoff.ts'
 import { type MaintainerState, type ReportedError, reportedError } from './maintenance-event.ts'
@@ -38,6 +38,8 @@ export class Maintainer {
 	readonly #looping: Promise<void>
 	#state: MaintainerState
 	#session: ActiveSession | undefined
+	/** Of the session. */
+	#desk: WorkDesk | undefined
 	#follower: FollowedLogs | undefined
 	#watch: Watch | undefined
 	#demand: RunDemand | undefined
@@ -116,6 +118,7 @@ export class Maintainer {
 			unserved: unservedPolicies(policies, owner),
 			running: this.#session?.running ?? [],
 			totals: this.#totals(),
+			memory: this.#desk?.memory ?? NO_MEMORY,
 			quarantined: this.#quarantined,
 			timesFenced: this.#timesFenced,
 			lastError: this.#lastError,
@@ -218,6 +221,7 @@ export class Maintainer {
 			onWake: () => this.#wake.call(),
 		})
 		this.#session = session
+		this.#desk = desk
 		this.#polledMs = host.clock.monotonicMs()
 		this.#hasCommits = false
 		if (this.#protectedPosition !== undefined) session.protect(this.#protectedPosition)
@@ -270,7 +274,9 @@ export class Maintainer {
 	#drop(session: ActiveSession): void {
 		this.#past = this.#totals()
 		this.#pastQuarantined = session.quarantined
-		if (this.#session === session) this.#session = undefined
+		if (this.#session !== session) return
+		this.#session = undefined
+		this.#desk = undefined
 	}
 
 	/** Answers how long to wait before the next attempt. */

@@ -15,6 +15,7 @@ import { type Choice, tablesOfChoice } from './choice.ts'
 import { Collector } from './collector.ts'
 import { Executor, type ExecutorOptions } from './executor.ts'
 import type {
+	MaintenanceMemory,
 	PlanContext,
 	PlannedWork,
 	TendContext,
@@ -34,6 +35,8 @@ export interface OwnerDeskOptions extends Pick<ExecutorOptions, 'offered' | 'onT
 	readonly host: Host
 	readonly settings: MaintenanceSettings
 	readonly owner: MaintenanceOwner
+	/** Of tables that are `offered`. */
+	offeredBytes?(): number
 }
 
 /** For packs that are rewritten where nothing is merged. */
@@ -84,6 +87,10 @@ export class OwnerDesk implements WorkDesk {
 			storeClock: this.#clock,
 		})
 		this.#checkpoints = new CheckpointKeeper({ state: owner, host, settings })
+	}
+
+	get memory(): MaintenanceMemory {
+		return { mergeBytes: this.#executor.memory.heldBytes, tableBytes: this.#options.offeredBytes?.() ?? 0 }
 	}
 
 	plan({ nowMs, ...context }: PlanContext): PlannedWork | undefined {

@@ -15,6 +15,7 @@ import type { EditRecord } from '../manifest/edit.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { RequestSnapshot } from '../object-store/counting-store.ts'
 import type { JobPoolStats } from '../runtime/job-pool.ts'
+import { NO_MEMORY } from './maintainer-parts.ts'
 import type { MaintainerStatus, MaintenanceHint } from './maintainer-status.ts'
 import { Backoff } from './maintenance-backoff.ts'
 import { type MaintenanceEvent, publishEvent, type ReportedError, reportedError } from './maintenance-event.ts'
@@ -122,6 +123,7 @@ export class ResidentMaintenance {
 			unserved: unservedPolicies(policies, owner),
 			running: [],
 			totals: NO_TOTALS,
+			memory: NO_MEMORY,
 			quarantined: [],
 			timesFenced: 0,
 			lastError: undefined,
@@ -269,7 +271,7 @@ export class ResidentMaintenance {
 
 	#trouble(lastError: ReportedError, restartInMs: number): void {
 		const report = this.status()
-		this.#report = { ...report, state: 'resting', epoch: undefined, running: [], lastError }
+		this.#report = { ...report, state: 'resting', epoch: undefined, running: [], memory: NO_MEMORY, lastError }
 		publishEvent(
 			{ channel: 'isledb:maintenance', kind: 'ended', error: lastError, restartInMs },
 			this.#options.storeUrl,

@@ -65,6 +65,7 @@ export function createTrade(options: TradeOptions): MaintenanceTrade {
 				settings,
 				owner,
 				offered: ref => recent.get(ref),
+				offeredBytes: () => recent.bytes,
 				onTable(ref, bytes) {
 					const kept = recent.addMade(ref, bytes)
 					if (kept !== undefined) onTable?.(ref, kept)

@@ -52,6 +52,14 @@ export interface TailConsumeOptions<Key, Value>
 	extends ConsumeOptions<Key, Value>,
 		Omit<TailOptions<Encodable<Key>>, 'signal'> {}
 
+/** What the tails of a database or reader are at. */
+export interface TailStats {
+	/** Those that wait for the next commit. */
+	readonly waiting: number
+	/** Bytes of the latest commits, which are kept once there was a tail: 8 MiB at the most, whatever subscribers do. */
+	readonly keptCommitBytes: number
+}
+
 /** @typeParam Key, Value as the encodings of the owner give them. */
 export class Tails<Key = unknown, Value = unknown> {
 	readonly #host: Host
@@ -114,6 +122,10 @@ export class Tails<Key = unknown, Value = unknown> {
 	/** Tails that wait for the next commit. */
 	get waiting(): number {
 		return this.#feed.waiting
+	}
+
+	stats(): TailStats {
+		return { waiting: this.waiting, keptCommitBytes: this.#recent.bytes }
 	}
 
 	/** Batches of changes with full back-pressure. @throws TypeError, RangeError for options; ISLE_CLOSED. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { NO_MEMORY } from '../../src/maintenance/maintainer-parts.ts'
 import type { MaintenanceHint } from '../../src/maintenance/maintainer-status.ts'
 import {
 	type MaintenanceNotice,
@@ -76,6 +77,7 @@ function stateNotice(to: 'active' | 'failed', lastError?: MaintenanceReport['las
 		unserved: [],
 		running: [],
 		totals: { ...NO_TOTALS, works: 3 },
+		memory: NO_MEMORY,
 		quarantined: [],
 		timesFenced: 0,
 		lastError,

@@ -132,6 +132,7 @@ export function toyTrade(world: ToyWorld, policies: readonly string[], writerEpo
 
 function toyDesk(world: ToyWorld, policies: readonly string[], owner: OwnedLog): WorkDesk {
 	return {
+		memory: { mergeBytes: 0, tableBytes: 0 },
 		plan({ busy, quarantined, isLargeAllowed }): PlannedWork | undefined {
 			const work = world.works.find(
 				({ name, policy, bytes }) =>
