@@ -2,11 +2,16 @@
  * Decompresses LZ4 blocks, as `lz4Decompress` of src/sst/lz4-kernel.ts does: it takes the same payloads and refuses the same.
  *
  * Sequences are short (a dozen bytes), so bytes move sixteen at a time and too many of them: both ranges need SLACK_BYTES
- * behind them. What is written too much is overwritten by the next sequence, or lies in the slack.
+ * behind them. What is written too much is overwritten by the next sequence, or lies in the slack. Far from the ends, sequences
+ * whose lengths stand in their token need no check but that of their distance.
  */
 import { SLACK_BYTES } from '../src/sst/kernel-layout'
 
 const MIN_MATCH: u32 = 4
+/** A token, fourteen literals read sixteen at a time, and the distance. */
+const SHORT_FROM_BYTES: usize = 1 + 16 + 2
+/** Fourteen literals and a match of 18, which `repeat` may write as three times eight bytes. */
+const SHORT_TO_BYTES: usize = 14 + 24
 
 /** Where the length that a nibble of 15 begins ends; set by `longLength`. */
 let lengthEnd: usize = 0
@@ -16,6 +21,25 @@ export function decompress(from: usize, fromEnd: usize, to: usize, toEnd: usize)
 	let at = from
 	let out = to
 	while (at < fromEnd) {
+		while (usize(fromEnd - at) >= SHORT_FROM_BYTES && usize(toEnd - out) >= SHORT_TO_BYTES) {
+			const short = u32(load<u8>(at))
+			if (short >= 0xf0 || (short & 15) === 15) break
+			v128.store(out, v128.load(at + 1))
+			at += 1 + (short >> 4)
+			out += short >> 4
+			const back = usize(load<u16>(at))
+			at += 2
+			// Zero wraps around.
+			if (back - 1 >= out - to) return 0
+			const bytes = MIN_MATCH + (short & 15)
+			if (back >= usize(SLACK_BYTES)) {
+				v128.store(out, v128.load(out - back))
+				store<u16>(out + 16, load<u16>(out - back + 16))
+			} else {
+				repeat(out, back, bytes)
+			}
+			out += bytes
+		}
 		const token = u32(load<u8>(at++))
 		let literals = token >> 4
 		if (literals === 15) {

@@ -14,8 +14,8 @@ import type { OperationCounts } from '../object-store/operation-counts.ts'
 import type { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
+import { BriefPlace } from '../sst/block-kernel.ts'
 import { metaRange, openTable, type SstTable } from '../sst/sst-table.ts'
-import { BriefMemory } from './brief-memory.ts'
 import { decodeInline, decodeInPool, estimatedRawBytes, POOL_MIN_RAW_BYTES } from './decode-blocks.ts'
 import type { DiskTables } from './disk-tables.ts'
 import type { TableSlot } from './table-slot.ts'
@@ -44,7 +44,7 @@ export class TableFetcher {
 	readonly #tracer: Tracer
 	readonly #counts: OperationCounts
 	/** For stored bytes that are decoded at once. */
-	readonly #memory = new BriefMemory()
+	readonly #memory = new BriefPlace()
 
 	constructor({ store, pool, disk, tracer, counts }: TableFetcherOptions) {
 		this.#store = store
@@ -97,7 +97,7 @@ export class TableFetcher {
 		slot: TableSlot,
 		table: SstTable,
 		index: number,
-		memory: BriefMemory | undefined,
+		memory: BriefPlace | undefined,
 	): Block | Promise<void> | undefined {
 		if (this.#disk !== undefined || this.#store.readNow === undefined) return undefined
 		const { offset, bytes } = table.blockRange(index)

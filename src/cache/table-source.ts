@@ -15,8 +15,8 @@ import { OperationCounts } from '../object-store/operation-counts.ts'
 import { Tracer } from '../object-store/trace.ts'
 import type { JobPool } from '../runtime/job-pool.ts'
 import type { Block } from '../sst/block.ts'
+import { BriefPlace } from '../sst/block-kernel.ts'
 import { openTable, type SstTable } from '../sst/sst-table.ts'
-import { BriefMemory } from './brief-memory.ts'
 import { ByteCache, type CacheStats } from './byte-cache.ts'
 import { decodeInline } from './decode-blocks.ts'
 import type { DiskCacheStats } from './disk-cache.ts'
@@ -76,7 +76,7 @@ export class TableSource {
 	wantsOffers: () => boolean = () => false
 	readonly #slots: TableSlots
 	/** Of one block that is not kept. */
-	readonly #briefMemory: BriefMemory | undefined
+	readonly #briefMemory: BriefPlace | undefined
 	#turn: Promise<void> | undefined
 
 	/** With `memory` and `counts`: use `countedBy`. */
@@ -94,7 +94,7 @@ export class TableSource {
 		this.#blocks = this.#memory.blocks
 		this.#tables = this.#memory.tables
 		this.#slots = this.#memory.slots
-		this.#briefMemory = blockCacheBytes === 0 ? new BriefMemory() : undefined
+		this.#briefMemory = blockCacheBytes === 0 ? new BriefPlace() : undefined
 	}
 
 	/** The same, with the same memory: what is read through it is counted by `counts`. */

@@ -80,12 +80,20 @@ class BlockKernel {
 		return rows
 	}
 
+	/** Room for stored bytes, until the next call of anything else. */
+	stored(bytes: number): Uint8Array {
+		return new Uint8Array(this.#bytes.buffer, this.#fromAt, bytes)
+	}
+
 	decompress(payload: Uint8Array, raw: Uint8Array): boolean {
-		const from = this.#fromAt
-		const to = this.#toAt
-		this.#bytes.set(payload, from)
+		const { buffer } = this.#bytes
+		const isHere = payload.buffer === buffer
+		const isForHere = raw.buffer === buffer
+		const from = isHere ? payload.byteOffset : this.#fromAt
+		const to = isForHere ? raw.byteOffset : this.#toAt
+		if (!isHere) this.#bytes.set(payload, from)
 		if (this.#exports.decompress(from, from + payload.length, to, to + raw.length) === 0) return false
-		raw.set(new Uint8Array(this.#bytes.buffer, to, raw.length))
+		if (!isForHere) raw.set(new Uint8Array(buffer, to, raw.length))
 		return true
 	}
 }
@@ -127,9 +135,21 @@ export function openBlock(raw: Uint8Array, where: string): Block {
 	return kernel === undefined ? new Block(raw, where) : kernel.desk.openElsewhere(raw, where)
 }
 
-/** Memory for one block after another: each is of use until the next one is opened in such memory, by anybody of this thread. */
+/**
+ * Memory for one block after another, for reads that keep nothing: an ArrayBuffer of 4 KiB for each costs as much as reading it
+ * does, and then V8 has to collect it. Each is of use until the next one is opened in such memory, by anybody of this thread.
+ */
 export class BriefPlace implements BlockPlace {
 	#raw = NO_BYTES
+	#stored = NO_BYTES
+
+	/** Room for the stored bytes of a block, in a larger buffer, until anything of this file is called but to open it. */
+	stored(bytes: number): Uint8Array {
+		const kernel = kernelFor(bytes)
+		if (kernel !== undefined) return kernel.stored(bytes)
+		if (bytes >= this.#stored.length) this.#stored = new Uint8Array(bytes * 2)
+		return new Uint8Array(this.#stored.buffer, 0, bytes)
+	}
 
 	room(rawBytes: number): Uint8Array {
 		const kernel = kernelFor(rawBytes)

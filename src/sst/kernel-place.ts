@@ -59,7 +59,7 @@ export class KernelPlace implements MergePlace {
 
 	open(raw: Uint8Array, where: string): Block {
 		let bytes = raw
-		if (raw.buffer !== this.#ints.buffer) {
+		if (raw.buffer !== this.#ints.buffer || raw.byteOffset !== this.#rawAt) {
 			bytes = this.room(raw.length)
 			bytes.set(raw)
 		}

@@ -57,6 +57,18 @@ describe('LZ4 in the kernel', () => {
 		)
 	})
 
+	test('makes the same of payloads with some bytes changed, whose size is right', () => {
+		const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 })
+		fc.assert(
+			fc.property(texts, changes, (raw, changed) => {
+				const payload = compressed(raw)
+				for (const [place, byte] of changed) payload[place % payload.length] = byte
+				expect(read(payload, raw.length, kernelDecompress)).toBe(read(payload, raw.length, lz4Decompress))
+			}),
+			{ numRuns: 1_000 },
+		)
+	})
+
 	test('leaves to others what is larger than its memory', () => {
 		expect(kernelDecompress(new Uint8Array(10), new Uint8Array(65_537))).toBeUndefined()
 	})
@@ -87,6 +99,31 @@ describe('blocks opened in the kernel', () => {
 			)
 		}
 		expect(raws.length).toBeGreaterThan(2)
+	})
+
+	test('are the same when their stored bytes stand in its memory, whatever the codec', () => {
+		const place = new BriefPlace()
+		for (const codec of ['none', 'lz4', 'deflate'] as const) {
+			const other = goldenTable(codec)
+			const opened = open(other)
+			for (let i = 0; i < opened.blockCount; i++) {
+				const { offset, bytes } = opened.blockRange(i)
+				const stored = other.bytes.slice(offset, offset + bytes)
+				const here = place.stored(bytes)
+				here.set(stored)
+				const block = opened.decodeBlock(i, here, WHERE, place)
+				const elsewhere = opened.decodeBlock(i, stored.slice(), WHERE)
+				expect(block.bytes).toEqual(elsewhere.bytes)
+				const damaged = place.stored(bytes)
+				damaged.set(stored)
+				damaged[bytes - 1] = (stored[bytes - 1] as number) ^ 1
+				expect(() => opened.decodeBlock(i, damaged, WHERE, place)).toThrow(WHERE)
+				// And where the block itself is kept.
+				const kept = place.stored(bytes)
+				kept.set(stored)
+				expect(opened.decodeBlock(i, kept, WHERE).bytes).toEqual(elsewhere.bytes)
+			}
+		}
 	})
 
 	test('are refused when they are damaged', () => {
