@@ -66,12 +66,17 @@ export function corrupt(where: string, what: string, cause?: unknown): IsleError
 
 /** For what cannot be: a bug of ours, never of the caller or the store. */
 export function invariant(condition: boolean, what: string): asserts condition {
-	if (!condition) throw new Error(`broken invariant: ${what}`)
+	if (!condition) throw brokenInvariant(what)
+}
+
+/** The same for where `what` is dear to make. */
+export function brokenInvariant(what: string): Error {
+	return new Error(`broken invariant: ${what}`)
 }
 
 /** Ends a `switch` over a union; the compiler proves that it is not reached. */
 export function unreachable(value: never): never {
-	throw new Error(`broken invariant: unexpected ${String(value)}`)
+	throw brokenInvariant(`unexpected ${String(value)}`)
 }
 
 /** An error as plain data, for `postMessage`. */

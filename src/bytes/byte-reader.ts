@@ -13,14 +13,12 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export class ByteReader {
 	readonly #bytes: Uint8Array
-	readonly #view: DataView
 	readonly #where: string
 	#at = 0
 
 	/** `where` names the object, or the part of a format, in messages. `bytes` is not copied. */
 	constructor(bytes: Uint8Array, where: string) {
 		this.#bytes = bytes
-		this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 		this.#where = where
 	}
 
@@ -35,27 +33,29 @@ export class ByteReader {
 	}
 
 	u8(): number {
-		return this.#view.getUint8(this.#take(1))
+		return this.#byte(this.#take(1))
 	}
 
 	u16(): number {
-		return this.#view.getUint16(this.#take(2), true)
+		const at = this.#take(2)
+		return this.#byte(at) | (this.#byte(at + 1) << 8)
 	}
 
 	u32(): number {
-		return this.#view.getUint32(this.#take(4), true)
+		return this.#u32(this.#take(4))
 	}
 
 	/** Eight bytes; more than 2^53 − 1 is corruption. */
 	u64(): number {
 		const at = this.#take(8)
-		const value = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * HIGH
+		const value = this.#u32(at) + this.#u32(at + 4) * HIGH
 		if (!Number.isSafeInteger(value)) throw this.#error('a number beyond 2^53')
 		return value
 	}
 
 	f64(): number {
-		return this.#view.getFloat64(this.#take(8), true)
+		const { buffer, byteOffset, byteLength } = this.#bytes
+		return new DataView(buffer, byteOffset, byteLength).getFloat64(this.#take(8), true)
 	}
 
 	/** Unsigned LEB128 up to 2^53 − 1, in its shortest form. */
@@ -63,7 +63,7 @@ export class ByteReader {
 		let value = 0
 		let weight = 1
 		for (let count = 1; count <= 8; count++) {
-			const byte = this.#view.getUint8(this.#take(1))
+			const byte = this.#byte(this.#take(1))
 			value += (byte & 0x7f) * weight
 			if (byte < 0x80) {
 				if (byte === 0 && count > 1) throw this.#error('a varint that is not in its shortest form')
@@ -134,6 +134,15 @@ export class ByteReader {
 		}
 		this.#at = at + count
 		return at
+	}
+
+	/** Without a `DataView`: a structure of a few bytes is read sooner than one is made. `at` was taken. */
+	#byte(at: number): number {
+		return this.#bytes[at] as number
+	}
+
+	#u32(at: number): number {
+		return (this.#byte(at) | (this.#byte(at + 1) << 8) | (this.#byte(at + 2) << 16) | (this.#byte(at + 3) << 24)) >>> 0
 	}
 
 	#error(what: string): IsleError {

@@ -1,9 +1,10 @@
 /**
  * Writes small structures (headers, footers, records) into a buffer that grows. Integers are little-endian.
  *
- * Values that do not fit their field are bugs of ours: a broken invariant, before a byte is written.
+ * Values that do not fit their field are bugs of ours: a broken invariant, before a byte is written. By hand and without a
+ * `DataView`: a structure of a few bytes is written sooner than one is made.
  */
-import { invariant } from '../errors.ts'
+import { brokenInvariant } from '../errors.ts'
 
 /** 2^32: the weight of the high half of a u64. */
 const HIGH = 4294967296
@@ -12,13 +13,11 @@ const encoder = new TextEncoder()
 
 export class ByteWriter {
 	#bytes: Uint8Array<ArrayBuffer>
-	#view: DataView<ArrayBuffer>
 	#length = 0
 
 	/** `capacityBytes` is what is reserved at first; default 256. */
 	constructor(capacityBytes = 256) {
 		this.#bytes = new Uint8Array(Math.max(16, capacityBytes))
-		this.#view = new DataView(this.#bytes.buffer)
 	}
 
 	/** Bytes written so far. */
@@ -27,44 +26,44 @@ export class ByteWriter {
 	}
 
 	u8(value: number): this {
-		invariant(Number.isInteger(value) && value >= 0 && value <= 0xff, `u8 of ${value}`)
+		if (!(Number.isInteger(value) && value >= 0 && value <= 0xff)) throw unfit('u8', value)
 		const at = this.#reserve(1)
 		this.#bytes[at] = value
 		return this
 	}
 
 	u16(value: number): this {
-		invariant(Number.isInteger(value) && value >= 0 && value <= 0xffff, `u16 of ${value}`)
+		if (!(Number.isInteger(value) && value >= 0 && value <= 0xffff)) throw unfit('u16', value)
 		const at = this.#reserve(2)
-		this.#view.setUint16(at, value, true)
+		this.#bytes[at] = value
+		this.#bytes[at + 1] = value >>> 8
 		return this
 	}
 
 	u32(value: number): this {
-		invariant(Number.isInteger(value) && value >= 0 && value <= 0xffffffff, `u32 of ${value}`)
-		const at = this.#reserve(4)
-		this.#view.setUint32(at, value, true)
+		if (!(Number.isInteger(value) && value >= 0 && value <= 0xffffffff)) throw unfit('u32', value)
+		this.#setU32(this.#reserve(4), value)
 		return this
 	}
 
 	/** A non-negative integer up to 2^53 − 1 in eight bytes. */
 	u64(value: number): this {
-		invariant(Number.isSafeInteger(value) && value >= 0, `u64 of ${value}`)
+		if (!(Number.isSafeInteger(value) && value >= 0)) throw unfit('u64', value)
 		const at = this.#reserve(8)
-		this.#view.setUint32(at, value % HIGH, true)
-		this.#view.setUint32(at + 4, Math.floor(value / HIGH), true)
+		this.#setU32(at, value % HIGH)
+		this.#setU32(at + 4, Math.floor(value / HIGH))
 		return this
 	}
 
 	f64(value: number): this {
 		const at = this.#reserve(8)
-		this.#view.setFloat64(at, value, true)
+		new DataView(this.#bytes.buffer).setFloat64(at, value, true)
 		return this
 	}
 
 	/** Unsigned LEB128 of an integer up to 2^53 − 1: 1 to 8 bytes. */
 	varint(value: number): this {
-		invariant(Number.isSafeInteger(value) && value >= 0, `varint of ${value}`)
+		if (!(Number.isSafeInteger(value) && value >= 0)) throw unfit('varint', value)
 		let at = this.#reserve(8)
 		let left = value
 		for (; left > 0x7f; left = Math.floor(left / 128)) this.#bytes[at++] = (left % 128) | 0x80
@@ -103,9 +102,21 @@ export class ByteWriter {
 			const grown = new Uint8Array(Math.max(length, this.#bytes.length * 2))
 			grown.set(this.#bytes.subarray(0, at))
 			this.#bytes = grown
-			this.#view = new DataView(grown.buffer)
 		}
 		this.#length = length
 		return at
 	}
+
+	#setU32(at: number, value: number): void {
+		const bytes = this.#bytes
+		bytes[at] = value
+		bytes[at + 1] = value >>> 8
+		bytes[at + 2] = value >>> 16
+		bytes[at + 3] = value >>> 24
+	}
+}
+
+/** Made only when it is thrown: integers are written by the thousand. */
+function unfit(field: string, value: number): Error {
+	return brokenInvariant(`${field} of ${value}`)
 }

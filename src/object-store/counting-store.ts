@@ -50,6 +50,7 @@ export interface CountingStoreOptions {
 	readonly prices?: PriceTable | undefined
 }
 
+const NOTHING: Readonly<Tally> = newTally()
 /** A batch deletion is one request for each 1000 keys, as on S3. */
 const KEYS_PER_DELETE_REQUEST = 1000
 
@@ -83,18 +84,17 @@ class Counting implements CountingStore {
 	}
 
 	#snapshotOf(tallies: Readonly<Partial<Record<RequestKind, Tally>>>): RequestSnapshot {
-		const byKind = fromEachKind(kind => {
-			const tally = tallies[kind] ?? newTally()
-			return { ...tally, estimatedUsd: tally.requests * this.#prices.usdPerRequest[kind] }
-		})
 		const total = { requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0, estimatedUsd: 0 }
-		for (const count of Object.values(byKind)) {
-			total.requests += count.requests
-			total.failures += count.failures
-			total.sentBytes += count.sentBytes
-			total.receivedBytes += count.receivedBytes
-			total.estimatedUsd += count.estimatedUsd
-		}
+		const byKind = fromEachKind(kind => {
+			const { requests, failures, sentBytes, receivedBytes } = tallies[kind] ?? NOTHING
+			const estimatedUsd = requests * this.#prices.usdPerRequest[kind]
+			total.requests += requests
+			total.failures += failures
+			total.sentBytes += sentBytes
+			total.receivedBytes += receivedBytes
+			total.estimatedUsd += estimatedUsd
+			return { requests, failures, sentBytes, receivedBytes, estimatedUsd }
+		})
 		return { byKind, total, prices: this.#prices }
 	}
 

@@ -118,9 +118,16 @@ function isAlive(pid: number): boolean {
 
 /**
  * Names the pids that mean the same here: the boot and the pid namespace, hashed. `any` where the system does not
- * tell (not Linux): files of that name are swept by age only.
+ * tell (not Linux): files of that name are swept by age only. Asked once: neither changes while a process lives.
  */
 export function machineToken(): string {
+	token ??= askForToken()
+	return token
+}
+
+let token: string | undefined
+
+function askForToken(): string {
 	try {
 		const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
 		return crc32(Buffer.from(boot + readlinkSync('/proc/self/ns/pid')))

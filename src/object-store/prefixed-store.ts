@@ -72,12 +72,12 @@ class PrefixedStore implements ObjectStore {
 		this.#throwIfClosed()
 		const { prefix = '', startAfter } = options
 		checkKeyPrefix(prefix)
+		if (this.#prefix === '') return await this.#store.list(options)
 		const page = await this.#store.list({
 			...options,
 			prefix: this.#prefix + prefix,
 			startAfter: startAfter === undefined ? undefined : this.#prefix + startAfter,
 		})
-		if (this.#prefix === '') return page
 		const objects = page.objects.map(object => ({ ...object, key: object.key.slice(this.#prefix.length) }))
 		return { objects, isTruncated: page.isTruncated }
 	}

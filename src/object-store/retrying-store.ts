@@ -83,7 +83,7 @@ class RetryingStore implements ObjectStore {
 	}
 
 	list(options: ListOptions = {}): Promise<ListPage> {
-		return this.#retry(options, limits => this.#store.list({ ...options, ...limits }))
+		return this.#retry(options, limits => this.#store.list(limits === options ? options : { ...options, ...limits }))
 	}
 
 	delete(key: string, options?: RequestOptions): Promise<void> {

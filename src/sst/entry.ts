@@ -3,7 +3,7 @@
  *
  * Entries are ordered by user key (bytes, unsigned, ascending), then by sequence number, newest first.
  */
-import { invariant } from '../errors.ts'
+import { brokenInvariant } from '../errors.ts'
 
 /** Persisted in tables: never renumber. */
 export const KIND_TOMBSTONE = 0
@@ -25,7 +25,7 @@ export type Seq = number & { readonly [seqBrand]: true }
 
 /** 2^53 − 1 is 285 years at a million writes a second. */
 export function toSeq(value: number): Seq {
-	invariant(Number.isSafeInteger(value) && value >= 0, `sequence number ${value}`)
+	if (!(Number.isSafeInteger(value) && value >= 0)) throw brokenInvariant(`sequence number ${value}`)
 	return value as Seq
 }
 
