@@ -11,7 +11,7 @@ export const FILTER_BITS_PER_KEY = 10
 
 export interface TableOptions {
 	readonly codec: CodecName
-	/** Raw size at which a block is closed, 64 bytes to 1 MiB. Default 4 KiB for codec `none`, else 16 KiB. */
+	/** Raw size at which a block is closed, 64 bytes to 1 MiB. Default 8 KiB for codec `none`, else 16 KiB. */
 	readonly blockBytes?: number | undefined
 	/** 1 to 32; default 10, at which about 1.3 % of absent keys pass the filter. */
 	readonly filterBitsPerKey?: number | undefined
@@ -22,7 +22,7 @@ export interface TableOptions {
 
 /** Raw size at which a block of a table with these options is closed. */
 export function blockBytesOf({ codec, blockBytes }: Pick<TableOptions, 'codec' | 'blockBytes'>): number {
-	return blockBytes ?? (codec === 'none' ? 4096 : 16_384)
+	return blockBytes ?? (codec === 'none' ? 8192 : 16_384)
 }
 
 /** @throws RangeError for options out of their range. */

@@ -102,7 +102,7 @@ describe('a get', () => {
 		await reads.get(keyOf(4_000))
 		const { requests, receivedBytes } = counting.snapshot().total
 		expect(requests).toBe(1)
-		expect(receivedBytes).toBeLessThan(4_200)
+		expect(receivedBytes).toBeLessThan(8_300)
 	})
 })
 
@@ -167,8 +167,8 @@ describe.each([1, 2, 8])('a scan of ten rows over %i overlapping runs', runs => 
 		await collect(reads.entries({ gte: keyOf(7_777), limit: 10 }))
 		counting.reset()
 		await collect(reads.entries({ gte: keyOf(7_777), limit: 10 }))
-		// Two blocks of 4 KiB of each run.
-		expect(counting.snapshot().total.receivedBytes).toBeLessThan(runs * 8_400)
+		// Two blocks of 8 KiB of each run.
+		expect(counting.snapshot().total.receivedBytes).toBeLessThan(runs * 16_600)
 	})
 })
 
