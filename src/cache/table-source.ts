@@ -27,7 +27,7 @@ import type { BlockRead, TableSlot } from './table-slot.ts'
 import { TableSlots } from './table-slots.ts'
 
 export const DEFAULT_BLOCK_CACHE_BYTES: number = 64 * 1024 * 1024
-export const DEFAULT_TABLE_CACHE_BYTES: number = 64 * 1024 * 1024
+export const DEFAULT_TABLE_CACHE_BYTES: number = 256 * 1024 * 1024
 /** Stored tables that were offered: sixteen of the largest that ride in a log record (1 MiB). */
 const DEFAULT_OFFERED_BYTES: number = 16 * 1024 * 1024
 

@@ -22,7 +22,7 @@ export interface ReaderOptions<KeyEncoding extends Encoding = 'utf8', ValueEncod
 	readonly maxStalenessMs?: number | undefined
 	/** Memory for decoded blocks. Default 64 MiB; 0 to 1 TiB. */
 	readonly blockCacheBytes?: number | undefined
-	/** Memory for the filters and indexes of open tables. Default 64 MiB; 0 to 1 TiB. */
+	/** Memory for the filters and indexes of open tables, about 1.7 bytes for each small entry. Default 256 MiB; 0 to 1 TiB. */
 	readonly tableCacheBytes?: number | undefined
 	/**
 	 * A directory for a cache on disk, beneath the one in memory: of its own, made when it is missing. Processes and databases
