@@ -3,7 +3,8 @@
  *
  * - Commits are folded in as they are published.
  * - Edits come from whoever maintains in this process (`applyEdits`), or are read from the maintenance log (`followEdits`).
- *   One that names commits which are not published here yet is held until they are.
+ *   One that names commits which are not published here yet is held until they are. One that names commits of a later epoch says that
+ *   this writer is fenced.
  * - Where records of the maintenance log were deleted before they were read, the whole state is read anew; what happened
  *   meanwhile is folded in behind it.
  *
@@ -106,12 +107,7 @@ export class WriterState {
 		this.#meanwhile = meanwhile
 		try {
 			const loaded = await loadManifest(this.#logs, undefined, options)
-			if (loaded.writerPosition.epoch > this.#epoch) {
-				const what = `another writer has taken the log over: epoch=\`${this.#epoch}\``
-				const fenced = new IsleError('ISLE_FENCED', what, { details: { epoch: this.#epoch } })
-				this.#onFenced(fenced)
-				throw fenced
-			}
+			if (loaded.writerPosition.epoch > this.#epoch) throw this.#fenced()
 			this.#manifest = loaded
 			this.#nextEdit = loaded.maintenancePosition
 			this.#held = []
@@ -126,7 +122,17 @@ export class WriterState {
 		this.#meanwhile?.records.push(record)
 		this.#held.push(record)
 		this.#nextEdit = { epoch: record.position.epoch, slot: record.position.slot + 1 }
+		// Whoever made it has read the log beyond the seal that ends this epoch. A writer that waits appends nothing, and would never know.
+		if (record.writerPosition.epoch > this.#epoch) this.#fenced()
 		this.#release()
+	}
+
+	/** Tells that another writer has taken over. */
+	#fenced(): IsleError {
+		const what = `another writer has taken the log over: epoch=\`${this.#epoch}\``
+		const fenced = new IsleError('ISLE_FENCED', what, { details: { epoch: this.#epoch } })
+		this.#onFenced(fenced)
+		return fenced
 	}
 
 	#foldCommit(commit: Commit): void {

@@ -73,6 +73,28 @@ test('a writer that opens sees what was maintained before', async () => {
 	await second.close()
 })
 
+test.each(['are read', 'are handed over'])(
+	'edits that name commits of another writer say that it has taken over: when they %s',
+	async how => {
+		const store = new ScriptedStore()
+		const first = await openWriter(store)
+		await put(first, 'a')
+		const records: EditRecord[] = []
+		const owner = await claimOwner(store, records)
+		await first.followEdits()
+		const second = await openWriter(store)
+		await put(second, 'b')
+		const merged = await merge(owner)
+		expect(first.failure).toBeUndefined()
+		if (how === 'are read') await first.followEdits()
+		else expect(first.applyEdits([merged])).toBe(true)
+		expect(first.failure).toMatchObject({ code: 'ISLE_FENCED', details: { epoch: 1 } })
+		await expect(first.put('c', 'value')).rejects.toMatchObject({ code: 'ISLE_FENCED' })
+		await first.close().catch(() => undefined)
+		await second.close()
+	},
+)
+
 test('edits that name commits which are not published yet are held until they are', async () => {
 	const store = new ScriptedStore()
 	const writer = await openWriter(store)
