@@ -11,6 +11,7 @@ import { type EncodeTableInput, type EncodeTableOutput, encodeTableJob } from '.
 import { type FillCacheInput, type FillCacheOutput, fillCacheJob } from './fill-cache.ts'
 import type { CollectBlobRefsInput, CollectBlobRefsOutput, MergeTablesInput, MergeTablesOutput } from './merge-job.ts'
 import { mergeTablesJob } from './merge-tables.ts'
+import { type OrderEntriesInput, type OrderEntriesOutput, orderEntriesJob } from './order-entries.ts'
 import { type SortEntriesInput, type SortEntriesOutput, sortEntriesJob } from './sort-entries.ts'
 import { type SweepCacheInput, type SweepCacheOutput, sweepCacheJob } from './sweep-cache.ts'
 
@@ -25,6 +26,7 @@ export interface JobInputs {
 	readonly 'encode-table': EncodeTableInput
 	readonly 'merge-tables': MergeTablesInput
 	readonly 'fill-cache': FillCacheInput
+	readonly 'order-entries': OrderEntriesInput
 	readonly probe: ProbeInput
 	readonly 'sort-entries': SortEntriesInput
 	readonly 'sweep-cache': SweepCacheInput
@@ -36,6 +38,7 @@ export interface JobOutputs {
 	readonly 'encode-table': EncodeTableOutput
 	readonly 'merge-tables': MergeTablesOutput
 	readonly 'fill-cache': FillCacheOutput
+	readonly 'order-entries': OrderEntriesOutput
 	/** The word of the input. */
 	readonly probe: ProbeInput
 	readonly 'sort-entries': SortEntriesOutput
@@ -61,6 +64,7 @@ const jobHandlers: JobHandlers = {
 	'encode-table': encodeTableJob,
 	'merge-tables': mergeTablesJob,
 	'fill-cache': input => fillCacheJob(input),
+	'order-entries': orderEntriesJob,
 	probe: ({ word }) => ({ output: { word }, transfer: [] }),
 	'sort-entries': sortEntriesJob,
 	'sweep-cache': sweepCacheJob,

@@ -160,6 +160,18 @@ export class TableFetcher {
 		return blocks
 	}
 
+	/** The same blocks as the store has them. */
+	stored(
+		slot: TableSlot,
+		table: SstTable,
+		first: number,
+		count: number,
+		signal: AbortSignal | undefined,
+	): Promise<Uint8Array> {
+		this.#sawBlocks(slot, first, count, 'store')
+		return this.#readBlocks(slot, table, first, count, signal)
+	}
+
 	#sawTable(slot: TableSlot, origin: 'disk' | 'store'): void {
 		this.#counts.tables[origin]++
 		this.#tracer.current()?.sawTable(slot.ref.id, origin)

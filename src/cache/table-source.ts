@@ -69,13 +69,14 @@ export class TableSource {
 	readonly #memory: SourceMemory
 	readonly #counts: OperationCounts
 	readonly #fetcher: TableFetcher
+	/** Gives blocks as the store has them, for whoever needs all of them once. Undefined where they may stand on a disk. */
+	readonly direct: Pick<TableFetcher, 'stored'> | undefined
 	readonly #tracer: Tracer
 	readonly #blocks: ByteCache<Block>
 	readonly #tables: ByteCache<SstTable>
 	/** Whether somebody reads new tables as soon as they are committed, so that it is worth while to offer them. */
 	wantsOffers: () => boolean = () => false
 	readonly #slots: TableSlots
-	/** Of one block that is not kept. */
 	readonly #briefMemory: BriefPlace | undefined
 	#turn: Promise<void> | undefined
 
@@ -91,6 +92,7 @@ export class TableSource {
 		this.#counts = counts
 		this.#tracer = options.tracer ?? new Tracer()
 		this.#fetcher = new TableFetcher({ ...options, store: counts.over(options.store), tracer: this.#tracer, counts })
+		this.direct = options.disk === undefined ? this.#fetcher : undefined
 		this.#blocks = this.#memory.blocks
 		this.#tables = this.#memory.tables
 		this.#slots = this.#memory.slots

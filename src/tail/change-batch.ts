@@ -3,7 +3,8 @@
  *
  * Steps: `begin`; `add` entries (their values are decoded at once, their keys are put side by side); a large value stops
  * the batch (`isFull`) until `settle` has put it in its place; `finish` makes the keys of all changes with one call into
- * C++ and gives the changes away.
+ * C++ and gives the changes away. Keys and values that are text, of entries that lie side by side, are cut from the text of
+ * some of them (`GroupText`).
  *
  * Invariants: at the most `BATCH_ROWS` rows (and the one that a caller may still need to see), and one value beyond
  * `BATCH_BYTES`; nothing that is given away shares memory with a block; a decoder that throws loses no row before it.
@@ -16,11 +17,11 @@ import { copyBytes, decodeText, type Transcoder } from '../bytes/encoding.ts'
 import { invariant } from '../errors.ts'
 import type { RowSink } from '../reader/scan-merge.ts'
 import type { ScanPage } from '../reader/scan-page.ts'
-import type { Block } from '../sst/block.ts'
-import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, VALUE_MAX_BYTES } from '../sst/entry.ts'
+import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE, VALUE_MAX_BYTES } from '../sst/entry.ts'
 import type { Change, LargeValues } from './change.ts'
 import type { CursorMaker } from './cursor.ts'
-import { BLOCK_MASK, KIND_SHIFT, type OrderedTable, PLACE_WIDTH, TOUCH_ROWS, touchPlaces } from './ordered-table.ts'
+import { GroupText } from './group-text.ts'
+import type { OrderedTable } from './ordered-table.ts'
 
 /** Changes of a batch: enough that the work per batch is about 1 % of that of its changes. */
 export const BATCH_ROWS = 1024
@@ -57,6 +58,8 @@ export class ChangeBatch implements RowSink {
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<unknown>
 	readonly #areValuesText: boolean
+	/** Of the table at hand, where keys and values are text. */
+	readonly #group: GroupText | undefined
 	/** Keys of the batch side by side, unless an encoding of the application's own decodes them one by one. */
 	#slab = new Uint8Array(32_768)
 	#slabBytes = 0
@@ -76,6 +79,7 @@ export class ChangeBatch implements RowSink {
 		this.#keys = options.keys
 		this.#values = options.values
 		this.#areValuesText = options.values.kind === 'text'
+		this.#group = this.#areValuesText && options.keys.kind === 'text' ? new GroupText() : undefined
 	}
 
 	get count(): number {
@@ -116,15 +120,14 @@ export class ChangeBatch implements RowSink {
 	/** For merges, which know entries by their pages. @throws as `addPlaces`. */
 	add(page: ScanPage, index: number, kind: EntryKind): void {
 		const { block } = page
-		this.#add(
-			block,
-			block.suffixStartAt(index),
-			block.valueStartAt(index),
-			block.valueEndAt(index),
-			kind,
-			block.seqAt(index),
-			block.expiresAtMsAt(index),
-		)
+		const start = this.#slabBytes
+		const keyEnd = start + block.keyBytesAt(index)
+		if (keyEnd > this.#slab.length) this.#growSlab(keyEnd)
+		block.copyKeyAt(index, this.#slab, start)
+		const key = this.#keys.kind === 'custom' ? this.#keys.decode(this.#slab, start, keyEnd) : undefined
+		const draft = this.#draft(kind, key, block.seqAt(index), block.expiresAtMsAt(index))
+		this.#addValue(draft, kind, block.bytes, block.valueStartAt(index), block.valueEndAt(index))
+		this.#push(draft, keyEnd, keyEnd - start + block.valueEndAt(index) - block.valueStartAt(index))
 	}
 
 	/**
@@ -132,28 +135,25 @@ export class ChangeBatch implements RowSink {
 	 * @throws what an encoding of the application's own throws: then what came before `nextPlace` was added.
 	 */
 	addPlaces(table: OrderedTable, place: number): number {
-		const { blocks, places, count, seqs, minSeq, expiries } = table
-		let at = place * PLACE_WIDTH
-		let touched = 0
+		const { bytes, ends, count, seqs, minSeq, kinds, expiries } = table
+		const group = this.#group
+		let start = place === 0 ? 0 : (ends[2 * place - 1] as number)
 		for (let next = place; next < count && !this.isFull; next++) {
 			this.#nextPlace = next
-			if ((next - place) % TOUCH_ROWS === 0) touched ^= touchPlaces(table, next)
-			const first = places[at] as number
-			this.#add(
-				// What `orderTable` wrote there lies within `blocks`.
-				blocks[first & BLOCK_MASK] as Block,
-				places[at + 1] as number,
-				places[at + 2] as number,
-				places[at + 3] as number,
-				(first >>> KIND_SHIFT) as EntryKind,
-				seqs === undefined ? minSeq + next : (seqs[next] as number),
-				expiries === undefined ? 0 : (expiries[next] as number),
-			)
-			at += PLACE_WIDTH
+			const keyEnd = ends[2 * next] as number
+			const end = ends[2 * next + 1] as number
+			const kind = kinds === undefined ? KIND_VALUE : (kinds[next] as EntryKind)
+			const seq = seqs === undefined ? minSeq + next : (seqs[next] as number)
+			const expiresAtMs = expiries === undefined ? 0 : (expiries[next] as number)
+			if (group?.enter(table, next)) {
+				const draft = this.#draft(kind, group.cut(start, keyEnd), seq, expiresAtMs)
+				if (kind === KIND_VALUE) draft.value = group.cut(keyEnd, end)
+				else this.#addValue(draft, kind, bytes, keyEnd, end)
+				this.#push(draft, this.#slabBytes, end - start)
+			} else this.#addAlone(bytes, start, keyEnd, end, kind, seq, expiresAtMs)
+			start = end
 			this.#nextPlace = next + 1
 		}
-		// It holds, always; but the compiler must not know that what was touched is of no use.
-		invariant(touched <= 255, 'bytes that were touched')
 		return this.#nextPlace
 	}
 
@@ -162,41 +162,48 @@ export class ChangeBatch implements RowSink {
 		return this.#nextPlace
 	}
 
-	#add(
-		block: Block,
-		suffixStart: number,
-		valueStart: number,
-		valueEnd: number,
+	#addAlone(
+		bytes: Uint8Array,
+		start: number,
+		keyEnd: number,
+		end: number,
 		kind: EntryKind,
 		seq: number,
 		expiresAtMs: number,
 	): void {
-		const bytes = block.bytes
-		const start = this.#slabBytes
-		const suffixAt = start + block.prefixBytes
-		const keyEnd = suffixAt + valueStart - suffixStart
-		if (keyEnd > this.#slab.length) this.#growSlab(keyEnd)
-		copyRange(bytes, block.prefixStart, block.prefixBytes, this.#slab, start)
-		copyRange(bytes, suffixStart, valueStart - suffixStart, this.#slab, suffixAt)
-		const draft: Draft = {
+		const isCustom = this.#keys.kind === 'custom'
+		const slabEnd = this.#slabBytes + (isCustom ? 0 : keyEnd - start)
+		if (slabEnd > this.#slab.length) this.#growSlab(slabEnd)
+		if (!isCustom) copyRange(bytes, start, keyEnd - start, this.#slab, this.#slabBytes)
+		const draft = this.#draft(kind, isCustom ? this.#keys.decode(bytes, start, keyEnd) : undefined, seq, expiresAtMs)
+		this.#addValue(draft, kind, bytes, keyEnd, end)
+		this.#push(draft, slabEnd, end - start)
+	}
+
+	#draft(kind: EntryKind, key: unknown, seq: number, expiresAtMs: number): Draft {
+		return {
 			kind: kind === KIND_TOMBSTONE ? 'delete' : 'put',
-			key: this.#keys.kind === 'custom' ? this.#keys.decode(this.#slab, start, keyEnd) : undefined,
+			key,
 			value: undefined,
 			seq,
 			cursor: this.#cursors === undefined ? '' : this.#cursors.make(seq),
 			committedAtMs: this.#committedAtMs,
 			expiresAtMs,
 		}
-		if (kind === KIND_BLOB) this.#addLarge(draft, bytes.slice(valueStart, valueEnd))
+	}
+
+	#addValue(draft: Draft, kind: EntryKind, bytes: Uint8Array, start: number, end: number): void {
+		if (kind === KIND_BLOB) this.#addLarge(draft, bytes.slice(start, end))
 		else if (kind !== KIND_TOMBSTONE) {
-			draft.value = this.#areValuesText
-				? decodeText(bytes, valueStart, valueEnd)
-				: this.#values.decode(bytes, valueStart, valueEnd)
+			draft.value = this.#areValuesText ? decodeText(bytes, start, end) : this.#values.decode(bytes, start, end)
 		}
-		this.#keyEnds[this.#drafts.length] = keyEnd
+	}
+
+	#push(draft: Draft, slabBytes: number, bytes: number): void {
+		this.#keyEnds[this.#drafts.length] = slabBytes
 		this.#drafts.push(draft)
-		this.#slabBytes = keyEnd
-		this.#bytes += keyEnd - start + valueEnd - valueStart
+		this.#slabBytes = slabBytes
+		this.#bytes += bytes
 	}
 
 	/** Puts the pending value in place. @throws as `addPlaces`; then `dropPending` is due. */
@@ -228,6 +235,7 @@ export class ChangeBatch implements RowSink {
 	finish(): Change[] {
 		const drafts = this.#drafts
 		this.#drafts = []
+		this.#group?.leave()
 		if (this.#rowStem !== undefined) this.#makeRowCursors(drafts, this.#rowStem)
 		if (this.#keys.kind === 'text') this.#makeTextKeys(drafts)
 		else if (this.#keys.kind === 'bytes') this.#makeByteKeys(drafts)
@@ -246,8 +254,9 @@ export class ChangeBatch implements RowSink {
 		draft.openValue = options => largeValues.open(encodedRef, options?.signal)
 	}
 
-	/** One string for all keys, cut into pieces: V8 keeps it alive while one of them lives (about 20 KiB of text). */
+	/** One string for all keys that stand in the slab, cut into pieces: V8 keeps it alive while one of them lives (about 20 KiB of text). */
 	#makeTextKeys(drafts: readonly Draft[]): void {
+		if (this.#slabBytes === 0) return
 		const slab = this.#slab
 		const ends = this.#keyEnds
 		const all = slab.subarray(0, this.#slabBytes)
@@ -255,7 +264,8 @@ export class ChangeBatch implements RowSink {
 		let start = 0
 		for (let i = 0; i < drafts.length; i++) {
 			const end = ends[i] as number
-			;(drafts[i] as Draft).key = text === undefined ? decodeText(slab, start, end) : text.substring(start, end)
+			if (end > start)
+				(drafts[i] as Draft).key = text === undefined ? decodeText(slab, start, end) : text.substring(start, end)
 			start = end
 		}
 	}

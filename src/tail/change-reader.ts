@@ -5,11 +5,13 @@
  * may hold wanted keys in order; add its entries until the batch is full; go on there next time.
  *
  * Invariants: every sequence number follows the one before: a gap is ISLE_EXPIRED and never skipped; at the most one
- * table is held; what was read before an error is given before the error is.
+ * table is held, and while that is given the first of the next commit is prepared; what was read before an error is given
+ * before the error is.
  */
 import { IsleError } from '../errors.ts'
 import { comparePositions, type LogPosition } from '../log/log-position.ts'
-import type { LoadedCommit } from '../manifest/commit.ts'
+import type { Commit, LoadedCommit } from '../manifest/commit.ts'
+import type { TableRef } from '../manifest/manifest.ts'
 import type { ChangeSlice, LargeValues } from './change.ts'
 import type { ChangeBatch } from './change-batch.ts'
 import type { CommitFeed } from './commit-feed.ts'
@@ -35,6 +37,9 @@ export interface ChangeReaderOptions {
 	readonly signal: AbortSignal
 }
 
+/** Smaller ones are ready as soon as they are wanted. */
+const PREPARE_MIN_RAW_BYTES = 1_048_576
+
 export class ChangeReader {
 	readonly #options: ChangeReaderOptions
 	#position: LogPosition
@@ -45,6 +50,8 @@ export class ChangeReader {
 	#tableIndex = 0
 	#table: OrderedTable | undefined
 	#place = 0
+	/** The table that is wanted next, if its commit is here already. */
+	#upcoming: { readonly id: string; readonly table: Promise<OrderedTable> } | undefined
 	#failure: { readonly error: unknown } | undefined
 
 	constructor(options: ChangeReaderOptions) {
@@ -122,8 +129,9 @@ export class ChangeReader {
 			const ref = commit.tables[this.#tableIndex]
 			if (ref !== undefined && ref.meta.maxSeq > (this.#lastSeq ?? 0) && filter.touchesTable(ref)) {
 				if (this.#table === undefined) {
-					this.#table = await this.#options.tables.get(loaded, ref, filter, this.#options.signal)
+					this.#table = await this.#takeTable(loaded, ref)
 					this.#place = firstPlaceAfter(this.#table, this.#lastSeq ?? 0)
+					this.#prepareNext(commit)
 				}
 				await this.#addEntries(this.#table)
 				if (this.#place < this.#table.count) return
@@ -135,6 +143,31 @@ export class ChangeReader {
 		this.#loaded = undefined
 		this.#lastSeq = commit.lastSeq
 		this.#position = { epoch: commit.position.epoch, slot: commit.position.slot + 1 }
+	}
+
+	#takeTable(loaded: LoadedCommit, ref: TableRef): Promise<OrderedTable> {
+		const { tables, filter, signal } = this.#options
+		const upcoming = this.#upcoming
+		this.#upcoming = undefined
+		return upcoming?.id === ref.id ? upcoming.table : tables.get(loaded, ref, filter, signal)
+	}
+
+	/** While a large table is given, threads of the pool and requests work on the next one. What goes wrong is told when it is wanted. */
+	#prepareNext({ position, tables: ofCommit }: Commit): void {
+		const { feed, tables, filter, signal } = this.#options
+		if (this.#tableIndex + 1 < ofCommit.length) return
+		const next = feed.peek({ epoch: position.epoch, slot: position.slot + 1 })
+		const ref = next?.commit.tables[0]
+		if (
+			next === undefined ||
+			ref === undefined ||
+			ref.meta.rawBytes < PREPARE_MIN_RAW_BYTES ||
+			!filter.touchesTable(ref)
+		)
+			return
+		const table = tables.get(next, ref, filter, signal)
+		table.catch(() => undefined)
+		this.#upcoming = { id: ref.id, table }
 	}
 
 	async #addEntries(table: OrderedTable): Promise<void> {

@@ -127,10 +127,14 @@ export class CommitFeed {
 		return source.manifest
 	}
 
-	/** The commit at `position`, if it takes no wait and no request. What follows it is requested then, for `signal`. */
+	/** The commit at `position`, if it is in memory. */
+	peek(position: LogPosition): LoadedCommit | undefined {
+		return comparePositions(position, this.end) < 0 ? this.#options.recent.get(position) : undefined
+	}
+
+	/** The same. What follows it is requested then, for `signal`. */
 	take(position: LogPosition, signal: AbortSignal): LoadedCommit | undefined {
-		if (comparePositions(position, this.end) >= 0) return undefined
-		const taken = this.#options.recent.get(position)
+		const taken = this.peek(position)
 		if (taken !== undefined) this.#readAhead(position, signal)
 		return taken
 	}

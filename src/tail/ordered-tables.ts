@@ -1,7 +1,8 @@
 /**
  * Tables in the order of their sequence numbers, shared by the tails of a process that stand at the same place.
  *
- * Invariant: only the table that was ordered last is remembered, and only weakly: what no tail holds is freed.
+ * Invariant: only the two tables that were ordered last are remembered (a tail holds one, and prepares the next), and only
+ * weakly: what no tail holds is freed.
  */
 import { SingleFlight } from '../cache/single-flight.ts'
 import type { TableSource } from '../cache/table-source.ts'
@@ -9,19 +10,27 @@ import { IsleError, isIsleError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { LoadedCommit } from '../manifest/commit.ts'
 import type { TableRef } from '../manifest/manifest.ts'
+import type { JobPool } from '../runtime/job-pool.ts'
 import { retryEndlessly } from './endless-retry.ts'
 import type { KeyFilter } from './key-filter.ts'
 import { type OrderedTable, orderTable } from './ordered-table.ts'
 
+interface Remembered {
+	readonly id: string
+	readonly table: WeakRef<OrderedTable>
+}
+
 export class OrderedTables {
 	readonly #source: TableSource
+	readonly #pool: JobPool
 	readonly #host: Host
 	readonly #flights = new SingleFlight<string, OrderedTable>()
-	#lastId = ''
-	#last: WeakRef<OrderedTable> | undefined
+	#last: Remembered | undefined
+	#secondLast: Remembered | undefined
 
-	constructor(source: TableSource, host: Host) {
+	constructor(source: TableSource, pool: JobPool, host: Host) {
 		this.#source = source
+		this.#pool = pool
 		this.#host = host
 	}
 
@@ -37,6 +46,7 @@ export class OrderedTables {
 					bytes: loaded.inlineTables.get(ref.id),
 					filter,
 					source: this.#source,
+					pool: this.#pool,
 					clock: this.#host.clock,
 					signal: shared,
 				}),
@@ -44,11 +54,10 @@ export class OrderedTables {
 		try {
 			// A part belongs to one filter: only whole tables are shared.
 			if (!filter.coversTable(ref)) return await order(signal)
-			const last = this.#lastId === ref.id ? this.#last?.deref() : undefined
-			if (last !== undefined) return last
+			const known = this.#recall(ref.id)
+			if (known !== undefined) return known
 			const table = await this.#flights.run(ref.id, signal, order)
-			this.#lastId = ref.id
-			this.#last = new WeakRef(table)
+			this.#remember(ref.id, table)
 			return table
 		} catch (error) {
 			if (!isIsleError(error, 'ISLE_NOT_FOUND')) throw error
@@ -57,5 +66,16 @@ export class OrderedTables {
 				details: { key: ref.objectKey },
 			})
 		}
+	}
+
+	#recall(id: string): OrderedTable | undefined {
+		for (const known of [this.#last, this.#secondLast]) if (known?.id === id) return known.table.deref()
+		return undefined
+	}
+
+	#remember(id: string, table: OrderedTable): void {
+		if (this.#last?.id === id) return
+		this.#secondLast = this.#last
+		this.#last = { id, table: new WeakRef(table) }
 	}
 }

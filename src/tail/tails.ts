@@ -88,7 +88,7 @@ export class Tails<Key = unknown, Value = unknown> {
 		this.#context = {
 			feed: this.#feed,
 			source,
-			tables: new OrderedTables(tables, host),
+			tables: new OrderedTables(tables, pool, host),
 			reads: {
 				openMerge: (view, range, remaining, signal) =>
 					openMerge({

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ByteReader } from '../../src/bytes/byte-reader.ts'
 import { ByteWriter } from '../../src/bytes/byte-writer.ts'
 import { compareBytes, compareRanges, equalBytes } from '../../src/bytes/compare.ts'
+import { copyWords } from '../../src/bytes/copy.ts'
 import { crc32, tableCrc32 } from '../../src/bytes/crc32.ts'
 import { hashKey, hashLane, hashLanes, hashParts, hashTail } from '../../src/bytes/hash.ts'
 import { isIsleError } from '../../src/errors.ts'
@@ -213,4 +214,17 @@ describe('ByteWriter and ByteReader', () => {
 		expect(() => writer.u32(1.5)).toThrow('broken invariant')
 		expect(writer.length).toBe(0)
 	})
+})
+
+test('copies in words move exactly the bytes that they are told to', () => {
+	fc.assert(
+		fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat(9), fc.nat(9), (bytes, from, at) => {
+			const count = Math.max(0, bytes.length - from)
+			const target = new Uint8Array(80).fill(0xee)
+			copyWords(new DataView(bytes.buffer), Math.min(from, bytes.length), count, new DataView(target.buffer), at)
+			const expected = new Uint8Array(80).fill(0xee)
+			expected.set(bytes.subarray(bytes.length - count), at)
+			expect(target).toEqual(expected)
+		}),
+	)
 })

@@ -20,6 +20,7 @@ import { ManifestReplay } from '../../src/manifest/manifest-replay.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { BlobReader } from '../../src/reader/blob-reader.ts'
 import { createInlinePool } from '../../src/runtime/inline-pool.ts'
+import type { JobPool } from '../../src/runtime/job-pool.ts'
 import { KIND_BLOB, KIND_TOMBSTONE, KIND_VALUE } from '../../src/sst/entry.ts'
 import { TableBuilder } from '../../src/sst/table-builder.ts'
 import type { TableOptions } from '../../src/sst/table-options.ts'
@@ -215,7 +216,7 @@ export class CommitFixture {
 		options: TailsOptions,
 	): Tails<string, string> {
 		const { store, host } = this
-		const pool = createInlinePool(host)
+		const pool = options.pool ?? createInlinePool(host)
 		return createTails<string, string>({
 			log: openWriterLog(store),
 			source:
@@ -260,6 +261,8 @@ export interface TailsOptions {
 	readonly recentBytes?: number | undefined
 	readonly keyEncoding?: Encoding
 	readonly valueEncoding?: Encoding
+	/** Default: this thread. */
+	readonly pool?: JobPool
 }
 
 async function claim(store: ObjectStore, host: ManualHost): Promise<{ owner: LogOwner; manifest: Manifest }> {

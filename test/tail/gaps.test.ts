@@ -49,11 +49,13 @@ describe('gaps', () => {
 		for (const [i, seq] of seqs.entries()) builder.add(utf8(`k${i}`), 0, 2, seq, 1, 0, NOTHING, 0, 0)
 		const { bytes, meta } = builder.finish()
 		const fixture = await CommitFixture.create()
+		const pool = createInlinePool(fixture.host)
 		const order = orderTable({
 			ref: { id: 'w1-0', objectKey: 'sst/w1-0', offset: 0, meta },
 			bytes,
 			filter: new KeyFilter({ lower: undefined, upper: undefined, isEmpty: false }),
-			source: new TableSource({ store: fixture.store, pool: createInlinePool(fixture.host) }),
+			source: new TableSource({ store: fixture.store, pool }),
+			pool,
 			clock: fixture.host.clock,
 			signal: undefined,
 		})
