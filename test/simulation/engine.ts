@@ -15,6 +15,11 @@ export type Engine = typeof import('../../src/index.ts')
 /** Of each kind of history its own. */
 export type EngineOf = (kind: HistoryKind) => Promise<Engine>
 
+/** Of a batch of a tail, of the commits that are kept for tails, of small tables that are kept for merges. */
+export const BATCH_ROWS = 4
+export const BATCH_BYTES = 4096
+export const KEPT_COMMITS_BYTES = 2048
+export const KEPT_TABLES_BYTES = 2048
 const LIMITS: readonly SourcePatch[] = [
 	{
 		file: 'src/maintenance/options.ts',
@@ -25,6 +30,31 @@ const LIMITS: readonly SourcePatch[] = [
 		file: 'src/writer/l0-pressure.ts',
 		find: 'const SMALLEST_WEIGHT = 1 / 128',
 		replace: 'const SMALLEST_WEIGHT = 1 / 2',
+	},
+	{
+		file: 'src/tail/change-batch.ts',
+		find: 'const BATCH_ROWS = 1024',
+		replace: `const BATCH_ROWS = ${BATCH_ROWS}`,
+	},
+	{
+		file: 'src/tail/change-batch.ts',
+		find: 'const BATCH_BYTES = 1_048_576',
+		replace: `const BATCH_BYTES = ${BATCH_BYTES}`,
+	},
+	{
+		file: 'src/tail/recent-commits.ts',
+		find: 'const DEFAULT_RECENT_COMMITS_BYTES: number = 8 * 1024 * 1024',
+		replace: `const DEFAULT_RECENT_COMMITS_BYTES: number = ${KEPT_COMMITS_BYTES}`,
+	},
+	{
+		file: 'src/tail/recent-commits.ts',
+		find: 'const OVERHEAD_BYTES = 2048',
+		replace: 'const OVERHEAD_BYTES = 64',
+	},
+	{
+		file: 'src/maintenance/recent-tables.ts',
+		find: 'const RECENT_MAX_BYTES: number = 16 * SMALL_TABLE_BYTES',
+		replace: `const RECENT_MAX_BYTES: number = ${KEPT_TABLES_BYTES}`,
 	},
 ]
 /** Slots that opening asks for at once at first, and slots behind the end of a log that it asks for. */

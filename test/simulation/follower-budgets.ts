@@ -64,6 +64,11 @@ export async function judgeTail(stage: Stage): Promise<void> {
 		await first
 		while (seen < CHANGES) await see()
 	})
+	// Nobody asks for the next batch: what is committed meanwhile stays where it is.
+	await commitSome(db, stage.key(0))
+	await judgeCost(stage, follower, 'an hour in which a tail is not asked', { ...NOTHING, rounds: HOUR_MS }, () =>
+		stage.world.sleep(HOUR_MS),
+	)
 	await changes.return?.()
 	await judgeCost(stage, follower, 'an hour after a tail', { ...NOTHING, rounds: HOUR_MS }, () =>
 		stage.world.sleep(HOUR_MS),

@@ -2,6 +2,7 @@
 
 import type { IsleErrorCode } from '../../src/errors.ts'
 import type { Compactor } from '../../src/index.ts'
+import { judgeMaintainerMemory, WatchedPool } from './memory-budgets.ts'
 import type { PlannedOperation } from './operations.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
@@ -26,8 +27,10 @@ export class MaintainerClient implements Client {
 	async run({ operation }: PlannedOperation): Promise<void> {
 		const stage = this.#stage
 		if (operation.kind === 'wait') {
-			await this.#open()
-			return await stage.world.sleep(operation.ms)
+			const waiting = await this.#open()
+			await stage.world.sleep(operation.ms)
+			judgeMaintainerMemory(stage, this.#name, waiting)
+			return
 		}
 		if (operation.kind === 'close') return await this.close()
 		if (operation.kind === 'kill') {
@@ -63,14 +66,16 @@ export class MaintainerClient implements Client {
 
 /** As every maintainer of the simulation is opened. It asks the store for nothing. */
 export async function openSimulatedCompactor(
-	{ engine, settings }: Stage,
-	{ store, host }: Pick<SimulatedProcess, 'store' | 'host'>,
+	stage: Stage,
+	{ name, store, host }: SimulatedProcess,
 	background: boolean,
 ): Promise<Compactor> {
+	const { engine, settings } = stage
+	const pool = new WatchedPool(stage, name, engine.createInlinePool(host))
 	const { compaction, retention, gracePeriodMs, changeRetentionMs } = settings
-	return await engine.openCompactor(store, {
+	const compactor = await engine.openCompactor(store, {
 		host,
-		pool: engine.createInlinePool(host),
+		pool,
 		background,
 		pollIntervalMs: POLL_INTERVAL_MS,
 		compaction,
@@ -78,4 +83,6 @@ export async function openSimulatedCompactor(
 		gracePeriodMs,
 		changeRetentionMs,
 	})
+	pool.watch(compactor)
+	return compactor
 }

@@ -72,6 +72,13 @@ const TTLS_MS = [1, 60_000, 1_200_000, 36_000_000] as const
 /** Operations of a role, by weight. */
 const CLIENTS_OF_A_WRITER = 2
 const ROLE_WEIGHTS: Readonly<Record<Role, number>> = { writer: 6, reader: 3, tail: 3.5, maintainer: 1.5 }
+/**
+ * Each history likes some operations and avoids others (swarm testing: Groce et al., ISSTA 2012): what shows only when several of a
+ * kind come together would be too rare if all histories were alike.
+ */
+const BIASES = [0.2, 1, 1, 5] as const
+const BIASED_CHOICES_MAX = 12
+const HUGE_WRITES_MAX = 24
 
 export function drawOperations(settings: SimulationSettings, random: Random): PlannedOperation[] {
 	const draw = new Draw(settings, random)
@@ -81,11 +88,14 @@ export function drawOperations(settings: SimulationSettings, random: Random): Pl
 class Draw {
 	readonly #settings: SimulationSettings
 	readonly #random: Random
+	/** Of the choices of each role, by their place. */
+	readonly #biases: readonly number[]
 	#mutations = 0
 
 	constructor(settings: SimulationSettings, random: Random) {
 		this.#settings = settings
 		this.#random = random
+		this.#biases = Array.from({ length: BIASED_CHOICES_MAX }, () => this.#one(BIASES))
 	}
 
 	operation(index: number): PlannedOperation {
@@ -111,11 +121,11 @@ class Draw {
 	#operationOf(role: Role): Operation {
 		switch (role) {
 			case 'writer':
-				return this.#weighted<() => Operation>([
+				return this.#biased<() => Operation>([
 					[10, () => this.#write()],
 					[4, () => ({ kind: 'batch', mutations: this.#mutationsOf(2 + this.#below(3)), isDurable: this.#flip() })],
 					[1, () => this.#stream()],
-					[4, () => ({ kind: 'flush' })],
+					[7, () => ({ kind: 'flush' })],
 					[2, () => this.#get('any')],
 					[2, () => this.#scan('any')],
 					[1, () => this.#snapshot()],
@@ -126,10 +136,10 @@ class Draw {
 					[1, () => ({ kind: 'kill' })],
 				])()
 			case 'reader':
-				return this.#weighted<() => Operation>([
-					[4, () => this.#get(this.#freshness())],
-					[4, () => this.#scan('refreshed')],
-					[3, () => this.#scan(this.#freshness())],
+				return this.#biased<() => Operation>([
+					[5, () => this.#get(this.#freshness())],
+					[3, () => this.#scan('refreshed')],
+					[5, () => this.#scan(this.#freshness())],
 					[3, () => this.#snapshot()],
 					[1.5, () => this.#past()],
 					[1.5, () => this.#pinned()],
@@ -138,14 +148,14 @@ class Draw {
 					[0.5, () => ({ kind: 'kill' })],
 				])()
 			case 'tail':
-				return this.#weighted<() => Operation>([
+				return this.#biased<() => Operation>([
 					[5, () => ({ kind: 'follow', choice: this.#random.next() })],
 					[1.5, () => ({ kind: 'consume', count: 1 + this.#below(6), concurrency: 1 + this.#below(3) })],
 					[1, () => this.#wait()],
 					[1, () => ({ kind: 'kill' })],
 				])()
 			case 'maintainer':
-				return this.#weighted<() => Operation>([
+				return this.#biased<() => Operation>([
 					[5, () => ({ kind: 'maintain', takeover: this.#flip() ? 'now' : 'standby' })],
 					[3, () => this.#wait()],
 					[1, () => ({ kind: 'close' })],
@@ -155,7 +165,9 @@ class Draw {
 	}
 
 	#write(): Operation {
-		const count = this.#flip() ? 1 : 1 + this.#below(4)
+		// Some call without waiting until the memory of the writer is full.
+		const most = this.#settings.hugeShare > 0 ? HUGE_WRITES_MAX : 4
+		const count = this.#flip() ? 1 : 1 + this.#below(most)
 		return { kind: 'write', mutations: this.#mutationsOf(count), isDurable: this.#random.next() < 0.7 }
 	}
 
@@ -188,8 +200,10 @@ class Draw {
 	}
 
 	#get(freshness: PlannedFreshness): Operation {
-		const keys = Array.from({ length: 1 + this.#below(2) }, () => this.#below(this.#settings.keys))
-		return { kind: 'get', keys: [...new Set(keys)], freshness, isStream: this.#flip() }
+		// Of a stream there is one key.
+		const isStream = this.#flip()
+		const keys = Array.from({ length: isStream ? 1 : 1 + this.#below(2) }, () => this.#below(this.#settings.keys))
+		return { kind: 'get', keys: [...new Set(keys)], freshness, isStream }
 	}
 
 	#scan(freshness: PlannedFreshness): Operation {
@@ -197,13 +211,12 @@ class Draw {
 	}
 
 	#freshness(): PlannedFreshness {
-		return this.#one<() => PlannedFreshness>([
-			() => 'any',
-			() => 'refreshed',
-			() => 'refreshed',
-			() => 'at-least',
-			() => 0,
-			() => Math.floor(this.#spanMs()),
+		return this.#biased<() => PlannedFreshness>([
+			[1, () => 'any'],
+			[2, () => 'refreshed'],
+			[4, () => 'at-least'],
+			[1, () => 0],
+			[1, () => Math.floor(this.#spanMs())],
 		])()
 	}
 
@@ -241,6 +254,10 @@ class Draw {
 	/** From a millisecond to half a day. */
 	#spanMs(): number {
 		return 10 ** (this.#random.next() * 7.6)
+	}
+
+	#biased<Value>(choices: readonly (readonly [weight: number, value: Value])[]): Value {
+		return this.#weighted(choices.map(([weight, value], place) => [weight * (this.#biases[place] ?? 1), value]))
 	}
 
 	#weighted<Value>(choices: readonly (readonly [weight: number, value: Value])[]): Value {

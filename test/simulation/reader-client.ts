@@ -19,6 +19,7 @@ interface Opened {
 
 /** The slowest clock takes so much longer for a span: see the rates of `stage.ts`. */
 const SPAN_SLACK = 1.25
+const POSITION_WAIT_MAX_MS = 5000
 /** The least that there may be. */
 const CACHE_DIR_BYTES = 1_048_576
 
@@ -83,6 +84,8 @@ export class ReaderClient implements Client {
 		if (operation.kind !== 'get' && operation.kind !== 'scan') throw new Error(`a reader cannot ${operation.kind}`)
 		const { kind, freshness } = operation
 		const isStrong = freshness === 'refreshed' || freshness === 0
+		// A position comes from somewhere else: the later it is asked for, the more has been flushed that the view does not have.
+		if (freshness === 'at-least') await stage.world.sleep(stage.world.pick(POSITION_WAIT_MAX_MS))
 		const refresh = async (): Promise<void> => {
 			if (freshness !== 'refreshed') return
 			const beganMs = stage.world.nowMs

@@ -2,11 +2,12 @@
  * Bringing a history to rest, and what may be left in the store then: nothing but what is known to stay, see the limits in README.md.
  */
 import { checkpointKey } from '../../src/manifest/checkpoint.ts'
+import type { Manifest } from '../../src/manifest/manifest.ts'
 import { type Audit, auditStore } from '../support/store-audit.ts'
 import { openSimulatedCompactor } from './maintainer-client.ts'
 import { DEAD } from './simulated-process.ts'
 import { latestTrustedMs, type Stage } from './stage.ts'
-import { missingObjects } from './standing-state.ts'
+import { missingObjects, sealsOf } from './standing-state.ts'
 import { WriterClient } from './writer-client.ts'
 
 /** Runs the world until `work` has ended. */
@@ -14,9 +15,6 @@ export type Finish = <Value>(what: string, work: Promise<Value>) => Promise<Valu
 
 const ROUNDS_MAX = 10
 const HOUR_MS = 3_600_000
-/** Of a log record: see docs/object-layout.md. */
-const KIND_OFFSET = 6
-const KIND_SEAL = 2
 
 export async function bringToRest(stage: Stage, finish: Finish): Promise<void> {
 	const writer = new WriterClient(stage, 9)
@@ -59,6 +57,14 @@ function judgeAudit(stage: Stage, audit: Audit): void {
 	for (const key of audit.missing) stage.fault(`missing: ${key}`)
 	const why = (key: string): string => (audit.waiting.includes(key) ? 'never deleted' : 'nobody knows of')
 	for (const key of leftOver(stage, audit)) stage.fault(`${why(key)}: ${key}`)
+	for (const key of unusedPacks(audit.manifest)) stage.fault(`no table uses it any more: ${key}`)
+}
+
+/** Of which no value is live. */
+function unusedPacks({ l0, runs, blobPacks }: Manifest): string[] {
+	const tables = [...l0, ...runs.flatMap(run => run.tables)]
+	const used = new Set(tables.flatMap(({ meta }) => meta.blobUses.map(use => use.packId)))
+	return blobPacks.filter(({ id }) => !used.has(id)).map(({ objectKey }) => objectKey)
 }
 
 function leftOver(stage: Stage, { orphans, waiting, manifest: { announced } }: Audit): string[] {
@@ -74,10 +80,6 @@ function isKnownLeak({ objects }: Stage, key: string): boolean {
 	const [, log, epoch] = /^(?:sst|blobs)\/([wsm])(\d+)-/.exec(key) ?? []
 	if (log === undefined || epoch === undefined) return false
 	// Whoever was fenced without knowing it uploads when the orphans of its epoch have been collected.
-	const folder = `${log === 'm' ? 'maintenance' : 'log'}/${epoch.padStart(16, '0')}/`
 	const created = objects.creations.get(key)?.stamp ?? 0
-	const seals = [...objects.creations.values()].filter(
-		({ key: other, bytes }) => other.startsWith(folder) && bytes[KIND_OFFSET] === KIND_SEAL,
-	)
-	return seals.some(({ stamp }) => stamp < created)
+	return sealsOf(objects, log === 'm' ? 'maintenance' : 'log', Number(epoch)).some(({ stamp }) => stamp < created)
 }

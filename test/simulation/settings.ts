@@ -149,8 +149,26 @@ class Draw {
 			maxCommitsInFlight: this.#pick([1, 2, 8]),
 			isUnderPressure: this.#chance(0.15),
 			largeShare: this.#pick([0, 0, 0.2]),
-			hugeShare: this.#chance(0.05) ? 0.5 : 0,
+			hugeShare: this.#chance(0.08) ? 0.8 : 0,
 			comesToRest: this.#chance(0.25),
+			...(this.#chance(0.12) ? this.#churn() : {}),
+		}
+	}
+
+	/** Large values that are overwritten all the time, and nothing that keeps their packs: who reads one slowly loses it under his hands. */
+	#churn(): Partial<SimulationSettings> {
+		return {
+			readers: 2,
+			operations: 30,
+			keys: this.#pick([3, 6]),
+			faultRate: this.#pick([0, 0.01]),
+			gracePeriodMs: 0,
+			changeRetentionMs: 0,
+			retention: undefined,
+			isMaintained: true,
+			largeShare: 0.9,
+			hugeShare: 0,
+			ttlShare: 0,
 		}
 	}
 
@@ -175,7 +193,7 @@ class Draw {
 				l0Tables: this.#pick([2, 2, 3]),
 				runs: this.#pick([2, 3]),
 				targetTableBytes,
-				mergeMemoryBytes: 8 * targetTableBytes,
+				mergeMemoryBytes: this.#pick([4, 8]) * targetTableBytes,
 				concurrentMerges: this.#pick([2, 3]),
 			},
 			inlineMaxBytes: this.#pick([0, 1_048_576, 1_048_576]),

@@ -9,6 +9,7 @@ import { GONE, type HistoryRecord, type Reading, type SeenValue, type WriterLife
 import type { Operation, PlannedOperation } from './operations.ts'
 import type { SimulationSettings } from './settings.ts'
 import { type DEAD, SimulatedProcess } from './simulated-process.ts'
+import { sealsOf } from './standing-state.ts'
 import { useDisk, VirtualDisk } from './virtual-disk.ts'
 import type { VirtualObjects } from './virtual-objects.ts'
 import { START_MS, type World } from './world.ts'
@@ -65,8 +66,10 @@ export const TRUST_MS = 600_000
 /** Rates of clocks: two of them never differ by a factor of two. */
 const RATES: readonly number[] = [1, 1, 1, 0.8, 1.25]
 /** Who reads a value piece by piece begins so late with so many of them. */
-const SLOW_STREAMS = 0.3
-const SLOW_MAX_MS = 1_200_000
+const SLOW_STREAMS = 0.5
+const SLOW_MIN_MS = 10_000
+const SLOW_MAX_MS = 10_000_000
+const SLOW_STEPS = 1000
 /** Spans by the clocks of others may be as much longer. */
 const RATE_SLACK = 1.6
 
@@ -170,6 +173,12 @@ export class Stage {
 		this.fault(`${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
 	}
 
+	/** Whoever is told that somebody has taken over finds that one's seal. */
+	judgeFenced({ process, epoch }: WriterLife, error: unknown): void {
+		if (!isIsleError(error, 'ISLE_FENCED') || sealsOf(this.objects, 'log', epoch).length > 0) return
+		this.fault(`${process} is told that it was fenced, and nobody has done that: ${error.message}`)
+	}
+
 	/** What was read was not what had been written, and whoever read it has said so. */
 	isDamage(error: { readonly code?: string | undefined }): boolean {
 		return DAMAGE_CODES.includes(error.code ?? '') && this.faults.hasMet('flip-bit')
@@ -236,13 +245,18 @@ export class Stage {
 		const pieces: Uint8Array[] = []
 		try {
 			// Values here are of one frame, which is given when the whole of it has come.
-			if (this.world.chance(SLOW_STREAMS)) await this.world.sleep(this.world.pick(SLOW_MAX_MS))
+			if (this.world.chance(SLOW_STREAMS)) await this.world.sleep(this.#slowMs())
 			for await (const piece of stream) pieces.push(piece)
 			return Buffer.concat(pieces).toString()
 		} catch (error) {
 			if (isIsleError(error, 'ISLE_EXPIRED') && this.mayHaveExpired(viewedMs())) return GONE
 			throw error
 		}
+	}
+
+	/** As likely to be minutes as hours: merging and collection take any of them. */
+	#slowMs(): number {
+		return SLOW_MIN_MS * (SLOW_MAX_MS / SLOW_MIN_MS) ** (this.world.pick(SLOW_STEPS) / SLOW_STEPS)
 	}
 
 	/** All rows, with every key that is not there as undefined. */

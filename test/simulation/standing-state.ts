@@ -11,7 +11,11 @@ import { applyCommits, EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import { applyEdits } from '../../src/manifest/fold-edits.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { decodePin, objectsOf } from '../../src/manifest/pin.ts'
-import type { VirtualObjects } from './virtual-objects.ts'
+import type { Creation, VirtualObjects } from './virtual-objects.ts'
+
+/** Of a log record: see docs/object-layout.md. */
+const KIND_OFFSET = 6
+const KIND_SEAL = 2
 
 /** What the state needs and is not there; of a pin that `isPinValid` says nothing of, nothing is missing. */
 export function missingObjects(objects: VirtualObjects, isPinValid: (name: string) => boolean): string[] {
@@ -57,6 +61,12 @@ function readOn(
 		if (record.kind === 'commit') records.push([record, key])
 		end = record.kind === 'seal' ? { epoch: end.epoch + 1, slot: 0 } : { epoch: end.epoch, slot: end.slot + 1 }
 	}
+}
+
+/** All that were ever put into the epoch of a log. */
+export function sealsOf({ creations }: VirtualObjects, folder: 'log' | 'maintenance', epoch: number): Creation[] {
+	const within = `${folder}/${digits(epoch)}/`
+	return [...creations.values()].filter(({ key, bytes }) => key.startsWith(within) && bytes[KIND_OFFSET] === KIND_SEAL)
 }
 
 function bytesOf(objects: VirtualObjects, key: string): Uint8Array {

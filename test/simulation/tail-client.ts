@@ -4,6 +4,7 @@ import { isIsleError } from '../../src/errors.ts'
 import type { Change, DatabaseReader } from '../../src/index.ts'
 import { decodeCursor } from '../../src/tail/cursor.ts'
 import type { SeenChange, TailSession } from './history-record.ts'
+import { judgeBatch, judgeKeptCommits } from './memory-budgets.ts'
 import type { PlannedOperation } from './operations.ts'
 import { openSimulatedReader } from './reader-client.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
@@ -27,6 +28,8 @@ export class TailClient implements Client {
 	/** Where the session under way began. */
 	#after: Place | undefined
 	#reader: DatabaseReader | undefined
+	/** The reader is open: from then on nothing that passes may end the tail. */
+	#isUnderWay = false
 	/** Where it may begin again; the last one is where it was left. */
 	readonly #places: Place[] = []
 	/** Where consumption goes on. */
@@ -45,6 +48,7 @@ export class TailClient implements Client {
 			return
 		}
 		if (operation.kind !== 'follow' && operation.kind !== 'consume') throw new Error(`a tail cannot ${operation.kind}`)
+		this.#isUnderWay = false
 		try {
 			if (operation.kind === 'follow') await this.#follow(operation.choice)
 			else await this.#consume(operation.count, operation.concurrency)
@@ -67,6 +71,7 @@ export class TailClient implements Client {
 		this.#after = after
 		const opened = await this.#open()
 		if (opened === undefined) return
+		this.#isUnderWay = true
 		const { process, reader } = opened
 		const times = process.watchClock()
 		const changes = reader.changes({ from: after?.cursor ?? 'start', pollIntervalMs: POLL_INTERVAL_MS })
@@ -82,6 +87,7 @@ export class TailClient implements Client {
 					: Promise.race([next, world.sleep(START_WAIT_MS)]))
 				if (batch === DEAD || batch === undefined) break
 				if (batch.done === true) throw new Error('a tail has ended by itself')
+				judgeBatch(this.#stage, this.#name, batch.value, reader)
 				for (const change of batch.value) seen.push(seenChange(change, stateOf(after, seen)))
 				last = seen.at(-1)?.seq ?? last
 			}
@@ -100,10 +106,12 @@ export class TailClient implements Client {
 		if (durableSeq <= (after?.seq ?? 0)) return
 		const opened = await this.#open()
 		if (opened === undefined) return
+		this.#isUnderWay = true
 		const { process, reader } = opened
 		const times = process.watchClock()
 		const seen: (SeenChange & Place)[] = []
 		const handled = new Set<string>()
+		let running = 0
 		let wake: () => void = () => undefined
 		const isEnough = new Promise<void>(resolve => {
 			wake = resolve
@@ -113,9 +121,12 @@ export class TailClient implements Client {
 			concurrency,
 			saveEveryCount: 2,
 			handler: async change => {
+				if (++running > concurrency)
+					this.#stage.fault(`${this.#name}: ${running} handlers run where ${concurrency} may`)
 				const place = seenChange(change, stateOf(after, seen))
 				seen.push(place)
 				await world.turn(process)
+				running--
 				handled.add(place.cursor)
 				if (handled.size >= count || place.seq >= durableSeq) wake()
 			},
@@ -129,6 +140,7 @@ export class TailClient implements Client {
 		})
 		try {
 			await process.whileAlive(Promise.race([isEnough, consumption.finished, world.sleep(START_WAIT_MS)]))
+			judgeKeptCommits(this.#stage, this.#name, reader)
 			await process.whileAlive(consumption.stop())
 		} finally {
 			this.#keep(after, seen, times())
@@ -185,7 +197,9 @@ export class TailClient implements Client {
 	#expired(error: unknown): void {
 		const place = this.#after
 		if (!isIsleError(error, 'ISLE_EXPIRED')) {
-			this.#stage.met(this.#name, error, [])
+			const isTransient = isIsleError(error, 'ISLE_UNAVAILABLE')
+			if (this.#isUnderWay && isTransient) this.#stage.fault(`${this.#name}: ended by what passes: ${error.message}`)
+			else this.#stage.met(this.#name, error, [])
 			return
 		}
 		this.#places.length = 0

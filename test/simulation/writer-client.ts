@@ -4,8 +4,9 @@ import { type IsleErrorCode, isIsleError } from '../../src/errors.ts'
 import type { Database } from '../../src/index.ts'
 import type { Mutation, WriterLife } from './history-record.ts'
 import { isKeptOperation, runKept } from './kept-states.ts'
+import { judgeWriterMemory } from './memory-budgets.ts'
 import { type Operation, type PlannedMutation, type PlannedOperation, piecesOf } from './operations.ts'
-import { BLOB_BYTES, openSimulatedDatabase, WRITE_BUFFER_BYTES } from './simulated-database.ts'
+import { BLOB_BYTES, openSimulatedDatabase } from './simulated-database.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
 
@@ -20,8 +21,6 @@ interface Opened {
 	isOver: boolean
 }
 
-/** A batch of the largest values. */
-const ABOVE_BUFFER_BYTES = 5 * 120_000
 const WRITE_CODES: readonly IsleErrorCode[] = ['ISLE_FENCED', 'ISLE_INDETERMINATE', 'ISLE_CLOSED']
 /** A place of the past may be in a log that another writer has gone on with. */
 const KEPT_CODES: readonly IsleErrorCode[] = [...WRITE_CODES, 'ISLE_UNAVAILABLE']
@@ -53,9 +52,12 @@ export class WriterClient implements Client {
 		} catch (error) {
 			const isRead = READS.has(operation.kind)
 			const isKept = isKeptOperation(operation)
-			// A view outlives its objects when somebody in another process maintains.
-			const mayExpire = isRead && operation.kind !== 'get' && this.#stage.mayHaveExpired(opened.openedMs)
+			// A view outlives its objects when somebody in another process maintains: the maintainer of this one knows of it.
+			const { record, settings } = this.#stage
+			const isAlone = settings.maintainers === 0 && record.lives.length === 1
+			const mayExpire = isRead && !isAlone && operation.kind !== 'get' && this.#stage.mayHaveExpired(opened.openedMs)
 			const codes: readonly IsleErrorCode[] = mayExpire ? [...WRITE_CODES, 'ISLE_EXPIRED'] : WRITE_CODES
+			this.#stage.judgeFenced(opened.life, error)
 			this.#stage.met(`${opened.process.name} ${operation.kind}`, error, isKept ? KEPT_CODES : codes)
 			if (!isRead && !isKept) this.#giveUp(opened)
 		}
@@ -177,7 +179,7 @@ export class WriterClient implements Client {
 				},
 			)
 		})
-		this.#judgeMemory(opened)
+		judgeWriterMemory(this.#stage, opened)
 		const failed = (await Promise.allSettled(calls)).find(result => result.status === 'rejected')
 		if (failed !== undefined) throw failed.reason
 	}
@@ -205,7 +207,8 @@ export class WriterClient implements Client {
 			(error: unknown) => {
 				if (db.stats().lastSeq < mutation.seq) life.mutations.pop()
 				end()
-				throw error
+				// Others have filled the memory of the writer without waiting.
+				if (this.#stage.settings.hugeShare === 0 || !isIsleError(error, 'ISLE_BACKPRESSURE')) throw error
 			},
 		)
 		opened.streaming = settled.catch(() => undefined)
@@ -223,7 +226,7 @@ export class WriterClient implements Client {
 			return mutation
 		})
 		const call = db.write(batch, { durable: isDurable })
-		this.#judgeMemory(opened)
+		judgeWriterMemory(this.#stage, opened)
 		if (this.#stage.settings.hugeShare > 0 && db.stats().lastSeq < (mutations[0]?.seq ?? 0)) {
 			life.mutations.length -= mutations.length
 			await call.catch((error: unknown) => {
@@ -280,17 +283,6 @@ export class WriterClient implements Client {
 		if (mutation.durableAt !== Number.POSITIVE_INFINITY) return
 		mutation.durableAt = this.#stage.world.stamp()
 		mutation.durableMs = this.#stage.world.nowMs
-	}
-
-	/** What waits for its commit is bounded, but for one batch or value above it. */
-	#judgeMemory({ process, db }: Opened): void {
-		if (this.#stage.settings.hugeShare === 0) return
-		// Large values of frozen memtables are in both.
-		const { memtableBytes, pendingBlobBytes } = db.stats()
-		const bytes = Math.max(memtableBytes, pendingBlobBytes)
-		if (bytes > WRITE_BUFFER_BYTES + ABOVE_BUFFER_BYTES) {
-			this.#stage.fault(`${process.name} holds ${bytes} bytes that are not committed`)
-		}
 	}
 }
 
