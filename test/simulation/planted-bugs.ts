@@ -3,7 +3,10 @@
  * each of them within a bounded number of histories; one that it does not find is a defect of the simulation.
  */
 import { COSTLY_BUGS } from './costly-bugs.ts'
+import { LOG_BUGS } from './log-bugs.ts'
+import { MAINTENANCE_BUGS } from './maintenance-bugs.ts'
 import { bug, type PlantedBug } from './planted-bug.ts'
+import { READ_BUGS } from './read-bugs.ts'
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
 	bug(
@@ -145,7 +148,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'long',
 		'stream-ends-with-its-object',
 		'a stream ends when its object is gone, although the value lies elsewhere now',
-		25_600,
+		12_800,
 		'src/reader/get-stream.ts',
 		'if (found?.seq !== seq) throw valueIsGone(cause)',
 		'if (found?.seq !== -1) throw valueIsGone(cause)',
@@ -181,7 +184,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'short',
 		'staleness-ignored',
 		'a reader with a bound of staleness takes any view for new enough',
-		2000,
+		4000,
 		'src/reader/freshness.ts',
 		'return monotonicMs >= sinceMs && wallMs >= sinceWallMs',
 		'return monotonicMs >= sinceMs - 1e9 && wallMs >= sinceWallMs - 1e9',
@@ -214,12 +217,15 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'this.#lastCommitMs = host.clock.nowMs()',
 	),
 	...COSTLY_BUGS,
+	...LOG_BUGS,
+	...READ_BUGS,
+	...MAINTENANCE_BUGS,
 	// What the simulation found in this engine, planted again.
 	bug(
 		'long',
 		'due-while-collecting',
 		'what falls due in the milliseconds of a collection waits until something else happens',
-		6400,
+		12_800,
 		'src/maintenance/collector.ts',
 		'ms + changeRetentionMs > this.#beganMs',
 		'ms + changeRetentionMs > nowMs',
@@ -237,7 +243,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 		'short',
 		'pin-of-nothing',
 		'a reader pins where no database is, and none can be made there any more',
-		4000,
+		12_800,
 		'src/reader/pins.ts',
 		'if (comparePositions(manifest.writerPosition, LOG_START) === 0) throw noDatabase()',
 		'',
