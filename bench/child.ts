@@ -4,6 +4,7 @@
  * The parent sends what to do, progress and the figures go back. The directory is the parent's to make and remove.
  */
 import { loadEngine, loadScenario } from './discover.ts'
+import type { ProgramTask } from './program-engine.ts'
 import type { Case, Figures, Plan } from './scenario.ts'
 
 export interface ChildTask {
@@ -27,13 +28,11 @@ process.once('message', (message: ChildTask) => {
 async function run({ plan, case: { engine, settings }, directory }: ChildTask): Promise<void> {
 	try {
 		const scenario = await loadScenario(plan.scenario)
-		const figures = await scenario.measure({
-			engine: await loadEngine(engine),
-			settings,
-			plan,
-			directory,
-			progress: done => tell({ kind: 'progress', done }),
-		})
+		const measured = await loadEngine(engine)
+		const task: ProgramTask = { settings, plan, directory, progress: done => tell({ kind: 'progress', done }) }
+		const figures = await (measured.kind === 'program'
+			? measured.measure(task)
+			: scenario.measure({ ...task, engine: measured }))
 		tell({ kind: 'figures', figures })
 	} catch (error) {
 		console.error(error)

@@ -1,14 +1,15 @@
 /**
  * Finds engines, stores and scenarios by the files in their folders: adding one is adding a file.
  *
- * An engine whose package is not installed is reported as missing, by the name to install; any other failure to load is
- * an error.
+ * An engine whose package is not installed is reported as missing, by the name to install, and one whose program cannot be
+ * had with the reason; any other failure to load is an error.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { UsageError } from './arguments.ts'
-import type { Engine } from './engine.ts'
+import type { EmbeddedEngine } from './engine.ts'
+import type { ProgramEngine } from './program-engine.ts'
 import type { Scenario } from './scenario.ts'
 import type { BenchStore } from './store.ts'
 
@@ -17,8 +18,10 @@ export function namesIn(folder: 'engines' | 'scenarios' | 'stores'): string[] {
 	return files.map(file => file.slice(0, -'.ts'.length)).sort()
 }
 
-export async function loadEngine(name: string): Promise<Engine> {
-	return (await load<{ engine: Engine }>('engines', name)).engine
+export type AnyEngine = EmbeddedEngine | ProgramEngine
+
+export async function loadEngine(name: string): Promise<AnyEngine> {
+	return (await load<{ engine: AnyEngine }>('engines', name)).engine
 }
 
 export async function loadScenario(name: string): Promise<Scenario> {
@@ -32,31 +35,32 @@ export async function loadStore(name: string): Promise<BenchStore> {
 /** Those of `names` that can run here, and what the others lack. */
 export async function loadEngines(
 	names: readonly string[],
-): Promise<{ readonly engines: readonly Engine[]; readonly missing: readonly string[] }> {
-	const engines: Engine[] = []
+): Promise<{ readonly engines: readonly AnyEngine[]; readonly missing: readonly string[] }> {
+	const engines: AnyEngine[] = []
 	const missing: string[] = []
 	for (const name of names) {
 		const engine = await loadEngine(name)
-		if (engine.packageName === undefined || isInstalled(engine.packageName)) engines.push(engine)
-		else
-			missing.push(
-				`${name} does not run: ${engine.packageName} is not installed (npm install --save-dev ${engine.packageName})`,
-			)
+		const reason = engine.kind === 'program' ? await engine.prepare() : reasonOf(engine)
+		if (reason === undefined) engines.push(engine)
+		else missing.push(`${name} does not run: ${reason}`)
 	}
 	return { engines, missing }
 }
 
-function isInstalled(packageName: string): boolean {
+function reasonOf({ packageName }: EmbeddedEngine): string | undefined {
+	if (packageName === undefined) return undefined
 	try {
 		import.meta.resolve(packageName)
-		return true
+		return undefined
 	} catch {
-		return false
+		return `${packageName} is not installed (npm install --save-dev ${packageName})`
 	}
 }
 
-/** Of its package, or of this project. */
-export function versionOf({ packageName }: Pick<Engine, 'packageName'>): string {
+/** Of its package or module, or of this project. */
+export function versionOf(engine: AnyEngine): string {
+	if (engine.kind === 'program') return engine.version
+	const { packageName } = engine
 	const inside = packageName === undefined ? import.meta.url : import.meta.resolve(packageName)
 	let folder = dirname(fileURLToPath(inside))
 	while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder)

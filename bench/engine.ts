@@ -1,6 +1,6 @@
 /**
- * What a scenario asks of an engine. One file in `engines/` makes one engine and is the only one to import its package;
- * a package that is not installed is said by name, and the others run without it.
+ * What a scenario asks of an engine. One file in `engines/` makes one engine and is the only one to import its package, or to
+ * know its program; what is not installed, or cannot be built, is said by name, and the others run without it.
  */
 import type { BenchCodec } from './arguments.ts'
 
@@ -84,17 +84,25 @@ export interface Session {
 	close(): Promise<void>
 }
 
+/** What cases are made of. */
 export interface Engine {
 	readonly name: string
-	/** What must be installed, as `npm install` takes it; undefined for this project itself. */
-	readonly packageName: string | undefined
 	/** What it can write to: names of `stores/`. */
 	readonly stores: readonly string[]
 	/** Puts in flight at which it is fastest. */
 	readonly putsInFlight: number
+	/** Whether it takes many records in one call. */
+	readonly hasBatches: boolean
 	/** What `codec` is there. */
 	codecName(codec: BenchCodec): string
 	/** The settings that differ from its defaults, for the report. */
 	settings(codec: BenchCodec): string
+}
+
+/** In the process of the benchmark, which calls it. */
+export interface EmbeddedEngine extends Engine {
+	readonly kind: 'embedded'
+	/** What must be installed, as `npm install` takes it; undefined for this project itself. */
+	readonly packageName: string | undefined
 	open(options: EngineOptions): Promise<Session>
 }

@@ -20,6 +20,7 @@ if (name === 'isledb') {
 	await buildLayout(url, workload, codec, records, { commits, isMerged: true }, quietly)
 } else {
 	const engine = await loadEngine(name)
+	if (engine.kind !== 'embedded') throw new Error(`${name} loads its records itself`)
 	const session = await engine.open({ directory, store, codec, form: 'text', isBulkLoad: true })
 	await load(session, workload, records, 1, quietly)
 	await session.close()

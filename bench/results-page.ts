@@ -64,7 +64,6 @@ function introduction(parts: readonly FullRunPart[], absent: readonly string[]):
 				'handshakes and windows that grow first, and does not share its processor.',
 			'* Long runs: minutes at the most, so that compaction of large databases, fragmentation of LMDB and caches that age are not in them.',
 			'* Durability is not alike everywhere: see the notes of `ingest`. Peers that are local files have no object store to pay for.',
-			'* IsleDB for Go is not among the peers: its module could not be had where this run was made.',
 		].join('\n'),
 	].join('\n\n')
 }

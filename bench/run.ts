@@ -1,8 +1,7 @@
 /** One scenario, run as its arguments say. */
 import { type BenchArguments, UsageError } from './arguments.ts'
 import { type BenchReport, loadNow, planLine, thisMachine } from './bench-report.ts'
-import { loadEngines, loadScenario, loadStore, versionOf } from './discover.ts'
-import type { Engine } from './engine.ts'
+import { type AnyEngine, loadEngines, loadScenario, loadStore, versionOf } from './discover.ts'
 import { type CaseResult, runCases } from './harness.ts'
 import { TextProgress } from './report.ts'
 import type { Case, Plan, Scenario } from './scenario.ts'
@@ -58,7 +57,7 @@ export async function runScenario(args: BenchArguments, say: (line: string) => v
 async function enginesOf(
 	plan: Plan,
 	scenario: Scenario,
-): Promise<{ readonly engines: readonly Engine[]; readonly missing: readonly string[] }> {
+): Promise<{ readonly engines: readonly AnyEngine[]; readonly missing: readonly string[] }> {
 	const { engines, missing } = await loadEngines(plan.engines ?? scenario.engines)
 	const foreign = engines.find(engine => !scenario.engines.includes(engine.name))
 	if (foreign !== undefined) throw new UsageError(`${foreign.name} cannot do what ${scenario.name} asks`)

@@ -3,7 +3,7 @@
  * what came out. One file in `scenarios/` makes one.
  */
 import type { BenchArguments } from './arguments.ts'
-import type { Engine } from './engine.ts'
+import type { EmbeddedEngine, Engine } from './engine.ts'
 
 /** One line of a table. */
 export interface Case {
@@ -21,7 +21,7 @@ export interface Case {
 }
 
 export interface Task {
-	readonly engine: Engine
+	readonly engine: EmbeddedEngine
 	readonly settings: Case['settings']
 	readonly plan: Plan
 	/** Empty; removed afterwards. */

@@ -13,6 +13,7 @@ const COLOURS: Readonly<Record<string, string>> = {
 	slatedb: '#ea580c',
 	'classic-level': '#059669',
 	lmdb: '#7c3aed',
+	'isledb-go': '#0891b2',
 }
 /** For series that are no engine. */
 const OTHER_COLOURS = ['#2563eb', '#db2777', '#0891b2', '#ca8a04', '#4b5563']

@@ -7,7 +7,7 @@
  * fsync its log unless asked: `sync` on a write makes it, and all before it, durable.
  */
 import type { ClassicLevel } from 'classic-level'
-import type { Datum, Engine } from '../engine.ts'
+import type { Datum, EmbeddedEngine } from '../engine.ts'
 import { boundsOf } from '../scan-bounds.ts'
 
 /** The fastest of 4 (the default), 16 and 64 MiB for 3 million records by batches: 184, 309, 253 thousand a second. */
@@ -17,11 +17,13 @@ const ROWS_PER_BATCH = 512
 /** More than 1,000 rows of the largest values here, the most that an iterator reads at once. The default, 16 KiB, is 140 rows of the smallest. */
 const ITERATOR_MAX_BYTES = 2_097_152
 
-export const engine: Engine = {
+export const engine: EmbeddedEngine = {
+	kind: 'embedded',
 	name: 'classic-level',
 	packageName: 'classic-level',
 	stores: ['file'],
 	putsInFlight: 64,
+	hasBatches: true,
 	codecName: codec => (codec === 'none' ? 'none' : 'snappy'),
 	settings: codec =>
 		`writeBufferSize 16 MiB, compression ${codec !== 'none'}, batches as arrays, last write with sync, iterators of 2 MiB`,

@@ -4,17 +4,19 @@ import { lastValueFrom, take } from 'rxjs'
 import { systemHost } from '../../src/host/host.ts'
 import { acquireWorkerPool, type Change, createInlinePool, type JobPool, open, openStore } from '../../src/index.ts'
 import { loadStore } from '../discover.ts'
-import type { Datum, Engine } from '../engine.ts'
+import type { Datum, EmbeddedEngine } from '../engine.ts'
 import { boundsOf } from '../scan-bounds.ts'
 
 /** 256 MiB: a bulk load becomes one table at each commit. */
 const BULK_MEMTABLE_BYTES = 268_435_456
 
-export const engine: Engine = {
+export const engine: EmbeddedEngine = {
+	kind: 'embedded',
 	name: 'isledb',
 	packageName: undefined,
 	stores: ['file', 'memory', 'ceph', 'azurite'],
 	putsInFlight: 1,
+	hasBatches: true,
 	codecName: codec => codec,
 	settings: codec => `defaults, codec ${codec}`,
 	async open({ directory, store, codec, form, cacheBytes, isBulkLoad, isUnmaintained, pool }) {

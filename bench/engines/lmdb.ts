@@ -7,18 +7,20 @@
  * synchronous; there is no cache but the page cache.
  */
 import type { RootDatabase } from 'lmdb'
-import type { Datum, Engine, ScanRange } from '../engine.ts'
+import type { Datum, EmbeddedEngine, ScanRange } from '../engine.ts'
 
 /** Rows of one batch: as many as a batch of ours has. */
 const ROWS_PER_BATCH = 512
 /** Of address space, not of disk: the largest database of a benchmark. */
 const MAP_BYTES = 64 * 1024 * 1024 * 1024
 
-export const engine: Engine = {
+export const engine: EmbeddedEngine = {
+	kind: 'embedded',
 	name: 'lmdb',
 	packageName: 'lmdb',
 	stores: ['file'],
 	putsInFlight: 1_000,
+	hasBatches: true,
 	codecName: codec => (codec === 'none' ? 'none' : 'lz4'),
 	settings: codec =>
 		`noMemInit, values as string or binary, compression ${codec === 'none' ? 'off' : 'on, from 64 bytes'}, ` +

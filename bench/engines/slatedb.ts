@@ -8,7 +8,7 @@
 import { pathToFileURL } from 'node:url'
 import type { Db, ObjectStore, ScanOptions } from '@slatedb/uniffi'
 import { loadStore } from '../discover.ts'
-import type { Datum, Engine, ScanRange, Session } from '../engine.ts'
+import type { Datum, EmbeddedEngine, ScanRange, Session } from '../engine.ts'
 
 /** Rows of one batch: as many as a batch of ours has. */
 const ROWS_PER_BATCH = 512
@@ -20,11 +20,13 @@ type Slate = typeof import('@slatedb/uniffi')
 /** A memory store ends with its handle: it is kept for those who open the same directory again. */
 const memoryStores = new Map<string, ObjectStore>()
 
-export const engine: Engine = {
+export const engine: EmbeddedEngine = {
+	kind: 'embedded',
 	name: 'slatedb',
 	packageName: '@slatedb/uniffi',
 	stores: ['file', 'memory', 'ceph'],
 	putsInFlight: 64,
+	hasBatches: true,
 	codecName: codec => codec,
 	settings: codec =>
 		`defaults, compression ${codec}, await_durable only where asked, a log record each 100 ms (1 ms where durable puts are waited for), scans read ${READ_AHEAD_BYTES >> 20} MiB ahead ` +

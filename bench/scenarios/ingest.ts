@@ -33,8 +33,15 @@ function cases(plan: Plan, engines: readonly Engine[]): Case[] {
 			const isPeer = engine.putsInFlight > 1
 			const puts = isFirst || !isPeer ? [of('put')] : []
 			const synced = isFirst && isPeer ? [of('batch-sync')] : []
-			const alone = isPeer ? [] : (['put', 'batch'] as const).map(mode => of(mode, INGEST, true))
-			return [...puts, of('batch'), ...alone, ...synced, ...(isFirst ? [of('durable', DURABLE)] : [])]
+			const batches = engine.hasBatches ? (['batch'] as const) : []
+			const alone = isPeer ? [] : (['put', ...batches] as const).map(mode => of(mode, INGEST, true))
+			return [
+				...puts,
+				...batches.map(mode => of(mode)),
+				...alone,
+				...synced,
+				...(isFirst ? [of('durable', DURABLE)] : []),
+			]
 		}),
 	)
 }
@@ -168,7 +175,7 @@ export const scenario: Scenario = {
 	summary: '16-byte keys in random order, JSON-like values, to the committed state',
 	records: 5_000_000,
 	repeat: 1,
-	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb'],
+	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb', 'isledb-go'],
 	cases,
 	measure,
 	columns: COLUMNS,
@@ -179,7 +186,8 @@ export const scenario: Scenario = {
 		'Tables are merged meanwhile by isledb as by its peers, and so they are compared. Where "nobody merges" rate, CPU and delay of',
 		'ingesting alone are judged; the rate with merges on the same cores has a target of its own.',
 		'classic-level does not fsync but at the end, by its last write; lmdb commits each batch, and is on the disk a little later;',
-		'slatedb writes a log ten times a second. "Each synced" waits for the disk with every batch.',
+		'slatedb writes a log ten times a second. "Each synced" waits for the disk with every batch. isledb-go never waits for the disk:',
+		'its file store does not fsync. Durable puts of its clients are put one after another, and flushed together.',
 		'A bare PUT is one create-if-absent of as many bytes on the same store, after each durable put. US$ as on S3.',
 	],
 }

@@ -204,7 +204,7 @@ export const scenario: Scenario = {
 	summary: 'gets, getMany and scans: in memory, from files or a server, merged and unmerged',
 	records: 400_000,
 	repeat: 1,
-	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb'],
+	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb', 'isledb-go'],
 	cases,
 	measure,
 	columns: {
@@ -243,7 +243,8 @@ export const scenario: Scenario = {
 	notes: [
 		'Thousands a second. Cached: all blocks were read before. Uncached: no block cache; files are in the page cache.',
 		`getMany takes ${KEYS_PER_GET_MANY} keys. sync: getCached of isledb, getSync of classic-level,`,
-		'get of lmdb, whose getBinaryFast gives a view that is good until the next get.',
+		'get of lmdb, whose getBinaryFast gives a view that is good until the next get. isledb-go gives bytes; what is uncached there is in',
+		'files of its own.',
 		'One read at a time, by a reader: requests, bytes and money of one; the most requests of one that followed one another, and',
 		'how many may. One GET: 4 KiB of a table by the same adapter. US$ as on S3. Tables are compressed with LZ4 if asked for.',
 	],

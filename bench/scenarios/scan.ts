@@ -146,7 +146,7 @@ export const scenario: Scenario = {
 	summary: 'all rows in the order of keys',
 	records: 400_000,
 	repeat: 1,
-	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb'],
+	engines: ['isledb', 'slatedb', 'classic-level', 'lmdb', 'isledb-go'],
 	cases,
 	measure,
 	columns: {
@@ -167,6 +167,7 @@ export const scenario: Scenario = {
 	notes: [
 		'Thousands of rows a second, each made into a key and a value of text. Batches are those of the engine, or',
 		'of 512 rows where it has none. By row: `for await`, and `for` where the engine is synchronous (lmdb).',
+		'isledb-go gives bytes, and has one slice of all rows where others have batches.',
 		'Scans of all rows are repeated for a second; the first is of blocks that are not in the cache.',
 	],
 }

@@ -176,11 +176,11 @@ describe('the benchmark of the engine', () => {
 			'nothing',
 			'there is no nothing among the scenarios: compaction, compaction-simulation, durable, flatness, ingest, ingest-shapes, open, ',
 		],
-		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb, lmdb, slatedb'],
+		['scan --engine rocksdb', 'there is no rocksdb among the engines: classic-level, isledb, isledb-go, lmdb, slatedb'],
 		['tail --engine classic-level', 'classic-level cannot do what tail asks'],
 		['scan --store s3', 'there is no s3 among the stores: azurite, ceph, file, memory'],
 		['scan --engine lmdb --store memory', 'no engine can run: lmdb does not run: it cannot write to the store memory'],
-		['scan --case nothing', 'no case of scan has nothing in its label'],
+		['scan --engine isledb --case nothing', 'no case of scan has nothing in its label'],
 		['all nothing', 'there is no nothing among the parts of the full run: ingest, puts, durable'],
 	])('"%s" ends with what was expected', async (line, message) => {
 		await expect(runBench(...line.split(' '))).rejects.toMatchObject({
