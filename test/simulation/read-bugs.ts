@@ -42,15 +42,6 @@ export const READ_BUGS: readonly PlantedBug[] = [
 	),
 	bug(
 		'long',
-		'past-of-whole-commits',
-		'the past at a cursor is that of its whole commit',
-		12_800,
-		'src/time-travel.ts',
-		'const maxSeq = seq ?? manifest.lastSeq',
-		'const maxSeq = manifest.lastSeq',
-	),
-	bug(
-		'long',
 		'deletes-not-told',
 		'a tail passes deletes over',
 		800,
