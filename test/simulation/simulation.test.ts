@@ -42,8 +42,8 @@ test('every history that once found something finds nothing, and the bug again w
 
 test('a seed gives the same history each time', { timeout: TIMEOUT_MS }, async () => {
 	const [first, second] = await Promise.all([
-		simulate('--seed', '7', '--kind', 'long', '--histories', '1', '--trace'),
-		simulate('--seed', '7', '--kind', 'long', '--histories', '1', '--trace'),
+		simulate('--seed', '12', '--kind', 'long', '--histories', '1', '--trace'),
+		simulate('--seed', '12', '--kind', 'long', '--histories', '1', '--trace'),
 	])
 	const steps = (output: string): string[] =>
 		output.split('\n').filter(line => /^\d+ \S/.test(line) && !/a second/.test(line))
