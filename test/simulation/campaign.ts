@@ -9,6 +9,8 @@ import { type HistoryOptions, type HistoryReport, runHistory } from './simulatio
 
 export interface CampaignTotals {
 	readonly histories: Record<HistoryKind, number>
+	/** Processor time of the threads that ran them, without those of V8 that compile and collect. */
+	readonly threadMs: Record<HistoryKind, number>
 	readonly counts: Record<(typeof COUNTS)[number], number>
 	readonly faults: Record<FaultKind, number>
 	/** Errors that clients met, by code. */
@@ -53,11 +55,14 @@ export class Campaign {
 		trace?: (line: string) => void,
 		more: Pick<HistoryOptions, 'choose' | 'notesCrashes'> = {},
 	): Promise<HistoryReport> {
+		const cpu = process.threadCpuUsage()
 		const report = await runHistory({ ...plan, ...more, engineOf: this.#engineOf, trace })
 		// Rejections that nobody handles are told when the event loop turns.
 		await new Promise(resolve => setImmediate(resolve))
 		const nobodys = unhandled?.splice(0).map(error => `nobody handles: ${error}`) ?? []
 		this.#count(report)
+		const { user, system } = process.threadCpuUsage(cpu)
+		this.totals.threadMs[report.settings.kind] += (user + system) / 1000
 		return nobodys.length === 0 ? report : { ...report, faults: [...report.faults, ...nobodys] }
 	}
 
@@ -87,6 +92,7 @@ export class Campaign {
 export function noTotals(): CampaignTotals {
 	return {
 		histories: { short: 0, long: 0 },
+		threadMs: { short: 0, long: 0 },
 		// Each is named by its list.
 		counts: Object.fromEntries(COUNTS.map(name => [name, 0])) as CampaignTotals['counts'],
 		faults: Object.fromEntries(FAULT_KINDS.map(kind => [kind, 0])) as CampaignTotals['faults'],
@@ -96,6 +102,7 @@ export function noTotals(): CampaignTotals {
 
 export function addTotals(sum: CampaignTotals, more: CampaignTotals): void {
 	add(sum.histories, more.histories)
+	add(sum.threadMs, more.threadMs)
 	add(sum.counts, more.counts)
 	add(sum.faults, more.faults)
 	add(sum.errors, more.errors)

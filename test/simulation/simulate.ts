@@ -77,13 +77,16 @@ function bugNamed(name: string | undefined): PlantedBug | undefined {
 	throw new RangeError(`Expected a bug among ${PLANTED_BUGS.map(known => known.name).join(', ')}`)
 }
 
-function show({ histories, counts, faults, errors }: CampaignTotals, cpuMs: number, wallMs: number): void {
+function show({ histories, threadMs, counts, faults, errors }: CampaignTotals, cpuMs: number, wallMs: number): void {
+	const perSecond = (count: number, ms: number): string => ((1000 * count) / Math.max(1, ms)).toFixed(0)
 	const all = histories.short + histories.long
-	const perSecond = (ms: number): string => ((1000 * all) / Math.max(1, ms)).toFixed(0)
-	const kinds = `${histories.short} short and ${histories.long} long`
-	console.log(
-		`${all} histories (${kinds}), ${perSecond(wallMs)} a second, ${perSecond(cpuMs)} a second of processor time`,
-	)
+	// With the beginning, in which everything is loaded and compiled.
+	const rates = `${perSecond(all, wallMs)} a second, ${perSecond(all, cpuMs)} a second of processor time`
+	console.log(`${all} histories (${histories.short} short and ${histories.long} long), ${rates}`)
+	for (const kind of ['short', 'long'] as const) {
+		if (histories[kind] === 0) continue
+		console.log(`${kind} ones: ${perSecond(histories[kind], threadMs[kind])} a second of the threads that run them`)
+	}
 	const told = (what: object): string =>
 		Object.entries(what)
 			.map(([name, count]) => `${name} ${count}`)
