@@ -20,6 +20,8 @@ export const BATCH_ROWS = 4
 export const BATCH_BYTES = 4096
 export const KEPT_COMMITS_BYTES = 2048
 export const KEPT_TABLES_BYTES = 2048
+/** Of a store that is not probed at its first use. */
+export const TRUSTED_URL = 'virtual:trusted'
 const LIMITS: readonly SourcePatch[] = [
 	{
 		file: 'src/maintenance/options.ts',
@@ -55,6 +57,11 @@ const LIMITS: readonly SourcePatch[] = [
 		file: 'src/maintenance/recent-tables.ts',
 		find: 'const RECENT_MAX_BYTES: number = 16 * SMALL_TABLE_BYTES',
 		replace: `const RECENT_MAX_BYTES: number = ${KEPT_TABLES_BYTES}`,
+	},
+	{
+		file: 'src/writer/writer.ts',
+		find: 'await probeStore(store, { host, signal })',
+		replace: `if (store.url !== '${TRUSTED_URL}') await probeStore(store, { host, signal })`,
 	},
 ]
 /** Slots that opening asks for at once at first, and slots behind the end of a log that it asks for. */

@@ -96,7 +96,9 @@ class Judge {
 		const readings = this.#record.readings.filter(({ isStrong, snapshot }) => isStrong && snapshot === undefined)
 		for (const key of new Set(mutations.map(mutation => mutation.key))) {
 			const writes = mutations.filter(mutation => mutation.key === key)
-			if (writes.some(write => write.expiresAtMs !== 0)) continue
+			// Without a reading any order in which they were called will do.
+			const isRead = readings.some(({ values }) => values.has(key))
+			if (!isRead || writes.some(write => write.expiresAtMs !== 0)) continue
 			const operations: RegisterOperation<string | undefined>[] = [
 				...writes.map(({ value, calledAt, durableAt }) => ({
 					kind: 'write' as const,

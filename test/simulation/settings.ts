@@ -14,6 +14,8 @@ export interface SimulationSettings {
 	readonly maintainers: number
 	readonly operations: number
 	readonly keys: number
+	/** Whether the store is taken for a sound one. Otherwise it is probed at its first use: half of what opening it asks for. */
+	readonly isTrusted: boolean
 	/** Share of the requests that meet a fault. */
 	readonly faultRate: number
 	/** Whether bits of what is read may be others than those that were written. */
@@ -63,6 +65,7 @@ export const PLAIN_SETTINGS: SimulationSettings = {
 	maintainers: 0,
 	operations: 0,
 	keys: 2,
+	isTrusted: false,
 	faultRate: 0,
 	hasFlips: false,
 	gracePeriodMs: 15 * MINUTE_MS,
@@ -116,6 +119,7 @@ class Draw {
 			maintainers: this.#pick([0, 0, 0, 1]),
 			operations: 4 + this.#below(9),
 			keys: this.#pick([1, 2, 3]),
+			isTrusted: this.#chance(0.8),
 			faultRate: this.#pick([0, 0.03, 0.1, 0.2]),
 			retention: this.#chance(0.05) ? this.#retention() : undefined,
 			isMaintained: this.#chance(0.3),
@@ -140,6 +144,7 @@ class Draw {
 			maintainers: this.#pick([0, 0, 1, 2]),
 			operations: 10 + this.#below(21),
 			keys: this.#pick([2, 3, 6]),
+			isTrusted: false,
 			faultRate: this.#pick([0, 0.01, 0.03, 0.1]),
 			retention: this.#chance(0.2) ? this.#retention() : undefined,
 			isMaintained: this.#chance(0.7),

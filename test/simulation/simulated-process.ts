@@ -23,9 +23,16 @@ export interface ProcessOptions {
 	/** Milliseconds of its clocks for each true one: two of them never differ by a factor of two. */
 	readonly rate: number
 	readonly hasFlips: boolean
+	readonly isTrusted: boolean
 	readonly disk: VirtualDisk
 	/** Of a cache on that disk. */
 	readonly cacheDir: string | undefined
+}
+
+/** A request that is on its way. */
+interface UnderWay {
+	/** It takes effect, and nobody waits for its answer. */
+	deliver(): void
 }
 
 export const DEAD: unique symbol = Symbol('the process has died')
@@ -40,7 +47,7 @@ export class SimulatedProcess implements Runner {
 	readonly #startedMs: number
 	readonly #mourners = new Set<() => void>()
 	/** What is on its way to the store. */
-	readonly #underWay = new Set<() => void>()
+	readonly #underWay = new Set<UnderWay>()
 	#skewMs: number
 	/** What its clock showed before and after each. */
 	readonly #jumps: number[] = []
@@ -73,7 +80,9 @@ export class SimulatedProcess implements Runner {
 		if (this.#isDead) return
 		this.#isDead = true
 		this.#world.drop(this)
-		for (const deliver of this.#underWay) if (this.#world.chance(0.5)) this.#world.task(undefined, deliver)
+		for (const request of this.#underWay) {
+			if (this.#world.chance(0.5)) this.#world.task(undefined, () => request.deliver())
+		}
 		this.#underWay.clear()
 		// Half of the deaths are those of the machine.
 		if (this.cacheDir !== undefined && this.#world.chance(0.5)) this.#options.disk.crash(this.cacheDir)
@@ -104,10 +113,13 @@ export class SimulatedProcess implements Runner {
 		}
 	}
 
-	/** A request that is on its way: it still arrives when the process dies before `arrived` is called, or does not. */
-	underWay(deliver: () => void): { arrived(): void } {
-		this.#underWay.add(deliver)
-		return { arrived: () => void this.#underWay.delete(deliver) }
+	/** When the process dies before it has arrived, it still arrives, or does not. */
+	sent(request: UnderWay): void {
+		this.#underWay.add(request)
+	}
+
+	arrived(request: UnderWay): void {
+		this.#underWay.delete(request)
 	}
 
 	/** Waits for what the process does, or for its death. */

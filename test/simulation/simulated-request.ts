@@ -72,15 +72,19 @@ export class SimulatedRequest<Value> {
 
 	begin(fault: Fault | undefined, latencyMs: number): void {
 		const arrive = (): void => {
-			way.arrived()
+			this.#process.arrived(this)
 			if (this.#world.nowMs < this.#process.cutOffUntilMs) this.#loseOnTheWay()
 			else if (fault === undefined) this.#answer(this.#tryEffect(), this.#world.chance(ANSWER_APART) ? 0 : undefined)
 			else this.#meet(fault)
 		}
-		const way = this.#process.underWay(() => void this.#tryEffect())
+		this.#process.sent(this)
 		if (fault?.kind === 'delay-request') this.#world.timer(this.#process, longMs(fault.amount), arrive)
 		else if (latencyMs > 0) this.#world.timer(this.#process, latencyMs, arrive)
 		else this.#world.task(this.#process, arrive)
+	}
+
+	deliver(): void {
+		this.#tryEffect()
 	}
 
 	#meet({ kind, amount }: Fault): void {

@@ -15,6 +15,7 @@ import type {
 	RangeRequestOptions,
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
+import { TRUSTED_URL } from './engine.ts'
 import { FAULT_KINDS, type FaultKind, type FaultPlan } from './faults.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { type Request, SimulatedRequest } from './simulated-request.ts'
@@ -27,6 +28,8 @@ interface Ground {
 	readonly faults: FaultPlan
 	/** Whether bits of what is read may be others than those that were written. */
 	readonly hasFlips: boolean
+	/** Whether it is taken for a sound one. */
+	readonly isTrusted: boolean
 }
 
 /** How many requests a process has sent so far. */
@@ -52,7 +55,7 @@ const PIECE_BYTES = 700
 const ENDS_WITH_ITS_OBJECT = 0.5
 
 export class SimulatedStore implements ObjectStore {
-	readonly url = 'virtual:'
+	readonly url: string
 	readonly #process: SimulatedProcess
 	readonly #ground: Ground
 	#requests = 0
@@ -63,6 +66,7 @@ export class SimulatedStore implements ObjectStore {
 	constructor(process: SimulatedProcess, ground: Ground) {
 		this.#process = process
 		this.#ground = ground
+		this.url = ground.isTrusted ? TRUSTED_URL : 'virtual:'
 	}
 
 	get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {

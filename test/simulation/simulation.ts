@@ -2,8 +2,8 @@
  * One history: settings, operations and faults from one seed, run by clients on one virtual store, brought to rest, and judged.
  *
  * Steps: clients do their operations while faults happen; faults end, and every client must come to its end; everybody leaves, or
- * dies; what was on its way arrives; a reader must see exactly what was committed, and nothing that the state needs may be
- * missing. Now and then a writer and a maintainer come once more, hours pass, and nothing may be left over.
+ * dies; what was on its way arrives; a reader must see exactly what was committed (of short histories in one of three), and nothing
+ * that the state needs may be missing. Now and then a writer and a maintainer come once more, hours pass, and nothing may be left over.
  */
 import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
 import { hasBudgets, judgeBudgets } from './budgets.ts'
@@ -60,6 +60,8 @@ const FAULTY_STEPS_MAX = 6000
 /** Others than writers take so long before each operation: about as long as it takes to open a database. */
 const THINK_MAX_MS = 500
 const REST_STEPS_MAX = 40_000
+/** One in so many short histories has a reader at its end. */
+const SHORT_READ_ONE_IN = 3
 const HOUR_MS = 3_600_000
 
 export async function runHistory(options: HistoryOptions): Promise<HistoryReport> {
@@ -107,7 +109,8 @@ class Simulation {
 			await this.#runClients()
 			await this.#leave()
 			truth = new Truth(this.#objects.creations, this.#record.lives)
-			await this.#lookAtTheEnd()
+			if (this.#hasLastReading) await this.#readAtTheEnd()
+			judgeMissing(this.#stage)
 			if (hasBudgets(seed) && this.#record.faults.length === 0) {
 				await judgeBudgets(this.#stage, (what, work) => this.#finish(what, work))
 			}
@@ -203,7 +206,16 @@ class Simulation {
 		await this.#finish('what was on its way', this.#world.sleep(2 * HOUR_MS))
 	}
 
-	async #lookAtTheEnd(): Promise<void> {
+	/**
+	 * Whether somebody comes and reads in the end. In short histories, which have others who read and of which what was committed is read
+	 * from the log, that costs an eighth of the time and finds next to nothing that nothing else does: one of three has it.
+	 */
+	get #hasLastReading(): boolean {
+		const { seed, script } = this.#options
+		return this.#settings.kind === 'long' || script !== undefined || hash(seed, 41, 43) % SHORT_READ_ONE_IN === 0
+	}
+
+	async #readAtTheEnd(): Promise<void> {
 		const stage = this.#stage
 		const process = stage.start('last-reader')
 		const read = async (): Promise<ReadonlyMap<string, string | undefined>> => {
@@ -213,7 +225,6 @@ class Simulation {
 		const reading = { what: 'scan', life: undefined, isStrong: true, snapshot: undefined }
 		await this.#finish('the last reading', stage.reading(process, reading, read))
 		process.kill()
-		judgeMissing(stage)
 	}
 
 	async #finish<Value>(what: string, work: Promise<Value>): Promise<Value> {

@@ -119,6 +119,7 @@ export class Stage {
 			skewMs: isExact ? 0 : pick(settings.skewsMs),
 			rate: isExact ? 1 : pick(RATES),
 			hasFlips: settings.hasFlips,
+			isTrusted: settings.isTrusted,
 			disk: this.disk,
 			cacheDir: settings.disk === 'none' ? undefined : `/${settings.disk === 'own' ? name : 'shared'}`,
 		})

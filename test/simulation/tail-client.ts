@@ -7,6 +7,7 @@ import type { SeenChange, TailSession } from './history-record.ts'
 import { judgeBatch, judgeKeptCommits } from './memory-budgets.ts'
 import type { PlannedOperation } from './operations.ts'
 import { openSimulatedReader } from './reader-client.ts'
+import type { HistoryKind } from './settings.ts'
 import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
 
@@ -17,7 +18,7 @@ interface Place {
 }
 
 /** A state without rows shows nothing: nobody can tell when a tail from the start has read it. */
-const START_WAIT_MS = 60_000
+const START_WAIT_MS: Readonly<Record<HistoryKind, number>> = { short: 20_000, long: 60_000 }
 const POLL_INTERVAL_MS = 1000
 const LEFT_SHARE = 0.5
 
@@ -65,7 +66,7 @@ export class TailClient implements Client {
 	}
 
 	async #follow(choice: number): Promise<void> {
-		const { world, durableSeq: target } = this.#stage
+		const { world, settings, durableSeq: target } = this.#stage
 		const after = this.#begin(choice, target)
 		if (target <= (after?.seq ?? 0)) return
 		this.#after = after
@@ -84,7 +85,7 @@ export class TailClient implements Client {
 				const isOpen = after === undefined || after.rowKey !== undefined || last === 0
 				const batch = await (after !== undefined && isOpen && after.rowKey === undefined
 					? next
-					: Promise.race([next, world.sleep(START_WAIT_MS)]))
+					: Promise.race([next, world.sleep(START_WAIT_MS[settings.kind])]))
 				if (batch === DEAD || batch === undefined) break
 				if (batch.done === true) throw new Error('a tail has ended by itself')
 				judgeBatch(this.#stage, this.#name, batch.value, reader)
@@ -100,7 +101,7 @@ export class TailClient implements Client {
 
 	/** As many changes as wanted, or until nothing more comes; several handlers run at a time. */
 	async #consume(count: number, concurrency: number): Promise<void> {
-		const { world, durableSeq } = this.#stage
+		const { world, settings, durableSeq } = this.#stage
 		const after = this.#saved
 		this.#after = after
 		if (durableSeq <= (after?.seq ?? 0)) return
@@ -139,7 +140,9 @@ export class TailClient implements Client {
 			},
 		})
 		try {
-			await process.whileAlive(Promise.race([isEnough, consumption.finished, world.sleep(START_WAIT_MS)]))
+			await process.whileAlive(
+				Promise.race([isEnough, consumption.finished, world.sleep(START_WAIT_MS[settings.kind])]),
+			)
 			judgeKeptCommits(this.#stage, this.#name, reader)
 			await process.whileAlive(consumption.stop())
 		} finally {
