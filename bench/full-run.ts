@@ -32,7 +32,7 @@ export const PARTS: Readonly<Record<string, string>> = {
 	'ycsb-d': 'ycsb --records 50_000 --codec lz4 --seconds 3 --case D,',
 	'ycsb-e': 'ycsb --records 50_000 --codec lz4 --seconds 3 --case E,',
 	'ycsb-f': 'ycsb --records 50_000 --codec lz4 --seconds 3 --case F,',
-	tail: 'tail --records 1_000_000 --codec lz4',
+	tail: 'tail --records 1_000_000 --codec lz4 --repeat 3',
 	compaction: 'compaction --records 20_000_000 --sizes 256,1024',
 	pool: 'pool --records 2_000_000 --codec lz4',
 	open: 'open --store memory --records 10_000',
