@@ -15,8 +15,13 @@ import { standingManifest } from './standing-state.ts'
 /** Removed objects, records of both logs, checkpoints, orphans: each at the beginning, and behind each checkpoint. */
 const KINDS_DELETED = 5
 const OWNER_RECORDS = 5
-/** What waits: 2; orphans of the epochs that have ended: 5, and of those before: 5; clocks and pins: 2. */
-const OWNER_LISTS = 14
+/** What waits: 2; clocks and pins: 2. */
+const OWNER_LISTS = 4
+/** Orphans of each epoch that has ended and was not swept: tables and packs of a writer, and those that it streamed; of a maintainer the first two. */
+const WRITER_LISTS = 3
+const MAINTAINER_LISTS = 2
+/** Of the last two of both, which may be swept again. */
+const SWEEP_LISTS = 2 * (WRITER_LISTS + MAINTAINER_LISTS)
 const POLL_MS = 300_000
 const POLLS = HOUR_MS / POLL_MS + 1
 /** Of one commit, and of two that came at once. */
@@ -116,7 +121,7 @@ export async function judgeMaintainer(stage: Stage): Promise<void> {
 function runBudget(
 	stage: Stage,
 	opening: Budget,
-	{ l0, runs, blobPacks, writerPosition, maintenancePosition }: Manifest,
+	manifest: Manifest,
 	beganAt: number,
 	{ works, checkpoints, objectsDeleted }: RunReport,
 	isFirst: boolean,
@@ -124,7 +129,12 @@ function runBudget(
 	const [records, tables, packs] = ['maintenance/', 'sst/', 'blobs/'].map(
 		prefix => createdSince(stage, beganAt, prefix).length,
 	) as [number, number, number]
-	const owner = { ...opening, reads: 2 * opening.reads + 2, lists: 2 * opening.lists + OWNER_LISTS }
+	const { l0, runs, blobPacks, writerPosition, maintenancePosition } = manifest
+	const sweep =
+		WRITER_LISTS * (writerPosition.epoch - manifest.sweptWriterEpoch) +
+		MAINTAINER_LISTS * (maintenancePosition.epoch + 1 - manifest.sweptMaintenanceEpoch)
+	const lists = 2 * opening.lists + OWNER_LISTS + Math.max(SWEEP_LISTS, sweep)
+	const owner = { ...opening, reads: 2 * opening.reads + 2, lists }
 	if (works === 0 && objectsDeleted === 0) {
 		const due = isFirst ? checkpoints : 0
 		return { ...owner, writes: Math.min(records, OWNER_RECORDS + due) + due }
