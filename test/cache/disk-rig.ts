@@ -1,5 +1,5 @@
 /** A database in memory, and reads of it through a disk cache that can be damaged and opened again. */
-import { readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DiskCache, openDiskCache } from '../../src/cache/disk-cache.ts'
 import { DiskIdentity } from '../../src/cache/disk-identity.ts'
@@ -96,8 +96,9 @@ export async function fillCache(database: CachedDatabase, directory: string): Pr
 	await cached.disk.idle()
 }
 
-/** Every file beneath `directory`, with what it takes on disk. Those that others delete meanwhile are not among them. */
+/** Every file beneath `directory`, if it is there, with what it takes on disk. Those that others delete meanwhile are not among them. */
 export function filesBeneath(directory: string): { readonly path: string; readonly diskBytes: number }[] {
+	if (!existsSync(directory)) return []
 	return readdirSync(directory, { withFileTypes: true, recursive: true })
 		.filter(entry => entry.isFile())
 		.map(entry => join(entry.parentPath, entry.name))
