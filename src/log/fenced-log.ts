@@ -41,6 +41,8 @@ export interface ReadForwardOptions extends RequestOptions {
 	readonly until?: LogPosition | undefined
 	/** Called for each commit, in order. What it is given is provisional until `confirm`. */
 	onCommit(record: LogRecord): void
+	/** Called where reading goes on and no seal was followed: the commits so far stand in the epoch where it began, without a gap. */
+	onWindow?(): void
 }
 
 export interface ReadForwardResult {
@@ -124,6 +126,7 @@ export class FencedLog {
 				options.onCommit(record)
 				position = { epoch: position.epoch, slot: position.slot + 1 }
 			}
+			if (firstSeal === undefined) options.onWindow?.()
 			// After a seal the new epoch may be short: begin small again.
 			windowSlots = sealed || consumed < windowSlots ? options.windowSlots : Math.min(windowSlots * 2, WINDOW_MAX_SLOTS)
 		}

@@ -24,40 +24,54 @@ export interface EpochOwners {
 	readonly maintenance: Uint8Array | undefined
 }
 
+export interface LogsReadingOptions {
+	/** How many commits are likely to be found: so many are asked for at once. Default 0. */
+	readonly expectedCommits?: number
+	/** Sees each commit as it is read, with the tables that came in it. */
+	onLoaded(loaded: LoadedCommit): void
+	/** Called where the writer log is read on behind commits of its epoch, which `takeCommits` gives. */
+	onWindow?(): void
+}
+
 export class LogsReading {
-	readonly commits: Commit[] = []
+	readonly #commits: Commit[] = []
 	readonly edits: EditRecord[] = []
 	hasMaintenance = false
 	writer: ReadForwardResult
 	maintenance: ReadForwardResult
 	readonly #logs: DatabaseLogs
-	readonly #from: CheckpointPositions
-	readonly #onLoaded: (loaded: LoadedCommit) => void
-	/** Of the first read of the writer log. */
-	readonly #windowSlots: number
+	readonly #options: LogsReadingOptions
+	#found = 0
 
 	constructor(
 		logs: DatabaseLogs,
 		from: Pick<Manifest, 'writerPosition' | 'maintenancePosition'>,
 		owners: EpochOwners,
-		onLoaded: (loaded: LoadedCommit) => void,
-		expectedCommits = 0,
+		options: LogsReadingOptions,
 	) {
 		this.#logs = logs
-		this.#from = from
-		this.#onLoaded = onLoaded
-		this.#windowSlots = windowFor(expectedCommits)
+		this.#options = options
 		this.writer = { position: from.writerPosition, firstSeal: undefined, owner: owners.writer }
 		this.maintenance = { position: from.maintenancePosition, firstSeal: undefined, owner: owners.maintenance }
 	}
 
 	/** Reads on; the maintenance log only when it is wanted. */
 	async read(wantsMaintenance: boolean, options: RequestOptions = {}): Promise<void> {
-		const reads = [this.#readWriter(this.#windowSlots, options)]
+		const reads = [this.#readWriter(windowFor(this.#options.expectedCommits ?? 0), options)]
 		if (wantsMaintenance) reads.push(this.#readMaintenance(options))
 		// Neither is left running when the other one fails.
 		for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason
 		if (this.isShort) await this.#readWriter(WINDOW_SLOTS, options)
+	}
+
+	/** Commits that were read, given away or not. */
+	get found(): number {
+		return this.#found
+	}
+
+	/** Those that were not given away before. */
+	takeCommits(): Commit[] {
+		return this.#commits.splice(0)
 	}
 
 	/** Whether what was read shows that only a look can tell if it is true. */
@@ -76,10 +90,10 @@ export class LogsReading {
 		return [this.writer, this.maintenance].every(end => comparePositions(end.position, LOG_START) === 0)
 	}
 
-	get hasMoved(): boolean {
+	hasMovedBeyond({ writerPosition, maintenancePosition }: CheckpointPositions): boolean {
 		return (
-			comparePositions(this.writer.position, this.#from.writerPosition) !== 0 ||
-			comparePositions(this.maintenance.position, this.#from.maintenancePosition) !== 0
+			comparePositions(this.writer.position, writerPosition) !== 0 ||
+			comparePositions(this.maintenance.position, maintenancePosition) !== 0
 		)
 	}
 
@@ -104,8 +118,12 @@ export class LogsReading {
 			owner,
 			onCommit: record => {
 				const loaded = decodeCommit(record, log.key(record.position))
-				this.commits.push(loaded.commit)
-				this.#onLoaded(loaded)
+				this.#commits.push(loaded.commit)
+				this.#found++
+				this.#options.onLoaded(loaded)
+			},
+			onWindow: () => {
+				if (firstSeal === undefined) this.#options.onWindow?.()
 			},
 		})
 		this.writer = { ...end, firstSeal: firstSeal ?? end.firstSeal }

@@ -206,17 +206,17 @@ export class MaintenanceOwner {
 	async #follow({ signal }: RequestOptions): Promise<void> {
 		if (this.#failure !== undefined) throw this.#failure
 		signal?.throwIfAborted()
-		const reading = new LogsReading(this.#logs, this.#manifest, this.#owners, loaded =>
-			this.#options.onLoaded?.(loaded),
-		)
+		const reading = new LogsReading(this.#logs, this.#manifest, this.#owners, {
+			onLoaded: loaded => this.#options.onLoaded?.(loaded),
+		})
 		await reading.read(false, { signal })
 		if (reading.needsLook && !reading.isConfirmedBy(await this.#logs.look({ signal }))) {
 			// A checkpoint that a fenced maintainer wrote may cover more of the writer log; or this one is fenced, too.
 			return await this.#enqueue(() => this.#reload(signal))
 		}
 		this.#owners = reading.owners
-		if (!reading.hasMoved) return
-		this.#manifest = { ...applyCommits(this.#manifest, reading.commits), writerPosition: reading.writer.position }
+		if (!reading.hasMovedBeyond(this.#manifest)) return
+		this.#manifest = { ...applyCommits(this.#manifest, reading.takeCommits()), writerPosition: reading.writer.position }
 	}
 
 	/** Reads both logs again from the newest checkpoint. Nothing is appended meanwhile. */

@@ -4,11 +4,12 @@
  * - `poll` costs one GET when there is nothing new: the next slot of the writer log. The maintenance log is read along
  *   every `maintenancePollMs`, and when somebody says that it has moved on (`expectEdits`).
  * - Commits that keep coming are read in one round trip: as many slots are asked for at once as the last two reads make likely.
+ *   A poll publishes what a window has found before it asks for the next one: it need not know where the log ends.
  * - A 404 is trusted for half the grace period after the last look at the checkpoints; past that (always, at grace 0), and
  *   after a seal, both logs are read and one LIST confirms both.
  * - `refresh` is strong: it sees every commit and edit that was acknowledged before it was called. A GET of each log at the
  *   same time, then one LIST.
- * - Both run one after another; calls that come while one runs share the next. A failure leaves the manifest as it was.
+ * - Both run one after another; calls that come while one runs share the next. A failure leaves the manifest that was published last.
  *
  * The maintenance log is folded as far as it was read, the writer log at least to the positions that its edits name.
  */
@@ -153,8 +154,15 @@ export class ManifestFollower {
 	}
 
 	async #advance(isStrong: boolean): Promise<void> {
-		const before = this.#manifest
-		const reading = new LogsReading(this.#logs, before, this.#owners, this.#onLoaded, Math.min(...this.#found))
+		const reading = new LogsReading(this.#logs, this.#manifest, this.#owners, {
+			expectedCommits: Math.min(...this.#found),
+			onLoaded: this.#onLoaded,
+			onWindow: () => {
+				// Where a look is to come, everything waits for it.
+				if (isStrong || this.#isStale(this.#host.clock.monotonicMs())) return
+				this.#publish(applyCommits(this.#manifest, reading.takeCommits()))
+			},
+		})
 		const began = momentOf(this.#host)
 		const beganMs = began.monotonicMs
 		const isDue = beganMs - this.#maintenanceMs >= this.#maintenancePollMs
@@ -166,14 +174,17 @@ export class ManifestFollower {
 			if (!(await this.#confirm(reading))) return
 		}
 		this.#owners = reading.owners
-		this.#found = [this.#found[1], reading.commits.length]
+		this.#found = [this.#found[1], reading.found]
 		this.#caughtUp = began
 		if (reading.hasMaintenance) {
 			this.#maintenanceMs = beganMs
 			this.#expectsEdits = false
 		}
-		if (!reading.hasMoved) return
-		const committed = { ...applyCommits(before, reading.commits), writerPosition: reading.writer.position }
+		if (!reading.hasMovedBeyond(this.#manifest)) return
+		const committed = {
+			...applyCommits(this.#manifest, reading.takeCommits()),
+			writerPosition: reading.writer.position,
+		}
 		this.#publish({ ...applyEdits(committed, reading.edits), maintenancePosition: reading.maintenance.position })
 	}
 
