@@ -5,6 +5,7 @@
 import type { Requests, Session } from './engine.ts'
 import { Heartbeat, type LoopDelay } from './heartbeat.ts'
 import type { Column, Figures } from './scenario.ts'
+import { stolenMs } from './stolen-time.ts'
 
 const BEAT_MS = 1
 
@@ -13,6 +14,7 @@ export class Usage {
 	readonly #heartbeat: Heartbeat
 	readonly #requests: Requests | undefined
 	readonly #cpu = process.cpuUsage()
+	readonly #stolenMs = stolenMs()
 	readonly #started = performance.now()
 
 	private constructor(session: Pick<Session, 'requests'>, heartbeat: Heartbeat) {
@@ -30,6 +32,7 @@ export class Usage {
 	async stop(operations: number): Promise<Figures> {
 		const elapsedMs = performance.now() - this.#started
 		const { user, system } = process.cpuUsage(this.#cpu)
+		const stolen = stolenMs()
 		const requests = this.#session.requests?.()
 		const delay = await this.#heartbeat.stop()
 		// The beats are the benchmark's own.
@@ -40,6 +43,7 @@ export class Usage {
 			cpuUsPerOperation: cpuUs / operations,
 			peakRssBytes: process.resourceUsage().maxRSS * 1024,
 			...delayFigures(delay),
+			...(stolen === undefined ? {} : { stolenMs: stolen - (this.#stolenMs ?? stolen) }),
 			...(requests === undefined ? {} : requestFigures(requests, this.#requests)),
 		}
 	}
@@ -97,6 +101,7 @@ export const USAGE_COLUMNS: readonly Column[] = [
 	{ title: 'delay p50', figure: 'loopDelayP50Ms', digits: 2 },
 	{ title: 'delay p99', figure: 'loopDelayP99Ms', digits: 1, better: 'less' },
 	{ title: 'delay max ms', figure: 'loopDelayMaxMs', digits: 1 },
+	{ title: 'host ms', figure: 'stolenMs', digits: 0 },
 	{ title: 'beats', figure: 'loopDelaySamples', digits: 0 },
 	{ title: 'requests', figure: 'requests', digits: 0 },
 	{ title: 'MB sent', figure: 'sentBytes', digits: 0, unit: 1e6 },

@@ -4,7 +4,8 @@
  *
  *     npm exec -- node bench/micro/turns.ts [records] [none|lz4] [alone|merging]        Linux only
  *
- * What is neither run nor wait was sleep or a lock. A host that stops this virtual machine shows as run or wait, and in no book.
+ * What is neither run nor wait was sleep or a lock. A host that stops this virtual machine shows as any of them, and by itself in ticks of
+ * 10 ms of all cores, where it tells.
  */
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -14,6 +15,7 @@ import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf
 import { Worker } from 'node:worker_threads'
 import { open } from '../../src/index.ts'
 import { percentile } from '../statistics.ts'
+import { stolenMs } from '../stolen-time.ts'
 import { Workload } from '../workload.ts'
 
 /** A beat that is answered later than this is looked at. */
@@ -27,6 +29,7 @@ interface Look {
 	/** Since the thread began: on a core, and ready without one. */
 	readonly ranMs: number
 	readonly waitedMs: number
+	readonly stolenMs: number
 }
 
 interface LateTurn {
@@ -52,7 +55,7 @@ function look(): Look {
 	const [ran = 0, waited = 0] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1')
 		.split(' ')
 		.map(Number)
-	return { atMs: performance.now(), ranMs: ran / 1e6, waitedMs: waited / 1e6 }
+	return { atMs: performance.now(), ranMs: ran / 1e6, waitedMs: waited / 1e6, stolenMs: stolenMs() ?? 0 }
 }
 
 class Turns {
@@ -131,20 +134,23 @@ function show(records: number, turns: Turns, [from, to]: [Look, Look]): void {
 	const wallMs = to.atMs - from.atMs
 	const at = (percent: number): string => percentile(turns.delays, percent).toFixed(2)
 	console.log(`${(records / wallMs).toFixed(0)} k puts/s; delay p50 ${at(50)}, p99 ${at(99)}, max ${at(100)} ms`)
-	console.log(`of ${ms(wallMs)} ms: ran ${ms(to.ranMs - from.ranMs)}, had no core ${ms(to.waitedMs - from.waitedMs)}`)
+	console.log(
+		`of ${ms(wallMs)} ms: ran ${ms(to.ranMs - from.ranMs)}, had no core ${ms(to.waitedMs - from.waitedMs)}, taken by the host ${ms(to.stolenMs - from.stolenMs)}`,
+	)
 	for (const kind of new Set(turns.collections.map(collection => collection.kind))) {
 		const spans = turns.collections.filter(collection => collection.kind === kind).map(collection => collection.ms)
 		const sum = spans.reduce((total, span) => total + span, 0)
 		console.log(`${kind} collections: ${spans.length}, ${ms(sum)} ms, the longest ${ms(Math.max(...spans))}`)
 	}
 	console.log(`late beats: ${turns.late.length}; the latest:`)
-	console.log('  delay |  since |    ran | no core | collections')
+	console.log('  delay |  since |    ran | no core |   host | collections')
 	for (const { delayMs, ...turn } of turns.late.sort((a, b) => b.delayMs - a.delayMs).slice(0, SHOWN)) {
 		const during = turns.collections
 			.filter(({ startMs, ms: spanMs }) => startMs < turn.to.atMs && startMs + spanMs > turn.from.atMs)
 			.map(({ kind, ms: spanMs }) => `${kind} ${spanMs.toFixed(1)}`)
 		const spans = [delayMs, turn.to.atMs - turn.from.atMs, turn.to.ranMs - turn.from.ranMs]
-		console.log([...spans, turn.to.waitedMs - turn.from.waitedMs].map(ms).join(' |'), '|', during.join(', '))
+		const lost = [turn.to.waitedMs - turn.from.waitedMs, turn.to.stolenMs - turn.from.stolenMs]
+		console.log([...spans, ...lost].map(ms).join(' |'), '|', during.join(', '))
 	}
 }
 
