@@ -1,5 +1,5 @@
 /** What a reader has seen of each key that writers of `three-processes.ts` write: it never goes back. */
-import { print } from './fixtures/short-maintenance.ts'
+import { printLine } from '../support/print-line.ts'
 import { isOlder } from './three-processes.ts'
 
 export class SeenValues {
@@ -15,7 +15,7 @@ export class SeenValues {
 		const tag = tagOf(value)
 		if (tag === undefined) return
 		const before = this.#newest.get(key)
-		if (before !== undefined && isOlder(tag, before)) print(`fault ${key} goes back from ${before} to ${tag}`)
+		if (before !== undefined && isOlder(tag, before)) printLine(`fault ${key} goes back from ${before} to ${tag}`)
 		this.#newest.set(key, tag)
 	}
 }

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import { openFileStore } from '../../src/object-store/file-store.ts'
+import { printLine } from './print-line.ts'
 
 const [what = '', directory = '', name = '', count = '0'] = process.argv.slice(2)
 
@@ -12,20 +13,16 @@ export function bodyOf(key: string, by: string): Uint8Array {
 	return new Uint8Array(Buffer.from(`${key} by ${by};`.repeat(500)))
 }
 
-function say(line: string): void {
-	process.stdout.write(`${line}\n`)
-}
-
 async function race(): Promise<void> {
 	const store = await openFileStore({ directory })
-	say('ready')
+	printLine('ready')
 	await once(process.stdin, 'data')
 	process.stdin.pause()
 	const keys = Array.from({ length: Number(count) }, (_, i) => `race/${i % 7}/${i}`)
 	for (let i = 0; i < keys.length; i += 8) {
 		const batch = keys.slice(i, i + 8)
 		const outcomes = await Promise.all(batch.map(key => store.createIfAbsent(key, bodyOf(key, name))))
-		for (const [at, outcome] of outcomes.entries()) say(`${outcome.kind} ${batch[at]}`)
+		for (const [at, outcome] of outcomes.entries()) printLine(`${outcome.kind} ${batch[at]}`)
 	}
 	await store.close()
 }
@@ -33,13 +30,13 @@ async function race(): Promise<void> {
 /** Until somebody kills it. */
 async function createForEver(): Promise<void> {
 	const store = await openFileStore({ directory })
-	say('ready')
+	printLine('ready')
 	for (let i = 0; ; i++) {
 		const keys = [0, 1, 2, 3].map(lane => `kill/${name}-${i}-${lane}`)
 		await Promise.all(
 			keys.map(async key => {
 				const outcome = await store.createIfAbsent(key, bodyOf(key, name))
-				say(`${outcome.kind} ${key}`)
+				printLine(`${outcome.kind} ${key}`)
 			}),
 		)
 	}
@@ -54,9 +51,9 @@ async function writeOnce(): Promise<void> {
 	]) {
 		try {
 			await write()
-			say('done')
+			printLine('done')
 		} catch (error) {
-			say(String(error instanceof Error && 'code' in error ? error.code : error))
+			printLine(String(error instanceof Error && 'code' in error ? error.code : error))
 		}
 	}
 	await store.close()
