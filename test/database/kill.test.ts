@@ -15,7 +15,11 @@ import { scratchDirectories } from '../support/scratch-directory.ts'
 import { testSeed } from '../support/seed.ts'
 import { judgeKilled, type KilledRun, killedRun, readKilledLog, stateAfter } from './killed-writes.ts'
 
+/** At least; and at most, where a kind of moment has not come up yet: when a writer dies is also a matter of the machine. */
 const KILLS = 50
+const KILLS_MAX = 200
+/** A minute; what hangs is found, not what is slow. */
+const TIMEOUT_MS = 600_000
 const WRITER = join(import.meta.dirname, 'fixtures/killed-writer.ts')
 /** `TEST_SEED=… npm test` repeats a history, as far as processes repeat. */
 const seed = testSeed()
@@ -36,7 +40,14 @@ interface Death {
 	readonly isKilled: boolean
 }
 
-describe(`50 writers killed at random, one after another (TEST_SEED=${seed})`, () => {
+/** Which come up by chance. */
+const MOMENTS: readonly ((death: Death) => boolean)[] = [
+	({ hasOpened }) => !hasOpened,
+	// Something was on its way: begun or even durable, but not yet acknowledged.
+	({ cut, acknowledged }) => cut > acknowledged,
+]
+
+describe(`${KILLS} writers killed at random, one after another (TEST_SEED=${seed})`, () => {
 	const url = pathToFileURL(scratch()).href
 	const deaths: Death[] = []
 	let last: State = { lastSeq: 0, rows: new Map() }
@@ -45,7 +56,9 @@ describe(`50 writers killed at random, one after another (TEST_SEED=${seed})`, (
 		const random = seededRandom(seed)
 		// The next one starts, up to its first line, while the last one is judged.
 		let next: Program = startProgram(WRITER, [url, String(seed), '0'])
-		for (let run = 0; run < KILLS; run++) {
+		const isOver = (): boolean =>
+			deaths.length >= KILLS && (deaths.length === KILLS_MAX || MOMENTS.every(has => deaths.some(has)))
+		for (let run = 0; !isOver(); run++) {
 			await using program = next
 			const log = await dieAtRandom(program, random)
 			next = startProgram(WRITER, [url, String(seed), String(run + 1)])
@@ -54,19 +67,17 @@ describe(`50 writers killed at random, one after another (TEST_SEED=${seed})`, (
 			last = found
 		}
 		await next[Symbol.asyncDispose]()
-	}, 180_000)
+	}, TIMEOUT_MS)
 
 	test('leave everything that they acknowledged, whole batches, untorn values and nothing else', () => {
 		expect(deaths.flatMap(({ faults }, run) => faults.map(fault => `run ${run}: ${fault}`))).toEqual([])
 	})
 
 	test('died at moments of every kind', () => {
-		expect(deaths).toHaveLength(KILLS)
+		expect(deaths.length).toBeGreaterThanOrEqual(KILLS)
 		expect(deaths.filter(death => death.isKilled).length).toBeGreaterThan(KILLS * 0.8)
-		expect(deaths.filter(death => !death.hasOpened).length).toBeGreaterThan(0)
+		expect(MOMENTS.map(has => deaths.some(has))).toEqual(MOMENTS.map(() => true))
 		expect(deaths.filter(death => death.cut > 0).length).toBeGreaterThan(KILLS / 3)
-		// Something was on its way: begun or even durable, but not yet acknowledged.
-		expect(deaths.filter(death => death.cut > death.acknowledged).length).toBeGreaterThan(0)
 		expect(deaths.reduce((sum, death) => sum + death.acknowledged, 0)).toBeGreaterThan(KILLS * 10)
 	})
 
@@ -93,16 +104,16 @@ describe(`50 writers killed at random, one after another (TEST_SEED=${seed})`, (
 		}
 		await store.close()
 		const before = await readState(url)
-		await using program = startProgram(WRITER, [url, String(seed), String(KILLS)])
+		await using program = startProgram(WRITER, [url, String(seed), String(deaths.length)])
 		program.tell('go')
 		const [lastSeq, lists = 0, gets = 0, creates, puts] = (await program.line('open ')).split(' ').slice(1).map(Number)
 		expect(lastSeq).toBe(before.lastSeq)
 		expect(lists).toBeLessThanOrEqual(2)
 		// The tail of the log, in windows of 8 slots at first: at most that many past the end of each epoch.
-		expect(gets).toBeLessThanOrEqual(2 * records + 8 * (KILLS + 2))
+		expect(gets).toBeLessThanOrEqual(2 * records + 8 * (deaths.length + 2))
 		expect({ creates, puts }).toEqual({ creates: 1, puts: 0 })
 		expect((await program.ended).code).toBe(0)
-		const run = killedRun(seed, KILLS)
+		const run = killedRun(seed, deaths.length)
 		const after = await readState(url)
 		const operations = run.steps.reduce((sum, step) => sum + step.operations.length, 0)
 		expect(after.lastSeq).toBe(before.lastSeq + operations)
