@@ -75,6 +75,10 @@ export class ActiveSession {
 		return this.#totals
 	}
 
+	get memory(): WorkDesk['memory'] {
+		return this.#options.desk.memory
+	}
+
 	/** What is damaged or gone: tables by id, packs and pins by object key. */
 	get quarantined(): readonly string[] {
 		return [...this.#setAside.damaged, ...this.#unreadablePins]
@@ -256,18 +260,12 @@ export class ActiveSession {
 	}
 
 	#count(outcome: Awaited<ReturnType<WorkDesk['tend']>>): void {
-		const { checkpoints, objectsDeleted, bytesDeleted, unreadablePins, nextDueMs } = outcome
+		const { unreadablePins, nextDueMs, ...done } = outcome
 		this.#notePins(unreadablePins)
 		this.#tendAtMs = nextDueMs
-		this.#totals = addTotals(this.#totals, { checkpoints, objectsDeleted, bytesDeleted })
-		if (checkpoints + objectsDeleted === 0) return
-		this.#options.onEvent({
-			channel: 'isledb:collection',
-			kind: 'tended',
-			checkpoints,
-			objectsDeleted,
-			bytesDeleted,
-		})
+		this.#totals = addTotals(this.#totals, done)
+		if (done.checkpoints + done.objectsDeleted === 0) return
+		this.#options.onEvent({ channel: 'isledb:collection', kind: 'tended', ...done })
 	}
 
 	#pause(error: unknown, nowMs: number): void {

@@ -16,7 +16,7 @@ import { IsleError, isIsleError } from '../errors.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ActiveSession } from './active-session.ts'
-import { type FollowedLogs, NO_MEMORY, type WorkDesk } from './maintainer-parts.ts'
+import { type FollowedLogs, NO_MEMORY } from './maintainer-parts.ts'
 import type { MaintainerOptions, MaintainerStatus, MaintenanceHint } from './maintainer-status.ts'
 import { Backoff, isTransientTrouble } from './maintenance-backoff.ts'
 import { type MaintainerState, type ReportedError, reportedError } from './maintenance-event.ts'
@@ -38,8 +38,6 @@ export class Maintainer {
 	readonly #looping: Promise<void>
 	#state: MaintainerState
 	#session: ActiveSession | undefined
-	/** Of the session. */
-	#desk: WorkDesk | undefined
 	#follower: FollowedLogs | undefined
 	#watch: Watch | undefined
 	#demand: RunDemand | undefined
@@ -118,7 +116,7 @@ export class Maintainer {
 			unserved: unservedPolicies(policies, owner),
 			running: this.#session?.running ?? [],
 			totals: this.#totals(),
-			memory: this.#desk?.memory ?? NO_MEMORY,
+			memory: this.#session?.memory ?? NO_MEMORY,
 			quarantined: this.#quarantined,
 			timesFenced: this.#timesFenced,
 			lastError: this.#lastError,
@@ -221,7 +219,6 @@ export class Maintainer {
 			onWake: () => this.#wake.call(),
 		})
 		this.#session = session
-		this.#desk = desk
 		this.#polledMs = host.clock.monotonicMs()
 		this.#hasCommits = false
 		if (this.#protectedPosition !== undefined) session.protect(this.#protectedPosition)
@@ -276,7 +273,6 @@ export class Maintainer {
 		this.#pastQuarantined = session.quarantined
 		if (this.#session !== session) return
 		this.#session = undefined
-		this.#desk = undefined
 	}
 
 	/** Answers how long to wait before the next attempt. */

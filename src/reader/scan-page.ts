@@ -12,7 +12,7 @@ import { decodeText } from '../bytes/encoding.ts'
 import type { Block } from '../sst/block.ts'
 import { KIND_VALUE } from '../sst/entry.ts'
 
-/** Keeps what one row can hold alive at 64 KiB: blocks are 4 to 16 KiB unless they hold large values. */
+/** Keeps what one row can hold alive at 64 KiB: blocks are 8 or 16 KiB by default, unless they hold large values. */
 const TEXT_MAX_BYTES = 65_536
 /** Fewer rows are decoded one by one. */
 const TEXT_MIN_ROWS = 3

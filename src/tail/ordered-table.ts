@@ -43,6 +43,12 @@ export interface TableRequest {
 	readonly signal: AbortSignal | undefined
 }
 
+/** Blocks `first` up to `end`. */
+interface BlockSpan {
+	readonly first: number
+	readonly end: number
+}
+
 /** Blocks of a table that follow one another. */
 interface StoredRun {
 	readonly run: BlockRun
@@ -105,7 +111,7 @@ class Slicer {
 	}
 }
 
-function blockSpan(table: SstTable, filter: KeyFilter): { first: number; end: number } {
+function blockSpan(table: SstTable, filter: KeyFilter): BlockSpan {
 	const { lower, upper } = filter
 	const first = lower === undefined ? 0 : table.seekBlock(lower)
 	const end = upper === undefined ? table.blockCount : Math.min(table.blockCount, table.seekBlock(upper) + 1)
@@ -137,17 +143,10 @@ async function storedRuns({ ref, bytes, source, signal }: TableRequest): Promise
 	if (direct === undefined) return undefined
 	const slot = source.slot(ref)
 	const table = source.cachedTable(slot) ?? (await source.openTable(slot, signal))
-	const reads = readsOf(table, 0, table.blockCount)
-	const runs: StoredRun[] = []
-	for (let at = 0; at < reads.length; at += READS_IN_FLIGHT) {
-		const wave = reads.slice(at, at + READS_IN_FLIGHT)
-		const read = async ([first, count]: [number, number]): Promise<StoredRun> => ({
-			run: table.blockRun(first, count),
-			stored: await direct.stored(slot, table, first, count, signal),
-		})
-		runs.push(...(await Promise.all(wave.map(read))))
-	}
-	return runs
+	return await readInWaves(table, { first: 0, end: table.blockCount }, async (first, count) => ({
+		run: table.blockRun(first, count),
+		stored: await direct.stored(slot, table, first, count, signal),
+	}))
 }
 
 function orderInPool({ ref, pool, signal }: TableRequest, runs: readonly StoredRun[]): Promise<OrderedTable> {
@@ -166,19 +165,28 @@ function orderInPool({ ref, pool, signal }: TableRequest, runs: readonly StoredR
 async function fetchBlocks({ ref, filter, source, signal }: TableRequest): Promise<Block[]> {
 	const slot = source.slot(ref)
 	const table = source.cachedTable(slot) ?? (await source.openTable(slot, signal))
-	const { first, end } = blockSpan(table, filter)
-	const reads = readsOf(table, first, end)
-	const blocks: Block[] = []
-	for (let at = 0; at < reads.length; at += READS_IN_FLIGHT) {
-		const wave = reads.slice(at, at + READS_IN_FLIGHT)
-		const parts = await Promise.all(wave.map(([index, count]) => source.readBlocks(slot, table, index, count, signal)))
-		for (const part of parts) blocks.push(...part)
-	}
-	return blocks
+	const read = (first: number, count: number): Promise<readonly Block[]> =>
+		source.readBlocks(slot, table, first, count, signal)
+	return (await readInWaves(table, blockSpan(table, filter), read)).flat()
 }
 
-/** Blocks `first` up to `end` in reads of neighbours. */
-function readsOf(table: SstTable, first: number, end: number): [first: number, count: number][] {
+/** What the reads of these blocks give, in their order. */
+async function readInWaves<Part>(
+	table: SstTable,
+	span: BlockSpan,
+	read: (first: number, count: number) => Promise<Part>,
+): Promise<Part[]> {
+	const reads = readsOf(table, span)
+	const parts: Part[] = []
+	for (let at = 0; at < reads.length; at += READS_IN_FLIGHT) {
+		const wave = reads.slice(at, at + READS_IN_FLIGHT)
+		parts.push(...(await Promise.all(wave.map(([index, count]) => read(index, count)))))
+	}
+	return parts
+}
+
+/** In reads of neighbours. */
+function readsOf(table: SstTable, { first, end }: BlockSpan): [first: number, count: number][] {
 	const reads: [first: number, count: number][] = []
 	for (let index = first; index < end; ) {
 		const start = table.blockRange(index).offset
