@@ -98,7 +98,7 @@ export class DatabaseMaintenance {
 
 	/**
 	 * Folds in every edit that was committed before this call: 1 GET and 1 LIST at least. Calls that come while one waits share it.
-	 * `isWhole`: by reading both logs anew; whoever was fenced without knowing it finds out.
+	 * `isWhole`: by reading both logs anew, with commits that stand and of which the writer was not told yet.
 	 * @throws ISLE_UNAVAILABLE, ISLE_CORRUPT, ISLE_FENCED; the signal's reason.
 	 */
 	async followEdits(signal?: AbortSignal, isWhole = false): Promise<void> {

@@ -381,7 +381,7 @@ export class Database<Key = string, Value = string> extends ReadMethods<Key, Val
 		const isAsOld = (): boolean =>
 			comparePositions(this.views.view().manifest.maintenancePosition, gone.manifest.maintenancePosition) <= 0
 		if (isAsOld()) await this.#maintenance.followEdits(signal)
-		// Edits that name commits of another writer are not folded in here: that one has taken over, unknown to this one.
+		// Edits that name a commit of which this writer was not told yet wait for it. It stands: the logs read anew hold both.
 		if (isAsOld()) await this.#maintenance.followEdits(signal, true)
 		if (!isAsOld()) return this.views.view()
 		throw corrupt(this.#parts.store.url, 'an object that the newest state refers to is missing', cause)

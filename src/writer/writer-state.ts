@@ -82,7 +82,8 @@ export class WriterState {
 
 	/**
 	 * Folds in every edit that was committed before this call. One GET and one LIST when there is none. `isWhole`: both logs are
-	 * read anew, as opening does; so whoever was fenced without knowing it finds out.
+	 * read anew, as opening does, with commits that stand and of which this writer was not told yet; who was fenced without
+	 * knowing it finds out.
 	 * @throws ISLE_UNAVAILABLE, ISLE_CORRUPT, ISLE_FENCED, the signal's reason; what was folded in stays.
 	 */
 	followEdits(options: FollowEditsOptions = {}): Promise<void> {

@@ -23,8 +23,8 @@ export class Maintained {
 	}
 
 	/** A writer that neither flushes nor maintains by itself; tables are objects of their own unless `options` say else. */
-	open(options: OpenOptions = {}): Promise<Database> {
-		const { host, store } = this.rig
+	open(options: OpenOptions = {}, store: ObjectStore = this.rig.store): Promise<Database> {
+		const { host } = this.rig
 		const { pool } = this
 		return open(store, { host, pool, maintenance: false, flushIntervalMs: 0, inlineMaxBytes: 0, ...options })
 	}
