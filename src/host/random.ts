@@ -42,6 +42,10 @@ export function seededRandom(seed: number): Random {
 	}
 	return {
 		next,
-		bytes: count => Uint8Array.from({ length: count }, () => Math.floor(next() * 256)),
+		bytes: count => {
+			const bytes = new Uint8Array(count)
+			for (let at = 0; at < count; at++) bytes[at] = Math.floor(next() * 256)
+			return bytes
+		},
 	}
 }

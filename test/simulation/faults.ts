@@ -43,10 +43,14 @@ export type FaultKind = (typeof FAULT_KINDS)[number]
 
 export interface Fault {
 	readonly kind: FaultKind
-	/** `process:request:kind:amount`, by which it is kept or left out. */
-	readonly name: string
 	/** Uniform in [0, 1), in steps of a ten-thousandth: how long, how far. */
 	readonly amount: number
+}
+
+/** A fault where it happened. */
+interface Happened extends Fault {
+	readonly process: string
+	readonly request: number
 }
 
 export interface FaultPlanOptions {
@@ -80,8 +84,7 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
 }
 
 export class FaultPlan {
-	/** Names of those that happened. */
-	readonly happened: string[] = []
+	readonly #happened: Happened[] = []
 	/** Names of the crashes that could have happened, where they are asked for. */
 	readonly crashes: string[] = []
 	readonly #seed: number
@@ -97,8 +100,21 @@ export class FaultPlan {
 		this.#listed = only === undefined ? undefined : new Map(only.map(listedFault))
 	}
 
-	/** The fault of a request, if it meets one of the kinds that it can meet. */
-	of(process: string, request: number, possible: readonly FaultKind[]): Fault | undefined {
+	/** Names of those that happened, `process:request:kind:amount`, by which they are kept or left out. Made when somebody asks. */
+	get happened(): string[] {
+		return this.#happened.map(({ process, request, kind, amount }) => faultName(process, request, kind, amount))
+	}
+
+	get happenedKinds(): FaultKind[] {
+		return this.#happened.map(({ kind }) => kind)
+	}
+
+	get haveHappened(): boolean {
+		return this.#happened.length > 0
+	}
+
+	/** The fault of a request, if it meets one of the kinds that it can meet. `processHash` is that of its name. */
+	of(process: string, processHash: number, request: number, possible: readonly FaultKind[]): Fault | undefined {
 		if (this.#isOver) return undefined
 		if (this.#notesCrashes) {
 			const kinds = possible.filter(kind => kind === 'kill-before' || kind === 'kill-after')
@@ -106,16 +122,16 @@ export class FaultPlan {
 		}
 		const fault =
 			this.#listed === undefined
-				? this.#rolled(process, request, possible)
+				? this.#rolled(processHash, request, possible)
 				: this.#listed.get(placeName(process, request))
 		if (fault === undefined || !possible.includes(fault.kind)) return undefined
-		this.happened.push(fault.name)
+		this.#happened.push({ process, request, kind: fault.kind, amount: fault.amount })
 		return fault
 	}
 
 	/** Whether a fault of that kind has happened. */
 	hasMet(kind: FaultKind): boolean {
-		return this.happened.some(name => name.includes(`:${kind}:`))
+		return this.#happened.some(fault => fault.kind === kind)
 	}
 
 	/** Everything goes well from now on. */
@@ -123,12 +139,12 @@ export class FaultPlan {
 		this.#isOver = true
 	}
 
-	#rolled(process: string, request: number, possible: readonly FaultKind[]): Fault | undefined {
-		const roll = this.#rate === 0 ? 0 : hash(this.#seed, textHash(process), request)
+	#rolled(processHash: number, request: number, possible: readonly FaultKind[]): Fault | undefined {
+		const roll = this.#rate === 0 ? 0 : hash(this.#seed, processHash, request)
 		if (roll / 2 ** 32 >= this.#rate) return undefined
 		const kind = kindAmong(possible, hash(roll, 1, 2) / 2 ** 32)
 		const amount = Math.floor((hash(roll, 3, 4) / 2 ** 32) * AMOUNT_STEPS) / AMOUNT_STEPS
-		return { kind, name: faultName(process, request, kind, amount), amount }
+		return { kind, amount }
 	}
 }
 
@@ -147,11 +163,13 @@ function listedFault(name: string): [place: string, fault: Fault] {
 	if (process === undefined || kind === undefined || amount === undefined) {
 		throw new RangeError(`Expected process:request:kind:amount, got '${name}'`)
 	}
-	return [placeName(process, Number(request)), { kind, name, amount: Number(amount) }]
+	return [placeName(process, Number(request)), { kind, amount: Number(amount) }]
 }
 
 function kindAmong(possible: readonly FaultKind[], share: number): FaultKind {
-	let left = share * possible.reduce((sum, kind) => sum + WEIGHTS[kind], 0)
+	let weights = 0
+	for (const kind of possible) weights += WEIGHTS[kind]
+	let left = share * weights
 	for (const kind of possible) {
 		left -= WEIGHTS[kind]
 		if (left < 0) return kind

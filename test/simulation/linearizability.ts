@@ -23,46 +23,49 @@ const OPERATIONS_MAX = 1000
 export function isLinearizable<Value>(operations: readonly RegisterOperation<Value>[], initial: Value): boolean {
 	if (operations.length > OPERATIONS_MAX) throw new RangeError(`Expected at most ${OPERATIONS_MAX} operations`)
 	const pending = [...operations].sort((a, b) => a.calledAt - b.calledAt)
-	return new Search(pending).mayContinue(0n, initial)
+	return new Search(pending).mayContinue(initial)
 }
 
 class Search<Value> {
 	readonly #operations: readonly RegisterOperation<Value>[]
+	/** 1 for each operation that was taken. */
+	readonly #taken: Uint8Array
 	readonly #numbers = new Map<Value, number>()
+	/** States from which there is no way on. */
 	readonly #dead = new Set<string>()
 
 	constructor(operations: readonly RegisterOperation<Value>[]) {
 		this.#operations = operations
+		this.#taken = new Uint8Array(operations.length)
 	}
 
-	mayContinue(taken: bigint, value: Value): boolean {
-		const state = `${taken.toString(36)} ${this.#numberOf(value)}`
-		if (this.#dead.has(state)) return false
+	mayContinue(value: Value): boolean {
 		// Whatever was called after another one had returned comes after it.
-		const deadline = this.#firstReturn(taken)
+		const deadline = this.#firstReturn()
 		if (deadline === Number.POSITIVE_INFINITY) return true
-		for (const [index, operation] of this.#operations.entries()) {
-			if (operation.calledAt > deadline) break
-			const bit = 1n << BigInt(index)
-			if ((taken & bit) !== 0n) continue
-			if (operation.kind === 'write' ? this.mayContinue(taken | bit, operation.value) : operation.value === value) {
-				if (operation.kind === 'write') return true
-				// A read that fits changes nothing: to take it at once is as good as to take it later.
-				return this.mayContinue(taken | bit, value) || this.#end(state)
-			}
+		if (this.#dead.size > 0 && this.#dead.has(this.#stateOf(value))) return false
+		for (const [index, { kind, calledAt, value: its }] of this.#operations.entries()) {
+			if (calledAt > deadline) break
+			if (this.#taken[index] === 1 || (kind === 'read' && its !== value)) continue
+			this.#taken[index] = 1
+			const isPossible = this.mayContinue(its)
+			this.#taken[index] = 0
+			if (isPossible) return true
+			// A read that fits changes nothing: to take it at once is as good as to take it later.
+			if (kind === 'read') break
 		}
-		return this.#end(state)
-	}
-
-	#end(state: string): false {
-		this.#dead.add(state)
+		this.#dead.add(this.#stateOf(value))
 		return false
 	}
 
-	#firstReturn(taken: bigint): number {
+	#stateOf(value: Value): string {
+		return `${this.#taken.join('')} ${this.#numberOf(value)}`
+	}
+
+	#firstReturn(): number {
 		let first = Number.POSITIVE_INFINITY
 		for (const [index, { returnedAt }] of this.#operations.entries()) {
-			if ((taken & (1n << BigInt(index))) === 0n && returnedAt < first) first = returnedAt
+			if (this.#taken[index] === 0 && returnedAt < first) first = returnedAt
 		}
 		return first
 	}

@@ -3,6 +3,7 @@
  * Each belongs to a client; a client does its operations one after another, and a process may have several clients.
  */
 import type { Random } from '../../src/host/random.ts'
+import { CHOICES, type Choices, FRESHNESS, ROLE_WEIGHTS, ROLES } from './operation-choices.ts'
 import type { SimulationSettings } from './settings.ts'
 
 export interface PlannedMutation {
@@ -69,9 +70,7 @@ export interface PlannedOperation {
 }
 
 const TTLS_MS = [1, 60_000, 1_200_000, 36_000_000] as const
-/** Operations of a role, by weight. */
 const CLIENTS_OF_A_WRITER = 2
-const ROLE_WEIGHTS: Readonly<Record<Role, number>> = { writer: 6, reader: 3, tail: 3.5, maintainer: 1.5 }
 /**
  * Each history likes some operations and avoids others (swarm testing: Groce et al., ISSTA 2012): what shows only when several of a
  * kind come together would be too rare if all histories were alike.
@@ -100,67 +99,47 @@ class Draw {
 
 	operation(index: number): PlannedOperation {
 		const { writers, readers, tails, maintainers } = this.#settings
-		const processes: Readonly<Record<Role, number>> = {
-			writer: writers,
-			reader: readers,
-			tail: tails,
-			maintainer: maintainers,
-		}
 		// Something is to be read: the first operations write.
 		const isFirst = index < 2
-		const weighted = Object.entries(ROLE_WEIGHTS).map(([role, weight]) => {
-			const count = processes[role as Role]
-			return [count === 0 || (isFirst && role !== 'writer') ? 0 : weight, role as Role] as const
-		})
-		const role = this.#weighted(weighted)
-		const slot = this.#below(processes[role])
+		const counts = [writers, isFirst ? 0 : readers, isFirst ? 0 : tails, isFirst ? 0 : maintainers]
+		const place = this.#choice(ROLE_WEIGHTS, at => ((counts[at] as number) > 0 ? 1 : 0))
+		const role = ROLES[place] as Role
+		const slot = this.#below(counts[place] as number)
 		const client = role === 'writer' ? this.#below(CLIENTS_OF_A_WRITER) : 0
 		return { index, role, slot, client, operation: this.#operationOf(role) }
 	}
 
 	#operationOf(role: Role): Operation {
-		switch (role) {
-			case 'writer':
-				return this.#biased<() => Operation>([
-					[10, () => this.#write()],
-					[4, () => ({ kind: 'batch', mutations: this.#mutationsOf(2 + this.#below(3)), isDurable: this.#flip() })],
-					[1, () => this.#stream()],
-					[7, () => ({ kind: 'flush' })],
-					[2, () => this.#get('any')],
-					[2, () => this.#scan('any')],
-					[1, () => this.#snapshot()],
-					[0.5, () => this.#past()],
-					[1, () => this.#pinned()],
-					[4, () => this.#wait()],
-					[1, () => ({ kind: 'close' })],
-					[1, () => ({ kind: 'kill' })],
-				])()
-			case 'reader':
-				return this.#biased<() => Operation>([
-					[5, () => this.#get(this.#freshness())],
-					[3, () => this.#scan('refreshed')],
-					[5, () => this.#scan(this.#freshness())],
-					[3, () => this.#snapshot()],
-					[1.5, () => this.#past()],
-					[1.5, () => this.#pinned()],
-					[2, () => this.#wait()],
-					[0.5, () => ({ kind: 'close' })],
-					[0.5, () => ({ kind: 'kill' })],
-				])()
-			case 'tail':
-				return this.#biased<() => Operation>([
-					[5, () => ({ kind: 'follow', choice: this.#random.next() })],
-					[1.5, () => ({ kind: 'consume', count: 1 + this.#below(6), concurrency: 1 + this.#below(3) })],
-					[1, () => this.#wait()],
-					[1, () => ({ kind: 'kill' })],
-				])()
-			case 'maintainer':
-				return this.#biased<() => Operation>([
-					[5, () => ({ kind: 'maintain', takeover: this.#flip() ? 'now' : 'standby' })],
-					[3, () => this.#wait()],
-					[1, () => ({ kind: 'close' })],
-					[1, () => ({ kind: 'kill' })],
-				])()
+		const kind = this.#likedOf(CHOICES[role])
+		switch (kind) {
+			case 'write':
+				return this.#write()
+			case 'batch':
+				return { kind, mutations: this.#mutationsOf(2 + this.#below(3)), isDurable: this.#flip() }
+			case 'stream':
+				return this.#stream()
+			case 'get':
+				return this.#get(role === 'writer' ? 'any' : this.#freshness())
+			case 'scan':
+				return this.#scan(role === 'writer' ? 'any' : this.#freshness())
+			case 'refreshed scan':
+				return this.#scan('refreshed')
+			case 'snapshot':
+				return this.#snapshot()
+			case 'past':
+				return this.#past()
+			case 'pin':
+				return this.#pinned()
+			case 'wait':
+				return this.#wait()
+			case 'follow':
+				return { kind, choice: this.#random.next() }
+			case 'consume':
+				return { kind, count: 1 + this.#below(6), concurrency: 1 + this.#below(3) }
+			case 'maintain':
+				return { kind, takeover: this.#flip() ? 'now' : 'standby' }
+			default:
+				return { kind }
 		}
 	}
 
@@ -211,13 +190,8 @@ class Draw {
 	}
 
 	#freshness(): PlannedFreshness {
-		return this.#biased<() => PlannedFreshness>([
-			[1, () => 'any'],
-			[2, () => 'refreshed'],
-			[4, () => 'at-least'],
-			[1, () => 0],
-			[1, () => Math.floor(this.#spanMs())],
-		])()
+		const freshness = this.#likedOf(FRESHNESS)
+		return freshness === 'a span' ? Math.floor(this.#spanMs()) : freshness
 	}
 
 	#past(): Operation {
@@ -256,17 +230,25 @@ class Draw {
 		return 10 ** (this.#random.next() * 7.6)
 	}
 
-	#biased<Value>(choices: readonly (readonly [weight: number, value: Value])[]): Value {
-		return this.#weighted(choices.map(([weight, value], place) => [weight * (this.#biases[place] ?? 1), value]))
+	/** One of these, by their weights and what this history likes. */
+	#likedOf<Value>({ values, weights }: Choices<Value>): Value {
+		// There is a weight for each.
+		return values[this.#choice(weights, place => this.#biases[place] ?? 1)] as Value
 	}
 
-	#weighted<Value>(choices: readonly (readonly [weight: number, value: Value])[]): Value {
-		let left = this.#random.next() * choices.reduce((sum, [weight]) => sum + weight, 0)
-		for (const [weight, value] of choices) {
+	/** The place of one of these weights, each times its factor. */
+	#choice(weights: readonly number[], factorAt: (place: number) => number): number {
+		let sum = 0
+		for (let place = 0; place < weights.length; place++) sum += (weights[place] as number) * factorAt(place)
+		let left = this.#random.next() * sum
+		let last = 0
+		for (let place = 0; place < weights.length; place++) {
+			const weight = (weights[place] as number) * factorAt(place)
+			if (weight > 0) last = place
 			left -= weight
-			if (left < 0) return value
+			if (left < 0) return place
 		}
-		return (choices.find(([weight]) => weight > 0) as readonly [number, Value])[1]
+		return last
 	}
 
 	#below(count: number): number {

@@ -16,7 +16,7 @@ import type {
 	RequestOptions,
 } from '../../src/object-store/object-store.ts'
 import { TRUSTED_URL } from './engine.ts'
-import { FAULT_KINDS, type FaultKind, type FaultPlan } from './faults.ts'
+import { FAULT_KINDS, type FaultKind, type FaultPlan, textHash } from './faults.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { type Request, SimulatedRequest } from './simulated-request.ts'
 import { copyOf, type VirtualObjects } from './virtual-objects.ts'
@@ -58,6 +58,7 @@ export class SimulatedStore implements ObjectStore {
 	readonly url: string
 	readonly #process: SimulatedProcess
 	readonly #ground: Ground
+	readonly #processHash: number
 	#requests = 0
 	/** Each request takes so long, when that is to be told by the clock. */
 	latencyMs = 0
@@ -66,12 +67,13 @@ export class SimulatedStore implements ObjectStore {
 	constructor(process: SimulatedProcess, ground: Ground) {
 		this.#process = process
 		this.#ground = ground
+		this.#processHash = textHash(process.name)
 		this.url = ground.isTrusted ? TRUSTED_URL : 'virtual:'
 	}
 
 	get(key: string, options?: RequestOptions): Promise<Uint8Array | undefined> {
 		const { objects } = this.#ground
-		return this.#read({ what: `get ${key}`, effect: () => copyOf(objects.bytesOf(key)) }, options)
+		return this.#read(`get ${key}`, () => copyOf(objects.bytesOf(key)), options)
 	}
 
 	getRange(key: string, { offset, bytes }: ByteRange, options?: RangeRequestOptions): Promise<Uint8Array | undefined> {
@@ -83,7 +85,7 @@ export class SimulatedStore implements ObjectStore {
 			target.set(whole.subarray(offset, offset + bytes))
 			return target
 		}
-		return this.#read({ what: `getRange ${key}`, effect }, options)
+		return this.#read(`getRange ${key}`, effect, options)
 	}
 
 	put(key: string, body: Body, options?: RequestOptions): Promise<void> {
@@ -132,7 +134,7 @@ export class SimulatedStore implements ObjectStore {
 		const { objects } = this.#ground
 		const end = range === undefined ? undefined : range.offset + range.bytes
 		const effect = (): Uint8Array | undefined => copyOf(objects.bytesOf(key)?.subarray(range?.offset ?? 0, end))
-		const bytes = await this.#read({ what: `stream ${key}`, effect }, options)
+		const bytes = await this.#read(`stream ${key}`, effect, options)
 		return bytes === undefined ? undefined : this.#pieces(key, bytes, options)
 	}
 
@@ -166,12 +168,13 @@ export class SimulatedStore implements ObjectStore {
 	}
 
 	#read(
-		request: Pick<Request<Uint8Array | undefined>, 'what' | 'effect'>,
+		what: string,
+		effect: () => Uint8Array | undefined,
 		options: RequestOptions | undefined,
 	): Promise<Uint8Array | undefined> {
 		this.counts.reads++
 		const possible = this.#ground.hasFlips ? FLIPPED_READS : READS
-		return this.#send({ ...request, flip: withFlippedBit, possible }, options)
+		return this.#send({ what, effect, flip: withFlippedBit, possible }, options)
 	}
 
 	#send<Value>(request: Request<Value>, options: RequestOptions | undefined): Promise<Value> {
@@ -183,7 +186,7 @@ export class SimulatedStore implements ObjectStore {
 				? Promise.reject(signal.reason)
 				: Promise.resolve(request.unknown(signal.reason))
 		}
-		const fault = this.#ground.faults.of(process.name, this.#requests++, request.possible)
+		const fault = this.#ground.faults.of(process.name, this.#processHash, this.#requests++, request.possible)
 		return new Promise((resolve, reject) => {
 			const call = new SimulatedRequest(request, process, this.#ground.world, resolve, reject)
 			call.limit(options)

@@ -8,7 +8,7 @@
 import type { MaintenanceEvent } from '../../src/maintenance/maintenance-event.ts'
 import { hasBudgets, judgeBudgets } from './budgets.ts'
 import type { Engine, EngineOf } from './engine.ts'
-import { FaultPlan, hash } from './faults.ts'
+import { type FaultKind, FaultPlan, hash } from './faults.ts'
 import { type DrawnHistory, type HistoryPlan, scriptOf } from './history-plan.ts'
 import type { HistoryRecord } from './history-record.ts'
 import { judgeHistory } from './judge.ts'
@@ -42,6 +42,7 @@ export interface HistoryReport {
 	/** What was done, and which faults happened. */
 	readonly operations: readonly PlannedOperation[]
 	readonly happened: readonly string[]
+	readonly happenedKinds: readonly FaultKind[]
 	readonly crashes: readonly string[]
 	readonly settings: SimulationSettings
 	readonly record: HistoryRecord
@@ -122,11 +123,15 @@ class Simulation {
 		this.#stage.killAll()
 		hearMaintenance(undefined)
 		const wrong = truth === undefined ? this.#record.faults : judgeHistory(truth, this.#record, this.#settings)
+		const plan = this.#faults
 		return {
 			plan: { seed, kind, script, schedule, operations, faults },
 			faults: wrong,
 			operations: this.#operations,
-			happened: this.#faults.happened,
+			get happened() {
+				return plan.happened
+			},
+			happenedKinds: plan.happenedKinds,
 			crashes: this.#faults.crashes,
 			settings: this.#settings,
 			record: this.#record,

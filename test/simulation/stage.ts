@@ -89,6 +89,7 @@ export class Stage {
 	readonly cursors: KnownCursor[] = []
 	readonly pins: KnownPin[] = []
 	readonly disk: VirtualDisk
+	readonly keys: readonly string[]
 	#snapshots = 0
 
 	constructor(options: StageOptions) {
@@ -100,6 +101,7 @@ export class Stage {
 		this.settings = options.settings
 		this.record = options.record
 		this.#trace = options.trace
+		this.keys = Array.from({ length: options.settings.keys }, (_, number) => keyText(number))
 		this.disk = new VirtualDisk(hash(options.seed, 17, 19), options.settings.diskFaultRate)
 		useDisk(this.disk)
 	}
@@ -132,11 +134,7 @@ export class Stage {
 	}
 
 	key(number: number): string {
-		return `key ${number}`
-	}
-
-	get keys(): string[] {
-		return Array.from({ length: this.settings.keys }, (_, number) => this.key(number))
+		return this.keys[number] ?? keyText(number)
 	}
 
 	nextSnapshot(): number {
@@ -168,7 +166,7 @@ export class Stage {
 		this.trace(() => `${where}: ${String(error)}`)
 		if (isIsleError(error)) {
 			this.record.errors[error.code] = (this.record.errors[error.code] ?? 0) + 1
-			const isOutage = error.code === 'ISLE_UNAVAILABLE' && this.faults.happened.length > 0
+			const isOutage = error.code === 'ISLE_UNAVAILABLE' && this.faults.haveHappened
 			if (isOutage || this.isDamage(error) || allowed.includes(error.code)) return
 		}
 		this.fault(`${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
@@ -265,7 +263,8 @@ export class Stage {
 		rows: AsyncIterable<[string, string]>,
 		isReverse: boolean,
 	): Promise<ReadonlyMap<string, string | undefined>> {
-		const values = new Map<string, string | undefined>(this.keys.map(key => [key, undefined]))
+		const values = new Map<string, string | undefined>()
+		for (const key of this.keys) values.set(key, undefined)
 		let last: string | undefined
 		for await (const [key, value] of rows) {
 			if (!values.has(key)) this.fault(`a scan shows ${key}, which nobody wrote`)
@@ -284,6 +283,10 @@ export class Stage {
  */
 export function latestTrustedMs(trueMs: number): number {
 	return trueMs + TRUST_MS + (Math.max(...RATES) - 1) * (trueMs - START_MS)
+}
+
+function keyText(number: number): string {
+	return `key ${number}`
 }
 
 export function surelyAccepted(life: WriterLife | undefined): number {

@@ -3,14 +3,14 @@
  * Nobody writes meanwhile, so that nothing has to be confirmed.
  */
 import type { LogPosition } from '../../src/log/log-position.ts'
-import { decodeRecord, type LogRecord } from '../../src/log/record.ts'
+import type { LogRecord } from '../../src/log/record.ts'
 import { decodeCheckpoint } from '../../src/manifest/checkpoint.ts'
-import { decodeCommit } from '../../src/manifest/commit.ts'
 import { decodeEditRecord } from '../../src/manifest/edit-codec.ts'
 import { applyCommits, EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import { applyEdits } from '../../src/manifest/fold-edits.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { decodePin, objectsOf } from '../../src/manifest/pin.ts'
+import { commitOf, recordOf } from './read-records.ts'
 import type { Creation, VirtualObjects } from './virtual-objects.ts'
 
 /** Of a log record: see docs/object-layout.md. */
@@ -38,7 +38,7 @@ export function standingManifest(objects: VirtualObjects): Manifest {
 	const newest = objects.keys('checkpoints/').sort().at(-1)
 	const base = newest === undefined ? EMPTY_MANIFEST : decodeCheckpoint(bytesOf(objects, newest), newest)
 	const log = readOn(objects, 'log', base.writerPosition)
-	const commits = log.records.map(([record, key]) => decodeCommit(record, key).commit)
+	const commits = log.records.map(([record, key]) => commitOf(record, key))
 	const edits = readOn(objects, 'maintenance', base.maintenancePosition).records.map(([record, key]) =>
 		decodeEditRecord(record, key),
 	)
@@ -57,7 +57,7 @@ function readOn(
 		const key = `${folder}/${digits(end.epoch)}/${digits(end.slot)}`
 		const bytes = objects.bytesOf(key)
 		if (bytes === undefined) return { records, end }
-		const record = decodeRecord(bytes, end, key)
+		const record = recordOf(bytes, end, key)
 		if (record.kind === 'commit') records.push([record, key])
 		end = record.kind === 'seal' ? { epoch: end.epoch + 1, slot: 0 } : { epoch: end.epoch, slot: end.slot + 1 }
 	}

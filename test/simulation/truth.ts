@@ -3,9 +3,8 @@
  * mutations stand in a commit follows from who owned its epoch and from its sequence numbers, not from the bytes of its tables.
  */
 import { comparePositions, type LogPosition } from '../../src/log/log-position.ts'
-import { decodeRecord } from '../../src/log/record.ts'
-import { decodeCommit } from '../../src/manifest/commit.ts'
 import type { HistoryRecord, Mutation, PastState, WriterLife } from './history-record.ts'
+import { commitOf, recordOf } from './read-records.ts'
 import type { Creation } from './virtual-objects.ts'
 
 export interface TrueCommit {
@@ -114,12 +113,12 @@ function readLog(creations: ReadonlyMap<string, Creation>): TrueCommit[] {
 		const creation = creations.get(key)
 		if (creation === undefined) return commits
 		stamp = Math.max(stamp, creation.stamp)
-		const record = decodeRecord(creation.bytes, position, key)
+		const record = recordOf(creation.bytes, position, key)
 		if (record.kind === 'seal') {
 			position = { epoch: position.epoch + 1, slot: 0 }
 			continue
 		}
-		const { firstSeq, lastSeq, committedAtMs } = decodeCommit(record, key).commit
+		const { firstSeq, lastSeq, committedAtMs } = commitOf(record, key)
 		commits.push({ position, firstSeq, lastSeq, committedAtMs, stamp })
 		position = { epoch: position.epoch, slot: position.slot + 1 }
 	}
