@@ -16,8 +16,12 @@ export class Ending {
 		return this.#controller.signal
 	}
 
+	throwIfOver(): void {
+		if (this.isOver) throw this.#reason
+	}
+
 	/** Idempotent: the first reason stays. Without a reason `abort` makes an error with a stack. */
-	end(reason: unknown): void {
+	end(reason?: unknown): void {
 		if (this.isOver) return
 		this.isOver = true
 		this.#reason = reason

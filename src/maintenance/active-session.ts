@@ -11,6 +11,7 @@
  * - A store that does not answer pauses everything, longer each time.
  * - After `stop` nothing runs any more.
  */
+import { Ending } from '../host/ending.ts'
 import type { Host } from '../host/host.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { OwnedLog, PlannedWork, UnreadablePin, WorkDesk, WorkOutcome } from './maintainer-parts.ts'
@@ -48,7 +49,7 @@ const PROGRESS_PARTS = 20
 export class ActiveSession {
 	readonly #options: ActiveSessionOptions
 	readonly #running = new Map<number, Running>()
-	readonly #stopping = new AbortController()
+	readonly #stopping = new Ending()
 	readonly #storeTrouble = new Backoff()
 	readonly #setAside: SetAside
 	/** As the last housekeeping found them. */
@@ -123,7 +124,7 @@ export class ActiveSession {
 	async stop(reason: unknown, graceMs: number): Promise<void> {
 		this.#isOver = true
 		const ended = Promise.all([...this.#running.values()].map(running => running.ended))
-		const abort = (): void => this.#stopping.abort(reason)
+		const abort = (): void => this.#stopping.end(reason)
 		const timer = graceMs > 0 ? this.#options.host.clock.schedule(graceMs, abort) : undefined
 		if (timer === undefined) abort()
 		await ended

@@ -12,7 +12,9 @@
  * nothing of it keeps the process alive but requests under way and somebody who waits in `runOnce`, unless it was told to
  * (`keepsAlive`).
  */
+
 import { IsleError, isIsleError } from '../errors.ts'
+import { Ending } from '../host/ending.ts'
 import type { LogPosition } from '../log/log-position.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ActiveSession } from './active-session.ts'
@@ -33,7 +35,7 @@ const FENCED_DOUBLINGS_MAX = 6
 export class Maintainer {
 	readonly #options: MaintainerOptions
 	readonly #wake: Wake
-	readonly #closing = new AbortController()
+	readonly #closing = new Ending()
 	readonly #trouble = new Backoff()
 	readonly #looping: Promise<void>
 	#state: MaintainerState
@@ -130,7 +132,7 @@ export class Maintainer {
 	}
 
 	async #close(): Promise<void> {
-		this.#closing.abort(closedError())
+		this.#closing.end(closedError())
 		this.#wake.call()
 		await this.#looping
 		this.#demand?.fail(closedError())
@@ -139,7 +141,7 @@ export class Maintainer {
 	}
 
 	async #loop(): Promise<void> {
-		while (!this.#closing.signal.aborted && this.#failure === undefined && this.#state !== 'fenced') {
+		while (!this.#closing.isOver && this.#failure === undefined && this.#state !== 'fenced') {
 			let delayMs: number | undefined
 			try {
 				delayMs = this.#isAsked() ? await this.#step() : undefined
@@ -265,7 +267,7 @@ export class Maintainer {
 			this.#lastError = reportedError(error)
 		}
 		this.#drop(session)
-		if (!this.#closing.signal.aborted) this.#enter(this.#options.isContinuous ? 'standby' : 'resting', 'it has left')
+		if (!this.#closing.isOver) this.#enter(this.#options.isContinuous ? 'standby' : 'resting', 'it has left')
 	}
 
 	#drop(session: ActiveSession): void {
@@ -277,7 +279,7 @@ export class Maintainer {
 
 	/** Answers how long to wait before the next attempt. */
 	async #recover(error: unknown): Promise<number | undefined> {
-		if (this.#closing.signal.aborted) return undefined
+		if (this.#closing.isOver) return undefined
 		const session = this.#session
 		const hasLost = session?.owner.failure !== undefined
 		if (session !== undefined && hasLost) {

@@ -7,9 +7,11 @@
  * Invariants: a failed refresh leaves the good view in place; a read that meets a missing object refreshes and tries
  * again, a bounded number of times; a snapshot that does so has expired; nothing is written, ever.
  */
+
 import type { Decoded, Encodable, Encoding } from '../bytes/encoding.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
+import { Ending } from '../host/ending.ts'
 import { encodePosition } from '../log/log-position-codec.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { storedBytesOf } from '../manifest/run-parts.ts'
@@ -71,7 +73,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	protected readonly views: ViewProvider
 	readonly #parts: ReaderParts
 	readonly #refresher: Refresher | undefined
-	readonly #closing = new AbortController()
+	readonly #closing = new Ending()
 	/** @internal */
 	protected readonly snapshots: OpenSnapshots<Key, Value>
 	readonly #freshness: Freshness
@@ -214,7 +216,7 @@ export class Reader<Key = string, Value = string> extends ReadMethods<Key, Value
 	}
 
 	async #close(): Promise<void> {
-		this.#closing.abort(closedError())
+		this.#closing.end(closedError())
 		await this.#refresher?.close()
 		await this.core.close()
 		await this.snapshots.closeAll()

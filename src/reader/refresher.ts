@@ -6,6 +6,7 @@
  */
 import { pauseMs } from '../host/backoff.ts'
 import type { Timer } from '../host/clock.ts'
+import { Ending } from '../host/ending.ts'
 import type { Host } from '../host/host.ts'
 
 /** Longest pause after failures, unless the interval itself is longer: half a minute. */
@@ -15,7 +16,7 @@ export class Refresher {
 	readonly #poll: (signal: AbortSignal) => Promise<void>
 	readonly #host: Host
 	readonly #intervalMs: number
-	readonly #stop = new AbortController()
+	readonly #stop = new Ending()
 	#timer: Timer | undefined
 	#running: Promise<void> | undefined
 	/** Failures since the last success. */
@@ -34,7 +35,7 @@ export class Refresher {
 	async close(): Promise<void> {
 		this.#timer?.cancel()
 		this.#timer = undefined
-		this.#stop.abort()
+		this.#stop.end()
 		await this.#running
 	}
 
@@ -57,7 +58,7 @@ export class Refresher {
 			this.failures++
 			this.lastError = error
 		}
-		if (this.#stop.signal.aborted) return
+		if (this.#stop.isOver) return
 		this.#schedule(this.#nextDelayMs())
 	}
 

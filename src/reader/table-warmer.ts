@@ -9,8 +9,10 @@
  * taken only if it is no larger than an eighth of the cache, so that a large merge pushes nothing out; of what waits the newest are
  * kept, as many bytes as that.
  */
+
 import type { DiskTables } from '../cache/disk-tables.ts'
 import type { TableSource } from '../cache/table-source.ts'
+import { Ending } from '../host/ending.ts'
 import type { TableRef } from '../manifest/manifest.ts'
 import { bytesOf } from '../manifest/run-parts.ts'
 
@@ -30,7 +32,7 @@ export class TableWarmer {
 	readonly #source: TableSource
 	readonly #disk: DiskTables | undefined
 	readonly #maxBytes: number
-	readonly #stop = new AbortController()
+	readonly #stop = new Ending()
 	#waiting: TableRef[] = []
 	#waitingBytes = 0
 	#running: Promise<void> | undefined
@@ -44,7 +46,7 @@ export class TableWarmer {
 	/** `tables` have come at once. */
 	add(tables: readonly TableRef[]): void {
 		const bytes = bytesOf(tables)
-		if (tables.length === 0 || bytes > this.#maxBytes || this.#stop.signal.aborted) return
+		if (tables.length === 0 || bytes > this.#maxBytes || this.#stop.isOver) return
 		this.#waiting.push(...tables)
 		this.#waitingBytes += bytes
 		while (this.#waitingBytes > this.#maxBytes) this.#next()
@@ -58,7 +60,7 @@ export class TableWarmer {
 
 	/** Ends what is being read. Idempotent. */
 	async close(): Promise<void> {
-		this.#stop.abort()
+		this.#stop.end()
 		this.#waiting = []
 		this.#waitingBytes = 0
 		await this.idle()

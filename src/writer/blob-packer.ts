@@ -8,10 +8,12 @@
  * Ids: `w<epoch>-<n>` are minted and committed in one order. A stream may take hours, so its pack is `s<epoch>-<n>`: such
  * an id says nothing about order, and an unreferenced one is garbage only once its epoch is sealed.
  */
+
 import { describe } from '../arguments.ts'
 import { type BlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
 import { PackEncoder, packFromStream } from '../blob/pack-encoder.ts'
 import { corrupt, IsleError } from '../errors.ts'
+import type { Ending } from '../host/ending.ts'
 import type { BlobPackRef } from '../manifest/manifest.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 
@@ -25,8 +27,8 @@ export interface BlobPackerOptions {
 	readonly store: ObjectStore
 	readonly epoch: number
 	readonly writeBufferMaxBytes: number
-	/** Aborts when the writer has failed: uploads end. */
-	readonly failing: AbortSignal
+	/** Over when the writer has failed: uploads end. */
+	readonly failing: Ending
 }
 
 export interface StoredBlob {
@@ -157,7 +159,7 @@ export class BlobPacker {
 		const { packId: id, bytes } = encoder
 		const objectKey = blobPackKey(id)
 		// The name is ours alone and the bytes are the same at each attempt: a retry changes nothing.
-		await this.#options.store.put(objectKey, pieces, { signal: this.#options.failing })
+		await this.#options.store.put(objectKey, pieces, { signal: this.#options.failing.signal })
 		this.#pending.delete(id)
 		this.#pendingBytes -= bytes
 		return { id, objectKey, bytes, valueCount: values.size }

@@ -6,7 +6,9 @@
  * records are appended in the order of sequence numbers, several in flight, and published in that order too.
  * The first failure fails all that follow: what is not committed stays in memory and nothing is skipped.
  */
+
 import { type EncodeTableOutput, encodeTableJob } from '../../workers/encode-table.ts'
+import type { Ending } from '../host/ending.ts'
 import type { Host } from '../host/host.ts'
 import type { LogOwner } from '../log/log-owner.ts'
 import type { LogPosition } from '../log/log-position.ts'
@@ -43,8 +45,8 @@ export interface CommitterComponents {
 	readonly host: Host
 	/** As of `WriterComponents`. */
 	wantsTables?(): boolean
-	/** Aborts when the writer has failed: uploads end, and what waits does not begin. */
-	readonly failing: AbortSignal
+	/** Over when the writer has failed: uploads end, and what waits does not begin. */
+	readonly failing: Ending
 }
 
 /** A memtable that takes no more writes, with what must be on the store before its commit. */
@@ -147,7 +149,7 @@ export class Committer {
 	async #prepare(frozen: FrozenMemtable, id: string, turn: Promise<unknown> | undefined): Promise<Prepared> {
 		if (turn !== undefined) {
 			await turn
-			this.#components.failing.throwIfAborted()
+			this.#components.failing.throwIfOver()
 		}
 		const table = this.#storeTable(frozen, id)
 		const blobPacks = frozen.uploadPacks()
@@ -171,7 +173,7 @@ export class Committer {
 		const { failing, store } = this.#components
 		let isLetGo = true
 		const options: RepeatedRequestOptions = {
-			signal: failing,
+			signal: failing.signal,
 			onRepeat: () => {
 				isLetGo = false
 			},

@@ -6,7 +6,9 @@
  * whoever comes next waits for as long as a commit takes.) Whoever asks before a commit begins rides along. On average
  * never more than `maxCommitsPerSecond` begin.
  */
+
 import { type Clock, sleep } from '../host/clock.ts'
+import { Ending } from '../host/ending.ts'
 import type { LogPosition } from '../log/log-position.ts'
 
 export interface GroupCommitOptions {
@@ -27,7 +29,7 @@ const COMMIT_GROWTH = 1.05
 
 export class GroupCommit {
 	readonly #options: GroupCommitOptions
-	readonly #ending = new AbortController()
+	readonly #ending = new Ending()
 	/** How many commits begin at once, whenever; the others are spread. */
 	readonly #promptCommits: number
 	/** The commit that has not begun: still to be joined. */
@@ -51,7 +53,7 @@ export class GroupCommit {
 
 	/** The commit that waits for its turn begins now. Resolves when it has ended, in whatever way. */
 	async end(): Promise<void> {
-		this.#ending.abort()
+		this.#ending.end()
 		await this.#next?.catch(() => undefined)
 	}
 
@@ -78,7 +80,7 @@ export class GroupCommit {
 	async #untilDue(): Promise<void> {
 		const { clock } = this.#options
 		const waitMs = Math.max(this.#nextStartMs, this.#spreadStartMs()) - clock.monotonicMs()
-		if (waitMs < SHORTEST_SLEEP_MS || this.#ending.signal.aborted) return
+		if (waitMs < SHORTEST_SLEEP_MS || this.#ending.isOver) return
 		await sleep(clock, waitMs, this.#ending.signal).catch(() => undefined)
 	}
 

@@ -10,9 +10,11 @@
  * - Memory is bounded: from half of `writeBufferMaxBytes` on mutations wait, at the whole they are refused.
  * - The first failure is final: every later call rejects with its code, and it as the cause.
  */
+
 import type { BlobRef } from '../blob/blob-ref.ts'
 import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
+import { Ending } from '../host/ending.ts'
 import { claimLog } from '../log/claim.ts'
 import type { LogOwner } from '../log/log-owner.ts'
 import type { LogPosition } from '../log/log-position.ts'
@@ -58,8 +60,8 @@ export class Writer {
 	readonly #settings: WriterSettings
 	readonly #epoch: number
 	readonly #liveness = new Liveness()
-	/** Aborts with the failure. */
-	readonly #failing = new AbortController()
+	/** Ends with the failure. */
+	readonly #failing = new Ending()
 	readonly #buffer: WriteBuffer
 	readonly #packer: BlobPacker
 	readonly #committer: Committer
@@ -77,7 +79,7 @@ export class Writer {
 	private constructor(components: WriterComponents, settings: WriterSettings, claimed: Claimed) {
 		const { store, host } = components
 		const { owner, manifest } = claimed
-		const failing = this.#failing.signal
+		const failing = this.#failing
 		this.#components = components
 		this.#settings = settings
 		this.#epoch = owner.epoch
@@ -369,7 +371,7 @@ export class Writer {
 		const failure = this.#liveness.fail(error)
 		if (isFirst) {
 			this.#flushTimer.stop()
-			this.#failing.abort(failure)
+			this.#failing.end(failure)
 			this.#buffer.fail(failure)
 			this.#l0.fail(failure)
 			void this.#packer.endStreams(failure)
