@@ -42,7 +42,8 @@ export class ByteWriter {
 
 	u32(value: number): this {
 		if (!(Number.isInteger(value) && value >= 0 && value <= 0xffffffff)) throw unfit('u32', value)
-		this.#setU32(this.#reserve(4), value)
+		const at = this.#reserve(4)
+		writeU32(this.#bytes, at, value)
 		return this
 	}
 
@@ -50,8 +51,8 @@ export class ByteWriter {
 	u64(value: number): this {
 		if (!(Number.isSafeInteger(value) && value >= 0)) throw unfit('u64', value)
 		const at = this.#reserve(8)
-		this.#setU32(at, value % HIGH)
-		this.#setU32(at + 4, Math.floor(value / HIGH))
+		writeU32(this.#bytes, at, value % HIGH)
+		writeU32(this.#bytes, at + 4, Math.floor(value / HIGH))
 		return this
 	}
 
@@ -106,14 +107,14 @@ export class ByteWriter {
 		this.#length = length
 		return at
 	}
+}
 
-	#setU32(at: number, value: number): void {
-		const bytes = this.#bytes
-		bytes[at] = value
-		bytes[at + 1] = value >>> 8
-		bytes[at + 2] = value >>> 16
-		bytes[at + 3] = value >>> 24
-	}
+/** Overwrites four bytes of what was written: what is known only when all of it stands. `value` fits. */
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+	bytes[at] = value
+	bytes[at + 1] = value >>> 8
+	bytes[at + 2] = value >>> 16
+	bytes[at + 3] = value >>> 24
 }
 
 /** Made only when it is thrown: integers are written by the thousand. */

@@ -12,6 +12,16 @@ export function abortable<Value>(promise: Promise<Value>, signal: AbortSignal | 
 			return
 		}
 		signal.addEventListener('abort', onAbort, { once: true })
-		promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+		const leave = (): void => signal.removeEventListener('abort', onAbort)
+		promise.then(
+			value => {
+				leave()
+				resolve(value)
+			},
+			(error: unknown) => {
+				leave()
+				reject(error)
+			},
+		)
 	})
 }

@@ -16,7 +16,7 @@
  * with checksums of its own); the header says how long the record must be, so that a truncated one is known.
  */
 import { ByteReader } from '../bytes/byte-reader.ts'
-import { ByteWriter } from '../bytes/byte-writer.ts'
+import { ByteWriter, writeU32 } from '../bytes/byte-writer.ts'
 import { crc32 } from '../bytes/crc32.ts'
 import { corrupt, IsleError, invariant } from '../errors.ts'
 import type { LogPosition } from './log-position.ts'
@@ -81,26 +81,27 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
 	invariant(content.owner.length === OWNER_BYTES && content.nonce.length === NONCE_BYTES, 'owner and nonce lengths')
 	invariant(content.kind === 'commit' || content.sections.length === 0, 'a seal has no sections')
 	invariant(content.sections.length <= SECTIONS_MAX_COUNT, 'section count')
-	const header = new ByteWriter()
-	header.bytes(content.owner)
-	header.bytes(content.nonce)
-	header.varint(content.position.epoch)
-	header.varint(content.position.slot)
-	header.varint(content.settledSlots ?? 0)
-	header.lengthPrefixed(content.body)
-	header.varint(content.sections.length)
-	for (const section of content.sections) header.varint(section.length)
-	const headerBytes = header.finish()
-	invariant(headerBytes.length <= HEADER_MAX_BYTES, 'header length')
-
-	const front = new Uint8Array(PREAMBLE_BYTES + headerBytes.length)
-	const view = new DataView(front.buffer)
-	view.setUint32(0, MAGIC, true)
-	view.setUint16(4, RECORD_FORMAT_VERSION, true)
-	view.setUint8(6, content.kind === 'commit' ? KIND_COMMIT : KIND_SEAL)
-	view.setUint32(8, headerBytes.length, true)
-	view.setUint32(12, crc32(headerBytes, crc32(front.subarray(0, 12))), true)
-	front.set(headerBytes, PREAMBLE_BYTES)
+	const record = new ByteWriter()
+	record
+		.u32(MAGIC)
+		.u16(RECORD_FORMAT_VERSION)
+		.u8(content.kind === 'commit' ? KIND_COMMIT : KIND_SEAL)
+		.u8(0)
+	// The length of the header and the checksum, once they are known.
+	record.u32(0).u32(0)
+	record.bytes(content.owner)
+	record.bytes(content.nonce)
+	record.varint(content.position.epoch)
+	record.varint(content.position.slot)
+	record.varint(content.settledSlots ?? 0)
+	record.lengthPrefixed(content.body)
+	record.varint(content.sections.length)
+	for (const section of content.sections) record.varint(section.length)
+	const front = record.finish()
+	const headerBytes = front.length - PREAMBLE_BYTES
+	invariant(headerBytes <= HEADER_MAX_BYTES, 'header length')
+	writeU32(front, 8, headerBytes)
+	writeU32(front, 12, crc32(front.subarray(PREAMBLE_BYTES), crc32(front.subarray(0, 12))))
 
 	const sectionOffsets: number[] = []
 	let totalBytes = front.length

@@ -16,6 +16,8 @@ export const MAX_LIST_LIMIT = 1000
 
 /** Ordinary keys, decided at once: ASCII, no segment begins with a dot, so none is `.`, `..` or reserved. */
 const PLAIN_KEY = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
+/** The same of the beginning of one: a folder, as a rule. */
+const PLAIN_PREFIX = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*\/?$/
 /** Half of a surrogate pair has no UTF-8. */
 const LONE_SURROGATE = /\p{Surrogate}/u
 
@@ -31,7 +33,7 @@ export function checkObjectKey(key: string): void {
 /** Throws as `checkObjectKey` does unless some key could begin with `prefix`; '' is allowed, and so is a cut segment. */
 export function checkKeyPrefix(prefix: string): void {
 	if (typeof prefix !== 'string') throw new TypeError(`Expected \`prefix\` to be a string, got ${typeof prefix}`)
-	if (prefix === '' || (prefix.length <= MAX_SEGMENT_BYTES && PLAIN_KEY.test(prefix))) return
+	if (prefix === '' || (prefix.length <= MAX_SEGMENT_BYTES && PLAIN_PREFIX.test(prefix))) return
 	checkCharacters(prefix)
 	const segments = prefix.split('/')
 	for (const segment of segments.slice(0, -1)) checkSegment(segment, prefix)
