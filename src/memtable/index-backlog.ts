@@ -7,28 +7,35 @@
  */
 import { HEADER_WORDS, REF_CHUNK_SHIFT, REF_WORD_MASK } from '../sst/entry-arena.ts'
 import type { Arena } from './arena.ts'
-import type { KeyIndex } from './key-index.ts'
+import type { ArenaPool } from './arena-pool.ts'
+import { KeyIndex } from './key-index.ts'
 import { hashWords } from './key-words.ts'
 
 /** 64 entries of 132 bytes and 64 places of the index, a cache line each: 12 KiB, half of the first-level cache. */
 const MAX_ENTRIES = 64
+const NO_REFS = new Int32Array(0)
+/** Of the entries that are being settled. Used within one synchronous call only. */
+const hashes = new Uint32Array(MAX_ENTRIES)
 
 export class IndexBacklog {
 	readonly #arena: Arena
-	readonly #index: KeyIndex
-	readonly #refs = new Int32Array(MAX_ENTRIES)
-	readonly #hashes = new Uint32Array(MAX_ENTRIES)
+	readonly #pool: ArenaPool
+	/** Of every entry that is settled. Undefined: none is, as in a memtable of a few entries that nobody looks up. */
+	index: KeyIndex | undefined
+	/** Made for the first entry: a memtable may stay empty. */
+	#refs: Int32Array = NO_REFS
 	#count = 0
 	/** What was read ahead, mixed up. It means nothing. */
 	touched = 0
 
-	constructor(arena: Arena, index: KeyIndex) {
+	constructor(arena: Arena, pool: ArenaPool) {
 		this.#arena = arena
-		this.#index = index
+		this.#pool = pool
 	}
 
 	/** The entry at `ref`, which is complete, is the newest one. */
 	add(ref: number): void {
+		if (this.#refs === NO_REFS) this.#refs = new Int32Array(MAX_ENTRIES)
 		this.#refs[this.#count++] = ref
 		if (this.#count === MAX_ENTRIES) this.settle()
 	}
@@ -39,9 +46,9 @@ export class IndexBacklog {
 		if (count === 0) return
 		this.#count = 0
 		const { words: wordsOf, bytes: bytesOf } = this.#arena
-		const index = this.#index
+		this.index ??= new KeyIndex(this.#pool, wordsOf)
+		const index = this.index
 		const refs = this.#refs
-		const hashes = this.#hashes
 		let touched = 0
 		for (let i = 0; i < count; i++) {
 			const ref = refs[i] as number

@@ -30,7 +30,6 @@ import type { TableOptions } from '../sst/table-options.ts'
 import { Arena } from './arena.ts'
 import type { ArenaPool } from './arena-pool.ts'
 import { IndexBacklog } from './index-backlog.ts'
-import { KeyIndex } from './key-index.ts'
 import { hashWords } from './key-words.ts'
 import type { SortedEntries } from './sorted-entries.ts'
 import { SortedRuns, type SortPool } from './sorted-runs.ts'
@@ -77,7 +76,6 @@ export class Memtable {
 	readonly baseSeq: Seq
 	readonly #maxBytes: number
 	readonly #arena: Arena
-	readonly #index: KeyIndex
 	readonly #backlog: IndexBacklog
 	readonly #runs: SortedRuns
 	#count = 0
@@ -90,8 +88,7 @@ export class Memtable {
 		this.baseSeq = options.baseSeq
 		this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES
 		this.#arena = new Arena(options.pool)
-		this.#index = new KeyIndex(options.pool, this.#arena.words)
-		this.#backlog = new IndexBacklog(this.#arena, this.#index)
+		this.#backlog = new IndexBacklog(this.#arena, options.pool)
 		this.#runs = new SortedRuns(this.#arena, options.pool, options.baseSeq)
 	}
 
@@ -103,7 +100,7 @@ export class Memtable {
 	/** Different keys. */
 	get keyCount(): number {
 		this.#backlog.settle()
-		return this.#index.keyCount
+		return this.#backlog.index?.keyCount ?? 0
 	}
 
 	/** Sequence number of the newest entry; `baseSeq − 1` while empty. */
@@ -114,7 +111,7 @@ export class Memtable {
 	/** Memory held: chunks, their copies (until `recycle`, wherever they are), index, sorted orders. */
 	get bytes(): number {
 		if (this.#isReleased) return 0
-		return this.#arena.memoryBytes + this.#index.bytes + this.#runs.memoryBytes + OVERHEAD_BYTES
+		return this.#arena.memoryBytes + (this.#backlog.index?.bytes ?? 0) + this.#runs.memoryBytes + OVERHEAD_BYTES
 	}
 
 	/** Bytes that the entries take: what `maxBytes` limits. */
@@ -184,7 +181,7 @@ export class Memtable {
 		writeBytes(scratchBytes, 0, key)
 		const hash = hashWords(scratchWords, scratchBytes, 0, keyBytes)
 		this.#backlog.settle()
-		let ref = this.#index.find(hash, scratchWords, 0, keyBytes)
+		let ref = this.#backlog.index?.find(hash, scratchWords, 0, keyBytes) ?? 0
 		while (ref !== 0) {
 			const words = this.#arena.words[ref >>> REF_CHUNK_SHIFT] as Int32Array
 			const at = ref & REF_WORD_MASK
@@ -294,7 +291,7 @@ export class Memtable {
 		if (!this.#isRecycled || this.#refs > 0 || this.#isReleased) return
 		this.#isReleased = true
 		this.#runs.release()
-		this.#index.release()
+		this.#backlog.index?.release()
 		this.#arena.release()
 	}
 }
