@@ -11,11 +11,13 @@ const UTF8_MAX_BYTES_PER_UNIT = 3
 /** Views over the scratch memory are kept for keys up to this length: a new view costs as much as encoding the key. */
 const KEPT_VIEW_MAX_BYTES = 256
 
+const NO_BYTES = new Uint8Array(0)
 const encoder = new TextEncoder()
 
 export class KeyEncoder {
 	readonly #transcoder: Transcoder<unknown>
-	#scratch = new Uint8Array(KEPT_VIEW_MAX_BYTES * UTF8_MAX_BYTES_PER_UNIT)
+	/** Made for the first key: some who open a database never ask for one. */
+	#scratch: Uint8Array = NO_BYTES
 	/** By length; made as they are asked for. */
 	readonly #views: (Uint8Array | undefined)[] = []
 
@@ -41,6 +43,7 @@ export class KeyEncoder {
 	}
 
 	#encodeText(text: string): Uint8Array {
+		if (this.#scratch === NO_BYTES) this.#scratch = new Uint8Array(KEPT_VIEW_MAX_BYTES * UTF8_MAX_BYTES_PER_UNIT)
 		const scratch = this.#scratch
 		const units = text.length
 		if (units <= KEPT_VIEW_MAX_BYTES) {

@@ -26,6 +26,7 @@ import { Hit, LOOKUP_ABSENT, LOOKUP_COLD, LOOKUP_FOUND, lookupCached } from './l
 import { newOperations, type Operations } from './operations.ts'
 import { type PrefetchResult, type PrefetchSettings, type PrefetchTotals, prefetch } from './prefetch.ts'
 import type { ReadView } from './read-view.ts'
+import { ReadWays } from './read-ways.ts'
 import { type Reading, withRenewal } from './renewal.ts'
 import { RowBatch, type RowShape } from './row-batch.ts'
 import { Scan } from './scan.ts'
@@ -69,21 +70,10 @@ const NOTHING: Promise<undefined> = Promise.resolve(undefined)
 const YES = Promise.resolve(true)
 const NO = Promise.resolve(false)
 
-/** What the operations of one kind read through. */
-interface ReadWay {
-	readonly source: TableSource
-	readonly blobs: BlobReader
-	readonly counts: OperationCounts
-}
-
 export class ReadCore<Key, Value> {
 	/** Totals by kind of operation; those of tails are counted by whoever owns the tails. */
 	readonly operations: Operations = newOperations()
-	readonly #get: ReadWay
-	readonly #getMany: ReadWay
-	readonly #getStream: ReadWay
-	readonly #scanning: ReadWay
-	readonly #prefetching: ReadWay
+	readonly #ways: ReadWays
 	readonly #options: ReadCoreOptions
 	readonly #keys: Transcoder<unknown>
 	readonly #values: Transcoder<Value>
@@ -98,16 +88,7 @@ export class ReadCore<Key, Value> {
 	readonly #plans = new WeakMap<Manifest, SearchPlan>()
 
 	constructor(options: ReadCoreOptions) {
-		const wayOf = (counts: OperationCounts): ReadWay => ({
-			source: options.source.countedBy(counts),
-			blobs: options.blobs.countedBy(counts),
-			counts,
-		})
-		this.#get = wayOf(this.operations.get)
-		this.#getMany = wayOf(this.operations.getMany)
-		this.#getStream = wayOf(this.operations.getStream)
-		this.#scanning = wayOf(this.operations.scan)
-		this.#prefetching = wayOf(this.operations.prefetch)
+		this.#ways = new ReadWays(options, this.operations)
 		this.#options = options
 		this.#keys = options.keys
 		// The transcoder was chosen by the encoding that `Value` is derived from.
@@ -136,8 +117,9 @@ export class ReadCore<Key, Value> {
 			const bytes = this.#keyEncoder.encode(key)
 			const view = views.view()
 			const hit = this.#hit
-			this.#get.counts.calls++
-			const status = lookupCached(this.#get.source, this.planOf(view.manifest), view, bytes, hit, true)
+			const { source, counts } = this.#ways.get
+			counts.calls++
+			const status = lookupCached(source, this.planOf(view.manifest), view, bytes, hit, true)
 			if (status === LOOKUP_COLD) return this.#getCold(views, view, new Uint8Array(bytes), signal)
 			if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return NOTHING
 			if (hit.kind === KIND_BLOB) return this.#getCold(views, view, new Uint8Array(bytes), signal)
@@ -152,8 +134,9 @@ export class ReadCore<Key, Value> {
 		const bytes = this.#keyEncoder.encode(key)
 		const view = views.view()
 		const hit = this.#hit
-		this.#get.counts.calls++
-		const status = lookupCached(this.#get.source, this.planOf(view.manifest), view, bytes, hit, false)
+		const { source, counts } = this.#ways.get
+		counts.calls++
+		const status = lookupCached(source, this.planOf(view.manifest), view, bytes, hit, false)
 		if (status === LOOKUP_COLD) return ifCold
 		if (status === LOOKUP_ABSENT || !isVisible(hit, views)) return undefined
 		return hit.kind === KIND_BLOB ? ifCold : this.#values.decode(hit.bytes, hit.start, hit.end)
@@ -167,8 +150,9 @@ export class ReadCore<Key, Value> {
 			const bytes = this.#keyEncoder.encode(key)
 			const view = views.view()
 			const hit = this.#hit
-			this.#get.counts.calls++
-			const status = lookupCached(this.#get.source, this.planOf(view.manifest), view, bytes, hit, true)
+			const { source, counts } = this.#ways.get
+			counts.calls++
+			const status = lookupCached(source, this.planOf(view.manifest), view, bytes, hit, true)
 			if (status === LOOKUP_COLD) return this.#hasCold(views, view, new Uint8Array(bytes), signal)
 			return status === LOOKUP_FOUND && isVisible(hit, views) ? YES : NO
 		} catch (error) {
@@ -188,7 +172,7 @@ export class ReadCore<Key, Value> {
 		if (!Array.isArray(keys)) throw new TypeError('Expected `keys` to be an array')
 		const signal = options?.signal
 		signal?.throwIfAborted()
-		const { source, blobs, counts } = this.#getMany
+		const { source, blobs, counts } = this.#ways.getMany
 		counts.calls++
 		return await withRenewal(this.#reading(counts, views, views.view(), signal), view =>
 			getMany(keys, {
@@ -215,7 +199,7 @@ export class ReadCore<Key, Value> {
 		const range = valueRange(options)
 		signal?.throwIfAborted()
 		const bytes = new Uint8Array(this.#keyEncoder.encode(key))
-		const { source, blobs, counts } = this.#getStream
+		const { source, blobs, counts } = this.#ways.getStream
 		counts.calls++
 		return await getStream({
 			views,
@@ -250,7 +234,7 @@ export class ReadCore<Key, Value> {
 		signal?.throwIfAborted()
 		const parsed = parseRange(range, this.#keyEncoder)
 		const totals: PrefetchTotals = { blocks: 0, bytes: 0, spentBytes: 0 }
-		const { source, counts } = this.#prefetching
+		const { source, counts } = this.#ways.prefetch
 		counts.calls++
 		return await withRenewal(this.#reading(counts, views, views.view(), signal), view =>
 			prefetch(source, this.planOf(view.manifest), parsed, settings, totals),
@@ -271,7 +255,7 @@ export class ReadCore<Key, Value> {
 		if (this.#isClosed) throw new IsleError('ISLE_CLOSED', 'the database is closed')
 		const plan = this.planOf(view.manifest)
 		const { pool } = this.#options
-		return openMerge({ source: this.#scanning.source, pool, plan, view, range, nowMs, remaining, ending })
+		return openMerge({ source: this.#ways.scan.source, pool, plan, view, range, nowMs, remaining, ending })
 	}
 
 	/** Closes every iterator: their next calls reject with ISLE_CLOSED. */
@@ -324,7 +308,7 @@ export class ReadCore<Key, Value> {
 		key: Uint8Array,
 		signal: AbortSignal | undefined,
 	): Promise<Value | undefined> {
-		const { source, blobs, counts } = this.#get
+		const { source, blobs, counts } = this.#ways.get
 		return withRenewal(this.#reading(counts, views, first, signal), view =>
 			this.#lookup<Value | undefined>(source, view, key, signal, hit => {
 				if (hit === undefined || !hit.isVisible(views.nowMs())) return undefined
@@ -336,7 +320,7 @@ export class ReadCore<Key, Value> {
 	}
 
 	#hasCold(views: ViewProvider, first: ReadView, key: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
-		const { source, counts } = this.#get
+		const { source, counts } = this.#ways.get
 		return withRenewal(this.#reading(counts, views, first, signal), view =>
 			this.#lookup(source, view, key, signal, hit => hit?.isVisible(views.nowMs()) ?? false),
 		)
@@ -359,7 +343,7 @@ export class ReadCore<Key, Value> {
 		ready?.catch(() => undefined)
 		const nowMs = views.nowMs()
 		const { clock } = this.#options.host
-		const { blobs, counts } = this.#scanning
+		const { blobs, counts } = this.#ways.scan
 		counts.calls++
 		const host: ScanHost = {
 			monotonicMs: () => clock.monotonicMs(),
