@@ -26,8 +26,8 @@ interface Injection {
 	readonly what: string
 	/** N is at least this: 3 where nothing else is said. */
 	readonly atLeast?: number
-	/** N is at most this: a run makes about 220 of fsync, 60 to 80 of the others, 20 to 40 of rename. */
-	readonly atMost: number
+	/** N is less than this: a run makes about 220 of fsync, 50 to 80 of the others, 15 to 50 of rename. */
+	readonly below: number
 	/** How it may end. */
 	readonly ends: RegExp
 }
@@ -35,23 +35,23 @@ interface Injection {
 const INJECTIONS: readonly Injection[] = [
 	// Once: it is tried again; but for a stream, which only its caller has again, and for the fsync of a directory: what the kernel says
 	// of the next one means nothing. The writer asks for its whole budget, half a minute, before it says so.
-	{ what: 'fsync:error=EIO:when=N', atMost: 60, ends: /^(done|ISLE_INDETERMINATE|ISLE_UNAVAILABLE)$/ },
-	{ what: 'link:error=EIO:when=N', atMost: 30, ends: /^(done|a stream that could not be stored)$/ },
-	{ what: 'writev:error=EIO:when=N', atMost: 30, ends: /^(done|a stream that could not be stored)$/ },
+	{ what: 'fsync:error=EIO:when=N', below: 60, ends: /^(done|ISLE_INDETERMINATE|ISLE_UNAVAILABLE)$/ },
+	{ what: 'link:error=EIO:when=N', below: 30, ends: /^(done|a stream that could not be stored)$/ },
+	{ what: 'writev:error=EIO:when=N', below: 30, ends: /^(done|a stream that could not be stored)$/ },
 	// What cannot be helped by trying again.
-	{ what: 'writev:error=ENOSPC:when=N', atMost: 30, ends: /^ISLE_FULL$/ },
-	{ what: 'fsync:error=ENOSPC:when=N+', atMost: 60, ends: /^ISLE_FULL$/ },
-	{ what: 'link:error=ENOSPC:when=N+', atMost: 30, ends: /^ISLE_FULL$/ },
+	{ what: 'writev:error=ENOSPC:when=N', below: 30, ends: /^ISLE_FULL$/ },
+	{ what: 'fsync:error=ENOSPC:when=N+', below: 60, ends: /^ISLE_FULL$/ },
+	{ what: 'link:error=ENOSPC:when=N+', below: 30, ends: /^ISLE_FULL$/ },
 	// Names of files that are no objects any more. The third is that of the probe of the store, which must go: it is behind that.
-	{ what: 'unlink:error=EIO:when=N+', atLeast: 4, atMost: 20, ends: /^done$/ },
+	{ what: 'unlink:error=EIO:when=N+', atLeast: 4, below: 20, ends: /^done$/ },
 	// Deaths.
-	{ what: 'fsync:signal=SIGKILL:when=N', atMost: 100, ends: /^SIGKILL$/ },
-	{ what: 'link:signal=SIGKILL:when=N', atMost: 40, ends: /^SIGKILL$/ },
-	{ what: 'unlink:signal=SIGKILL:when=N', atMost: 40, ends: /^SIGKILL$/ },
+	{ what: 'fsync:signal=SIGKILL:when=N', below: 100, ends: /^SIGKILL$/ },
+	{ what: 'link:signal=SIGKILL:when=N', below: 40, ends: /^SIGKILL$/ },
+	{ what: 'unlink:signal=SIGKILL:when=N', below: 40, ends: /^SIGKILL$/ },
 	// What is written over, or uploaded before its commit.
-	{ what: `${RENAMES}:error=EIO:when=N`, atMost: 15, ends: /^done$/ },
-	{ what: `${RENAMES}:error=ENOSPC:when=N+`, atMost: 15, ends: /^ISLE_FULL$/ },
-	{ what: `${RENAMES}:signal=SIGKILL:when=N`, atMost: 15, ends: /^SIGKILL$/ },
+	{ what: `${RENAMES}:error=EIO:when=N`, below: 10, ends: /^done$/ },
+	{ what: `${RENAMES}:error=ENOSPC:when=N+`, below: 10, ends: /^ISLE_FULL$/ },
+	{ what: `${RENAMES}:signal=SIGKILL:when=N`, below: 10, ends: /^SIGKILL$/ },
 ]
 
 describe.skipIf(noStrace !== undefined)(`a writer whose system calls fail (TEST_SEED=${seed})`, () => {
@@ -60,10 +60,10 @@ describe.skipIf(noStrace !== undefined)(`a writer whose system calls fail (TEST_
 	const runOf = (what: string, i: number): number => (what.startsWith(RENAMES) ? 3 * i : i)
 	test.concurrent.each(INJECTIONS.map((injection, i) => ({ ...injection, i: runOf(injection.what, i) })))(
 		'$what',
-		async ({ what, atLeast = 3, atMost, ends, i }) => {
+		async ({ what, atLeast = 3, below, ends, i }) => {
 			const random = seededRandom(seed + 7919 * i)
 			random.next()
-			const number = atLeast + Math.floor(random.next() * (atMost - atLeast))
+			const number = atLeast + Math.floor(random.next() * (below - atLeast))
 			const url = pathToFileURL(scratch()).href
 			await using program = startProgram(WRITER, [url, String(seed), String(i)], {
 				shell: straced(what.replace('when=N', `when=${number}`)),
