@@ -12,8 +12,9 @@ const BUCKET = 'sessions'
 const ROLE = 'visitor'
 const BODY = new Uint8Array([1])
 const DENIED = { code: 'ISLE_DENIED' }
-/** Each is a round trip: many more than fit into the second that the credentials last. */
+/** Each is a round trip: many more than fit into the time that the credentials last. */
 const MAX_REQUESTS = 100_000
+const MAX_SECONDS = 64
 
 const server = await serverForTests('Ceph RGW', () => startCephRgw({ tokenService: 'on' }))
 
@@ -30,6 +31,20 @@ describe.skipIf(server === undefined)('temporary credentials', async () => {
 		return { store, token: session.sessionToken }
 	}
 
+	/** Asks for something until it is refused: the last of so many requests. */
+	async function untilRefused(seconds: number) {
+		const { store, token } = await storeFor(seconds)
+		let refusal: unknown
+		let requests = 0
+		for (; refusal === undefined && requests < MAX_REQUESTS; requests++) {
+			refusal = await store.get('probe').then(
+				() => undefined,
+				(error: unknown) => error,
+			)
+		}
+		return { store, token, refusal, requests }
+	}
+
 	test('carry a database', async () => {
 		const { store } = await storeFor(900)
 		await using db = await open(store)
@@ -39,15 +54,11 @@ describe.skipIf(server === undefined)('temporary credentials', async () => {
 	})
 
 	test('that have expired are ISLE_DENIED for everybody, at once, and write nothing', async () => {
-		const { store, token } = await storeFor(1)
-		let refusal: unknown
-		let requests = 0
-		for (; refusal === undefined && requests < MAX_REQUESTS; requests++) {
-			refusal = await store.get('probe').then(
-				() => undefined,
-				(error: unknown) => error,
-			)
-		}
+		let session = await untilRefused(1)
+		// On a busy machine a second may be over before the first request has come.
+		for (let seconds = 2; session.requests === 1 && seconds <= MAX_SECONDS; seconds *= 2)
+			session = await untilRefused(seconds)
+		const { store, token, refusal, requests } = session
 		expect(requests, 'they were good at first').toBeGreaterThan(1)
 		expect(refusal).toMatchObject(DENIED)
 		await expect(open(store)).rejects.toMatchObject(DENIED)
