@@ -4,9 +4,8 @@
  * Steps: `relate` the next key to the last one (order, shared prefix), ask `bytesWith` whether it still fits, `append` it
  * (a copy of suffix and value straight to their place), `encode` the block, `reset`.
  *
- * The prefix is guessed from the block before (its true common prefix), so that suffixes land where they stay; a guess
- * that proves too long is shortened, and the entries so far are moved. Neighbouring blocks share about the same prefix,
- * so this is rare, and it saves a second copy of every entry.
+ * The prefix is guessed from the block before (its true common prefix), so that suffixes land where they stay; a guess that proves too
+ * long is shortened, and the entries so far are moved. Neighbouring blocks share about the same prefix: it saves copying every entry twice.
  *
  * Invariants: every key of the block begins with the prefix; `ends` never decreases; nothing outside `count` is read.
  */
@@ -18,12 +17,14 @@ import type { EntryKind } from './entry.ts'
 
 /** Estimate of the columns of one entry: two u16 ends, a sequence delta of up to three bytes, a little more. */
 const COLUMN_BYTES = 8
+/** Cleared at first: a table of a few entries needs no more. */
+const FIRST_DATA_BYTES = 1024
 
 export class BlockBuilder {
 	#data: Uint8Array
 	#dataBytes = 0
 	#count = 0
-	// Up to 64 bytes stand in V8's own heap, where an array costs a tenth: a table of a few entries gets by with them.
+	// Up to 64 bytes stand in V8's own heap, where an array costs a tenth.
 	#ends = new Uint32Array(16)
 	#seqs = new Float64Array(8)
 	#expiries = new Float64Array(8)
@@ -39,7 +40,7 @@ export class BlockBuilder {
 	sharedBytes = 0
 
 	constructor(dataBytes: number) {
-		this.#data = new Uint8Array(dataBytes)
+		this.#data = new Uint8Array(Math.min(dataBytes, FIRST_DATA_BYTES))
 	}
 
 	get count(): number {

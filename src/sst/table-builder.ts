@@ -36,6 +36,8 @@ export interface BuiltTable {
 /** What a table without entries is reckoned to take. */
 export const EMPTY_TABLE_BYTES: number = FOOTER_BYTES + 128
 
+const NO_BYTES = new Uint8Array(0)
+
 export class TableBuilder {
 	readonly #codec: Codec | undefined
 	readonly #codecName: CodecName
@@ -47,16 +49,16 @@ export class TableBuilder {
 	readonly #index = new BlockIndexBuilder()
 	readonly #out: TableOutput
 	/** Raw form of the block at hand, when it is compressed from there. */
-	#raw = new Uint8Array(0)
+	#raw = NO_BYTES
 	#largestRawBlockBytes = 0
 	readonly #keys = new KeyHashes()
 	readonly #counts = new TableCounts()
 	readonly #expiries = new ExpirySample()
 	/** What filter, index and footer would take if the table ended at the last sealed block. */
 	#tailBytes = EMPTY_TABLE_BYTES
-	#smallestKey: Uint8Array = new Uint8Array(0)
+	#smallestKey: Uint8Array = NO_BYTES
 	/** Last key of the block that was added whole, as long as no entry stands behind it. */
-	#passedKey: Uint8Array = new Uint8Array(0)
+	#passedKey: Uint8Array = NO_BYTES
 	#isFinished = false
 
 	/**
@@ -221,7 +223,7 @@ export class TableBuilder {
 
 	/** Ends the table. At least one entry must have been added; the builder is of no use afterwards. */
 	finish(): BuiltTable {
-		let bytes = new Uint8Array(0)
+		let bytes = NO_BYTES
 		const meta = this.#finish(storedBytes => {
 			bytes = this.#out.finish(storedBytes)
 			return bytes
@@ -231,7 +233,7 @@ export class TableBuilder {
 
 	/** The same, with the table at the start of `target` if it fits there. */
 	finishInto(target: SharedArrayBuffer): { readonly bytes: Uint8Array; readonly meta: SstMeta } {
-		let bytes: Uint8Array = new Uint8Array(0)
+		let bytes: Uint8Array = NO_BYTES
 		const meta = this.#finish(storedBytes => {
 			bytes = this.#out.finishInto(target, storedBytes) ?? this.#out.finish(storedBytes)
 			return bytes

@@ -13,6 +13,7 @@ export const TABLE_MAX_BYTES = 0xffffffff
 const SPARE_MAX_BYTES = 33_554_432
 const FIRST_BYTES = 65_536
 
+const NO_BYTES = new Uint8Array(0)
 let spare: Uint8Array<ArrayBuffer> | undefined
 
 export class TableOutput {
@@ -65,6 +66,6 @@ export class TableOutput {
 	#keepSpare(): void {
 		const isLarger = this.bytes.length > (spare?.length ?? 0)
 		if (isLarger && this.bytes.length <= SPARE_MAX_BYTES) spare = this.bytes
-		this.bytes = new Uint8Array(0)
+		this.bytes = NO_BYTES
 	}
 }
