@@ -66,52 +66,21 @@ export class Tails<Key = unknown, Value = unknown> {
 	readonly #counts: OperationCounts
 	readonly #feed: CommitFeed
 	readonly #recent: RecentCommits
-	readonly #context: TailContext
+	readonly #components: TailComponents
+	#context: TailContext | undefined
 	readonly #keyEncoder: KeyEncoder
 	readonly #busy = new Set<Tail>()
 	readonly #atState = new Map<Tail, Bootstrap>()
 	#failure: Error | undefined
 
 	constructor(components: TailComponents) {
-		const { source, recent, pool, host, keys, values, counts = new OperationCounts() } = components
-		const log = openWriterLog(counts.over(components.log.store))
-		const tables = components.tables.countedBy(counts)
-		const blobs = components.blobs.countedBy(counts)
+		const { log, source, recent, host, keys, counts = new OperationCounts() } = components
+		this.#components = components
 		this.#host = host
 		this.#counts = counts
 		this.#recent = recent
 		this.#keyEncoder = new KeyEncoder(keys)
-		this.#feed = new CommitFeed({ log, source, recent, host })
-		// Named before it is assigned: D-098.
-		const wantsOffers = (): boolean => this.#busy.size > 0
-		tables.wantsOffers = wantsOffers
-		this.#context = {
-			feed: this.#feed,
-			source,
-			tables: new OrderedTables(tables, pool, host),
-			reads: {
-				openMerge: (view, range, remaining, signal) =>
-					openMerge({
-						source: tables,
-						pool,
-						plan: planSearch(view.manifest, components.tables),
-						view,
-						range,
-						nowMs: host.clock.nowMs(),
-						remaining,
-						ending: { signal },
-					}),
-			},
-			largeValues: {
-				read: (encodedRef, signal) => blobs.read(source.manifest, encodedRef, signal),
-				open: (encodedRef, signal) => blobs.stream(source.manifest, encodedRef, signal),
-			},
-			keys,
-			values,
-			busy: this.#busy,
-			atState: this.#atState,
-			failure: () => this.#failure,
-		}
+		this.#feed = new CommitFeed({ log: openWriterLog(counts.over(log.store)), source, recent, host })
 	}
 
 	/** What tails read that give the rows of a state. */
@@ -190,7 +159,45 @@ export class Tails<Key = unknown, Value = unknown> {
 		return () => {
 			this.#counts.calls++
 			this.#recent.want()
+			this.#context ??= this.#makeContext()
 			return new Tail(this.#context, plan)
+		}
+	}
+
+	/** For the first tail: most who open a database never have one. */
+	#makeContext(): TailContext {
+		const { source, pool, host, keys, values } = this.#components
+		const tables = this.#components.tables.countedBy(this.#counts)
+		const blobs = this.#components.blobs.countedBy(this.#counts)
+		// Named before it is assigned: D-098.
+		const wantsOffers = (): boolean => this.#busy.size > 0
+		tables.wantsOffers = wantsOffers
+		return {
+			feed: this.#feed,
+			source,
+			tables: new OrderedTables(tables, pool, host),
+			reads: {
+				openMerge: (view, range, remaining, signal) =>
+					openMerge({
+						source: tables,
+						pool,
+						plan: planSearch(view.manifest, this.#components.tables),
+						view,
+						range,
+						nowMs: host.clock.nowMs(),
+						remaining,
+						ending: { signal },
+					}),
+			},
+			largeValues: {
+				read: (encodedRef, signal) => blobs.read(source.manifest, encodedRef, signal),
+				open: (encodedRef, signal) => blobs.stream(source.manifest, encodedRef, signal),
+			},
+			keys,
+			values,
+			busy: this.#busy,
+			atState: this.#atState,
+			failure: () => this.#failure,
 		}
 	}
 }
