@@ -68,11 +68,18 @@ class PrefixedStore implements ObjectStore {
 		return this.#beneath(key, inner => this.#store.createIfAbsent(inner, body, options))
 	}
 
-	async list(options: ListOptions = {}): Promise<ListPage> {
-		this.#throwIfClosed()
+	list(options: ListOptions = {}): Promise<ListPage> {
+		try {
+			this.#throwIfClosed()
+			checkKeyPrefix(options.prefix ?? '')
+			return this.#prefix === '' ? this.#store.list(options) : this.#listBeneath(options)
+		} catch (error) {
+			return Promise.reject(error)
+		}
+	}
+
+	async #listBeneath(options: ListOptions): Promise<ListPage> {
 		const { prefix = '', startAfter } = options
-		checkKeyPrefix(prefix)
-		if (this.#prefix === '') return await this.#store.list(options)
 		const page = await this.#store.list({
 			...options,
 			prefix: this.#prefix + prefix,
