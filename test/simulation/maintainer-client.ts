@@ -7,7 +7,6 @@ import type { PlannedOperation } from './operations.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { Client, Stage } from './stage.ts'
 
-const POLL_INTERVAL_MS = 600_000
 const DEADLINE_MS = 600_000
 const CODES: readonly IsleErrorCode[] = ['ISLE_FENCED', 'ISLE_INDETERMINATE', 'ISLE_CLOSED']
 
@@ -77,7 +76,7 @@ export async function openSimulatedCompactor(
 		host,
 		pool,
 		background,
-		pollIntervalMs: POLL_INTERVAL_MS,
+		pollIntervalMs: settings.pollIntervalMs,
 		compaction,
 		retention,
 		gracePeriodMs,

@@ -133,8 +133,8 @@ export class ReaderClient implements Client {
 }
 
 /** How often readers look by themselves; 0: never. */
-export function pollMs({ flushIntervalMs }: SimulationSettings): number {
-	return flushIntervalMs === 0 ? 0 : 600_000
+export function pollMs({ flushIntervalMs, pollIntervalMs }: SimulationSettings): number {
+	return flushIntervalMs === 0 ? 0 : pollIntervalMs
 }
 
 /** As every process of the simulation that only reads opens the database. */

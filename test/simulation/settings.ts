@@ -35,6 +35,8 @@ export interface SimulationSettings {
 	/** Share of the calls to the disk that fail. */
 	readonly diskFaultRate: number
 	readonly flushIntervalMs: number
+	/** How often who reads or maintains looks by himself: what is idle for hours takes a request and more each time. */
+	readonly pollIntervalMs: number
 	readonly maxCommitsInFlight: number
 	/** Whether writers wait already for a handful of tables that nobody has merged. */
 	readonly isUnderPressure: boolean
@@ -79,6 +81,7 @@ export const PLAIN_SETTINGS: SimulationSettings = {
 	disk: 'none',
 	diskFaultRate: 0,
 	flushIntervalMs: 1000,
+	pollIntervalMs: 10 * MINUTE_MS,
 	maxCommitsInFlight: 8,
 	isUnderPressure: false,
 	skewsMs: [0],
@@ -126,6 +129,7 @@ class Draw {
 			codec: this.#pick(['none', 'none', 'none', 'lz4']),
 			cacheBytes: this.#pick([0, 65_536, 65_536]),
 			disk: this.#chance(0.05) ? 'own' : 'none',
+			pollIntervalMs: HOUR_MS,
 			maxCommitsInFlight: this.#pick([1, 2]),
 			isUnderPressure: false,
 			largeShare: this.#pick([0, 0, 0, 0.3]),
@@ -151,6 +155,7 @@ class Draw {
 			codec: this.#pick(['none', 'none', 'lz4']),
 			cacheBytes: this.#pick([0, 65_536]),
 			disk: this.#pick(['none', 'none', 'none', 'own', 'shared']),
+			pollIntervalMs: 10 * MINUTE_MS,
 			maxCommitsInFlight: this.#pick([1, 2, 8]),
 			isUnderPressure: this.#chance(0.15),
 			largeShare: this.#pick([0, 0, 0.2]),
