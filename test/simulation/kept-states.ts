@@ -63,7 +63,7 @@ async function readPast(stage: Stage, { process, db, life }: Place, operation: O
 	} catch (error) {
 		const { changeRetentionMs } = stage.settings
 		// Changes grow old by the clock of their writer, which may be hours behind.
-		const behind = firstBehind(stage.objects.creations, known.past)
+		const behind = firstBehind(stage.objects, known.past)
 		const sinceMs = Math.min(known.sinceMs, behind?.committedAtMs ?? Number.POSITIVE_INFINITY)
 		const mayBeGone = (latestTrustedMs(stage.world.nowMs) - sinceMs) * RATE_SLACK >= changeRetentionMs
 		if (!mayBeGone || !isIsleError(error, 'ISLE_EXPIRED')) throw error

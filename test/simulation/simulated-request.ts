@@ -5,7 +5,7 @@ import type { Timer } from '../../src/host/clock.ts'
 import type { RequestOptions } from '../../src/object-store/object-store.ts'
 import type { Fault, FaultKind } from './faults.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
-import type { World } from './world.ts'
+import type { Task, World } from './world.ts'
 
 /** What a request does. */
 export interface Request<Value> {
@@ -28,13 +28,20 @@ const OUTAGE_MAX_MS = 120_000
 /** Connections are given up after this long. */
 const OUTAGE_ANSWER_MS = 3000
 
-export class SimulatedRequest<Value> {
+/** What came of the effect. */
+type Outcome<Value> = { readonly value: Value } | { readonly error: unknown }
+
+const NOTHING_TO_RELEASE = (): void => undefined
+
+/** As a task: it arrives. */
+export class SimulatedRequest<Value> implements Task {
 	readonly #request: Request<Value>
 	readonly #process: SimulatedProcess
 	readonly #world: World
 	readonly #resolve: (value: Value) => void
 	readonly #reject: (error: unknown) => void
-	#release: () => void = () => undefined
+	#release = NOTHING_TO_RELEASE
+	#fault: Fault | undefined
 	#isAnswered = false
 
 	constructor(
@@ -71,16 +78,25 @@ export class SimulatedRequest<Value> {
 	}
 
 	begin(fault: Fault | undefined, latencyMs: number): void {
-		const arrive = (): void => {
-			this.#process.arrived(this)
-			if (this.#world.nowMs < this.#process.cutOffUntilMs) this.#loseOnTheWay()
-			else if (fault === undefined) this.#answer(this.#tryEffect(), this.#world.chance(ANSWER_APART) ? 0 : undefined)
-			else this.#meet(fault)
-		}
+		this.#fault = fault
 		this.#process.sent(this)
-		if (fault?.kind === 'delay-request') this.#world.timer(this.#process, longMs(fault.amount), arrive)
-		else if (latencyMs > 0) this.#world.timer(this.#process, latencyMs, arrive)
-		else this.#world.task(this.#process, arrive)
+		if (fault?.kind === 'delay-request') this.#world.timer(this.#process, longMs(fault.amount), () => this.run())
+		else if (latencyMs > 0) this.#world.timer(this.#process, latencyMs, () => this.run())
+		else this.#world.enqueue(this)
+	}
+
+	get runner(): SimulatedProcess {
+		return this.#process
+	}
+
+	run(): void {
+		this.#process.arrived(this)
+		if (this.#world.nowMs < this.#process.cutOffUntilMs) this.#loseOnTheWay()
+		else if (this.#fault !== undefined) this.#meet(this.#fault)
+		else {
+			const outcome = this.#tryEffect()
+			this.#answer(outcome, this.#world.chance(ANSWER_APART) ? 0 : undefined)
+		}
 	}
 
 	deliver(): void {
@@ -160,7 +176,7 @@ export class SimulatedRequest<Value> {
 		this.#world.timer(this.#process, OUTAGE_ANSWER_MS, () => this.#fail(this.#unavailable('no way to the store')))
 	}
 
-	#tryEffect(): { readonly value: Value } | { readonly error: unknown } {
+	#tryEffect(): Outcome<Value> {
 		try {
 			return { value: this.#request.effect() }
 		} catch (error) {
@@ -168,23 +184,21 @@ export class SimulatedRequest<Value> {
 		}
 	}
 
-	#flipped(
-		outcome: { readonly value: Value } | { readonly error: unknown },
-		amount: number,
-	): { readonly value: Value } | { readonly error: unknown } {
+	#flipped(outcome: Outcome<Value>, amount: number): Outcome<Value> {
 		const { flip } = this.#request
 		return 'error' in outcome || flip === undefined ? outcome : { value: flip(outcome.value, amount) }
 	}
 
 	/** `afterMs`: in a turn of its own, so much later. */
-	#answer(outcome: { readonly value: Value } | { readonly error: unknown }, afterMs: number | undefined): void {
-		const tell = (): void => {
-			if ('error' in outcome) this.#fail(outcome.error)
-			else if (this.#settle()) this.#resolve(outcome.value)
-		}
-		if (afterMs === undefined) tell()
-		else if (afterMs === 0) this.#world.task(this.#process, tell)
-		else this.#world.timer(this.#process, afterMs, tell)
+	#answer(outcome: Outcome<Value>, afterMs: number | undefined): void {
+		if (afterMs === undefined) this.#tell(outcome)
+		else if (afterMs === 0) this.#world.task(this.#process, () => this.#tell(outcome))
+		else this.#world.timer(this.#process, afterMs, () => this.#tell(outcome))
+	}
+
+	#tell(outcome: Outcome<Value>): void {
+		if ('error' in outcome) this.#fail(outcome.error)
+		else if (this.#settle()) this.#resolve(outcome.value)
 	}
 
 	#fail(cause: unknown): void {

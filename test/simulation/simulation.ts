@@ -109,7 +109,7 @@ class Simulation {
 		try {
 			await this.#runClients()
 			await this.#leave()
-			truth = new Truth(this.#objects.creations, this.#record.lives)
+			truth = new Truth(this.#objects, this.#record.lives)
 			if (this.#hasLastReading) await this.#readAtTheEnd()
 			judgeMissing(this.#stage)
 			if (hasBudgets(seed) && this.#record.faults.length === 0) {

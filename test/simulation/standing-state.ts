@@ -10,7 +10,6 @@ import { applyCommits, EMPTY_MANIFEST } from '../../src/manifest/fold.ts'
 import { applyEdits } from '../../src/manifest/fold-edits.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { decodePin, objectsOf } from '../../src/manifest/pin.ts'
-import { commitOf, recordOf } from './read-records.ts'
 import type { Creation, VirtualObjects } from './virtual-objects.ts'
 
 /** Of a log record: see docs/object-layout.md. */
@@ -38,7 +37,7 @@ export function standingManifest(objects: VirtualObjects): Manifest {
 	const newest = objects.keys('checkpoints/').sort().at(-1)
 	const base = newest === undefined ? EMPTY_MANIFEST : decodeCheckpoint(bytesOf(objects, newest), newest)
 	const log = readOn(objects, 'log', base.writerPosition)
-	const commits = log.records.map(([record, key]) => commitOf(record, key))
+	const commits = log.records.map(([record, key]) => objects.records.commit(record, key))
 	const edits = readOn(objects, 'maintenance', base.maintenancePosition).records.map(([record, key]) =>
 		decodeEditRecord(record, key),
 	)
@@ -57,7 +56,7 @@ function readOn(
 		const key = `${folder}/${digits(end.epoch)}/${digits(end.slot)}`
 		const bytes = objects.bytesOf(key)
 		if (bytes === undefined) return { records, end }
-		const record = recordOf(bytes, end, key)
+		const record = objects.records.record(bytes, end, key)
 		if (record.kind === 'commit') records.push([record, key])
 		end = record.kind === 'seal' ? { epoch: end.epoch + 1, slot: 0 } : { epoch: end.epoch, slot: end.slot + 1 }
 	}

@@ -4,8 +4,7 @@
  */
 import { comparePositions, type LogPosition } from '../../src/log/log-position.ts'
 import type { HistoryRecord, Mutation, PastState, WriterLife } from './history-record.ts'
-import { commitOf, recordOf } from './read-records.ts'
-import type { Creation } from './virtual-objects.ts'
+import type { VirtualObjects } from './virtual-objects.ts'
 
 export interface TrueCommit {
 	readonly position: LogPosition
@@ -24,9 +23,9 @@ export class Truth {
 	readonly faults: string[] = []
 	#newestMs = 0
 
-	constructor(creations: ReadonlyMap<string, Creation>, lives: readonly WriterLife[]) {
+	constructor(objects: VirtualObjects, lives: readonly WriterLife[]) {
 		const byEpoch = new Map(lives.map(life => [life.epoch, life]))
-		for (const commit of readLog(creations)) {
+		for (const commit of readLog(objects)) {
 			this.commits.push(commit)
 			this.#take(commit, byEpoch.get(commit.position.epoch))
 		}
@@ -95,30 +94,30 @@ export class Truth {
 }
 
 /** The first commit that a state of the past lacks. */
-export function firstBehind(creations: ReadonlyMap<string, Creation>, past: PastState): TrueCommit | undefined {
-	return readLog(creations).find(({ position, lastSeq, committedAtMs }) => {
+export function firstBehind(objects: VirtualObjects, past: PastState): TrueCommit | undefined {
+	return readLog(objects).find(({ position, lastSeq, committedAtMs }) => {
 		if (past.kind === 'position') return comparePositions(position, past.position) >= 0
 		return past.kind === 'seq' ? lastSeq > past.seq : committedAtMs > past.timeMs
 	})
 }
 
 /** Commits in order, from the first record of each slot. */
-function readLog(creations: ReadonlyMap<string, Creation>): TrueCommit[] {
+function readLog(objects: VirtualObjects): TrueCommit[] {
 	const commits: TrueCommit[] = []
 	let position: LogPosition = { epoch: 0, slot: 0 }
 	/** Appends are pipelined: a commit is one once all records before it are there, too. */
 	let stamp = 0
 	for (;;) {
 		const key = `log/${digits(position.epoch)}/${digits(position.slot)}`
-		const creation = creations.get(key)
+		const creation = objects.creations.get(key)
 		if (creation === undefined) return commits
 		stamp = Math.max(stamp, creation.stamp)
-		const record = recordOf(creation.bytes, position, key)
+		const record = objects.records.record(creation.bytes, position, key)
 		if (record.kind === 'seal') {
 			position = { epoch: position.epoch + 1, slot: 0 }
 			continue
 		}
-		const { firstSeq, lastSeq, committedAtMs } = commitOf(record, key)
+		const { firstSeq, lastSeq, committedAtMs } = objects.records.commit(record, key)
 		commits.push({ position, firstSeq, lastSeq, committedAtMs, stamp })
 		position = { epoch: position.epoch, slot: position.slot + 1 }
 	}

@@ -1,6 +1,7 @@
 /** The objects of a virtual store: strongly consistent, and each creation of a key is remembered, also when it was deleted since. */
 
 import type { ListOptions, ListPage, ObjectStore } from '../../src/object-store/object-store.ts'
+import { ReadRecords } from './read-records.ts'
 
 interface VirtualObject {
 	readonly bytes: Uint8Array
@@ -26,6 +27,8 @@ export class VirtualObjects {
 	readonly creations: Map<string, Creation> = new Map()
 	/** Keys that stand there only because a repeated PUT came after the object was deleted. */
 	readonly revived: Set<string> = new Set()
+	/** What judges have read of its logs. */
+	readonly records: ReadRecords = new ReadRecords()
 	readonly #time: VirtualTime
 	readonly #objects = new Map<string, VirtualObject>()
 

@@ -15,9 +15,9 @@ export interface Runner {
 	readonly pausedUntilMs: number
 }
 
-interface Task {
+export interface Task {
 	readonly runner: Runner | undefined
-	readonly run: () => void
+	run(): void
 }
 
 interface WorldTimer extends Task {
@@ -74,6 +74,11 @@ export class World {
 
 	task(runner: Runner | undefined, run: () => void): void {
 		this.#tasks.push({ runner, run })
+	}
+
+	/** The same of what is a task itself: a request is one. */
+	enqueue(task: Task): void {
+		this.#tasks.push(task)
 	}
 
 	/** Resolves when it is somebody's turn. */
