@@ -32,15 +32,16 @@ export async function loadStore(name: string): Promise<BenchStore> {
 	return (await load<{ store: BenchStore }>('stores', name)).store
 }
 
-/** Those of `names` that can run here, and what the others lack. */
+/** Those of `names` that can run here, and what the others lack. What takes long is said before it begins. */
 export async function loadEngines(
 	names: readonly string[],
+	say: (line: string) => void,
 ): Promise<{ readonly engines: readonly AnyEngine[]; readonly missing: readonly string[] }> {
 	const engines: AnyEngine[] = []
 	const missing: string[] = []
 	for (const name of names) {
 		const engine = await loadEngine(name)
-		const reason = engine.kind === 'program' ? await engine.prepare() : reasonOf(engine)
+		const reason = engine.kind === 'program' ? await engine.prepare(say) : reasonOf(engine)
 		if (reason === undefined) engines.push(engine)
 		else missing.push(`${name} does not run: ${reason}`)
 	}

@@ -36,10 +36,11 @@ export function versionOfModule({ folder, module }: Pick<GoProgram, 'folder' | '
 }
 
 /** Resolves with why there is no program, on one line; undefined when it is built. */
-export async function buildGoProgram(program: GoProgram): Promise<string | undefined> {
+export async function buildGoProgram(program: GoProgram, say: (line: string) => void): Promise<string | undefined> {
 	const go = findGo()
 	if (go === undefined) return 'there is no Go on the PATH, nor in GOROOT'
 	const { name, folder, module, moduleFolder } = program
+	say(`building ${name} with Go, which takes minutes the first time`)
 	const cache = cacheFolder(name)
 	mkdirSync(cache, { recursive: true })
 	const replacement =

@@ -18,8 +18,11 @@ export type ProgramTask = Omit<Task, 'engine'>
 export interface ProgramEngine extends Engine {
 	readonly kind: 'program'
 	readonly version: string
-	/** Makes the program, or finds that it is made. Resolves with what is missing to do so, on one line; else with undefined. */
-	prepare(): Promise<string | undefined>
+	/**
+	 * Makes the program, or finds that it is made; says so before it takes long. Resolves with what is missing to do so, on one
+	 * line; else with undefined.
+	 */
+	prepare(say: (line: string) => void): Promise<string | undefined>
 	measure(task: ProgramTask): Promise<Figures>
 }
 

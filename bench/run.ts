@@ -20,9 +20,9 @@ export async function runScenario(args: BenchArguments, say: (line: string) => v
 		repeat: args.repeat ?? scenario.repeat,
 		valueBytes: args.valueBytes ?? scenario.valueBytes ?? VALUE_BYTES,
 	}
-	const { engines, missing } = await enginesOf(plan, scenario)
 	say(`${scenario.name}: ${scenario.summary}`)
 	say(planLine(plan))
+	const { engines, missing } = await enginesOf(plan, scenario, say)
 	const settings = engines.map(engine => ({
 		name: engine.name,
 		version: versionOf(engine),
@@ -57,8 +57,9 @@ export async function runScenario(args: BenchArguments, say: (line: string) => v
 async function enginesOf(
 	plan: Plan,
 	scenario: Scenario,
+	say: (line: string) => void,
 ): Promise<{ readonly engines: readonly AnyEngine[]; readonly missing: readonly string[] }> {
-	const { engines, missing } = await loadEngines(plan.engines ?? scenario.engines)
+	const { engines, missing } = await loadEngines(plan.engines ?? scenario.engines, say)
 	const foreign = engines.find(engine => !scenario.engines.includes(engine.name))
 	if (foreign !== undefined) throw new UsageError(`${foreign.name} cannot do what ${scenario.name} asks`)
 	const able = engines.filter(({ stores }) => stores.includes(plan.store))

@@ -31,7 +31,7 @@ export const engine: ProgramEngine = {
 		`compression ${codec === 'none' ? 'none' : 'snappy'}, background flush each 10 ms, maintenance in the same process (it looks each 5 s), ` +
 		'block cache of 2 GiB where reads are cached, no fsync (its file store has none), durable puts of many clients by one ' +
 		'flush for all of them, loops in Go',
-	prepare: () => buildGoProgram(PROGRAM),
+	prepare: say => buildGoProgram(PROGRAM, say),
 	measure({ plan, settings, directory, progress }) {
 		const { scenario, records, valueBytes, seed, seconds } = plan
 		const task = {

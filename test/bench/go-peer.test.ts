@@ -71,7 +71,8 @@ describe('the benchmark beside a program in Go', () => {
 			'echo \'{"done":0.5}\'',
 			'echo \'{"figures":{"putsPerSecond":7000,"cpuUsPerOperation":3}}\'',
 		)
-		const { report } = await runBench(...INGEST, '--engine', 'isledb-go', '--seed', '5')
+		const { report, output } = await runBench(...INGEST, '--engine', 'isledb-go', '--seed', '5')
+		expect(output).toContain('\nbuilding isledb-go with Go, which takes minutes the first time\n')
 		expect(casesOf(report)).toEqual(['isledb-go: snappy, await each put, nobody merges'])
 		expect(report.results[0]?.medians).toEqual({ putsPerSecond: 7000, cpuUsPerOperation: 3 })
 		expect(report.engines[0]?.version).toMatch(/^v\d/)

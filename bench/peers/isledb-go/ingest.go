@@ -37,11 +37,18 @@ func ingest(ctx context.Context, given task, records *workload) (measured figure
 			return nil, err
 		}
 	}
-	write := writeAll
+	options, write := writerOptions(), writeAll
 	if given.Mode == "durable" {
-		write = writeDurably
+		options.Memtable.TargetBytes, write = durableMemtableBytes, writeDurably
+	} else {
+		options.Flush.Interval = flushInterval
 	}
-	measured, written, err := write(ctx, given, records, db, stop)
+	writer, err := db.OpenWriter(ctx, options)
+	if err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	end := func() error { return errors.Join(writer.Close(ctx), stop()) }
+	measured, written, err := write(ctx, given, records, writer, end)
 	if err != nil {
 		return nil, err
 	}
@@ -74,15 +81,9 @@ func writeAll(
 	ctx context.Context,
 	given task,
 	records *workload,
-	db *isledb.DB,
-	stop func() error,
+	writer *isledb.Writer,
+	end func() error,
 ) (figures, int, error) {
-	options := writerOptions()
-	options.Flush.Interval = flushInterval
-	writer, err := db.OpenWriter(ctx, options)
-	if err != nil {
-		return nil, 0, err
-	}
 	var key [keyBytes]byte
 	step := max(1, given.Records/progressSteps)
 	whole := startUsage()
@@ -92,7 +93,7 @@ func writeAll(
 		}
 		return put(ctx, writer, records.putKey(&key, i), records.value(i))
 	})
-	if err := errors.Join(err, writer.Close(ctx), stop()); err != nil {
+	if err := errors.Join(err, end()); err != nil {
 		return nil, 0, err
 	}
 	total := whole.stop(accepted.done)
@@ -113,15 +114,9 @@ func writeDurably(
 	ctx context.Context,
 	given task,
 	records *workload,
-	db *isledb.DB,
-	stop func() error,
+	writer *isledb.Writer,
+	end func() error,
 ) (figures, int, error) {
-	options := writerOptions()
-	options.Memtable.TargetBytes = durableMemtableBytes
-	writer, err := db.OpenWriter(ctx, options)
-	if err != nil {
-		return nil, 0, err
-	}
 	written := 0
 	var key [keyBytes]byte
 	var latencies []time.Duration
@@ -142,7 +137,7 @@ func writeDurably(
 	}
 	measured := figures{}
 	alone := min(durablePuts, given.Records)
-	_, err = commits(min(durableWarmUp, alone), 1)
+	_, err := commits(min(durableWarmUp, alone), 1)
 	if err == nil {
 		_, err = commits(alone, 1)
 	}
@@ -161,5 +156,5 @@ func writeDurably(
 			measured["p50Ms"+clients], measured["p99Ms"+clients] = percentile(latencies, 50), percentile(latencies, 99)
 		}
 	}
-	return measured, written, errors.Join(err, writer.Close(ctx), stop())
+	return measured, written, errors.Join(err, end())
 }
