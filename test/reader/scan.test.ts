@@ -133,9 +133,11 @@ describe('an iterator', () => {
 		}
 		setImmediate(tick)
 		let rows = 0
-		for (let round = 0; round < 5; round++) for await (const _ of reads.entries()) rows++
+		// A turn every few milliseconds: on a quick machine a scan comes to its end before the next one is due.
+		for (let round = 0; round < 5 || (round < 200 && events <= 5); round++)
+			for await (const _ of reads.entries()) rows++
 		isOver = true
-		expect(rows).toBe(300_000)
+		expect(rows % 60_000).toBe(0)
 		expect(events).toBeGreaterThan(5)
 	})
 
