@@ -44,7 +44,8 @@ class Search<Value> {
 		const deadline = this.#firstReturn()
 		if (deadline === Number.POSITIVE_INFINITY) return true
 		if (this.#dead.size > 0 && this.#dead.has(this.#stateOf(value))) return false
-		for (const [index, { kind, calledAt, value: its }] of this.#operations.entries()) {
+		for (let index = 0; index < this.#operations.length; index++) {
+			const { kind, calledAt, value: its } = this.#operations[index] as RegisterOperation<Value>
 			if (calledAt > deadline) break
 			if (this.#taken[index] === 1 || (kind === 'read' && its !== value)) continue
 			this.#taken[index] = 1
@@ -64,7 +65,8 @@ class Search<Value> {
 
 	#firstReturn(): number {
 		let first = Number.POSITIVE_INFINITY
-		for (const [index, { returnedAt }] of this.#operations.entries()) {
+		for (let index = 0; index < this.#operations.length; index++) {
+			const { returnedAt } = this.#operations[index] as RegisterOperation<Value>
 			if (this.#taken[index] === 0 && returnedAt < first) first = returnedAt
 		}
 		return first
