@@ -20,8 +20,6 @@ const OWNER_LISTS = 4
 /** Orphans of each epoch that has ended and was not swept: tables and packs of a writer, and those that it streamed; of a maintainer the first two. */
 const WRITER_LISTS = 3
 const MAINTAINER_LISTS = 2
-/** Of the last two of both, which may be swept again. */
-const SWEEP_LISTS = 2 * (WRITER_LISTS + MAINTAINER_LISTS)
 const POLL_MS = 300_000
 const POLLS = HOUR_MS / POLL_MS + 1
 /** Of one commit, and of two that came at once. */
@@ -132,10 +130,11 @@ function runBudget(
 		prefix => createdSince(stage, beganAt, prefix).length,
 	) as [number, number, number]
 	const { l0, runs, blobPacks, writerPosition, maintenancePosition } = manifest
+	// A second sweep looks once more through the last epoch of each log that the first one has looked through.
 	const sweep =
-		WRITER_LISTS * (writerPosition.epoch - manifest.sweptWriterEpoch) +
-		MAINTAINER_LISTS * (maintenancePosition.epoch + 1 - manifest.sweptMaintenanceEpoch)
-	const lists = 2 * opening.lists + OWNER_LISTS + Math.max(SWEEP_LISTS, sweep)
+		WRITER_LISTS * (writerPosition.epoch - manifest.sweptWriterEpoch + 1) +
+		MAINTAINER_LISTS * (maintenancePosition.epoch + 1 - manifest.sweptMaintenanceEpoch + 1)
+	const lists = 2 * opening.lists + OWNER_LISTS + sweep
 	const owner = { ...opening, reads: 2 * opening.reads + 2, lists }
 	if (works === 0 && objectsDeleted === 0) {
 		const due = isFirst ? checkpoints : 0

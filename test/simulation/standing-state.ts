@@ -38,10 +38,11 @@ export function standingManifest(objects: VirtualObjects): Manifest {
 	const base = newest === undefined ? EMPTY_MANIFEST : decodeCheckpoint(bytesOf(objects, newest), newest)
 	const log = readOn(objects, 'log', base.writerPosition)
 	const commits = log.records.map(([record, key]) => objects.records.commit(record, key))
-	const edits = readOn(objects, 'maintenance', base.maintenancePosition).records.map(([record, key]) =>
-		decodeEditRecord(record, key),
-	)
-	return applyEdits({ ...applyCommits(base, commits), writerPosition: log.end }, edits)
+	const maintenance = readOn(objects, 'maintenance', base.maintenancePosition)
+	const edits = maintenance.records.map(([record, key]) => decodeEditRecord(record, key))
+	const manifest = applyEdits({ ...applyCommits(base, commits), writerPosition: log.end }, edits)
+	// Behind the last record there may be the seal of a maintainer that died before it wrote one.
+	return { ...manifest, maintenancePosition: maintenance.end }
 }
 
 /** What follows `from`, seals left out. */
