@@ -59,8 +59,8 @@ export interface Collection {
 	readonly unreadablePins: readonly UnreadablePin[]
 	/** When time alone makes work, from now; `undefined`: never. */
 	readonly nextInMs: number | undefined
-	/** False: this host's clock and the store's differ, and nothing was dropped because of the time. */
-	readonly isClockTrusted: boolean
+	/** False: this host's clock and the store's differ, and nothing was dropped because of the time; undefined: nobody asked. */
+	readonly isClockTrusted: boolean | undefined
 }
 
 export class Collector {
@@ -107,7 +107,7 @@ export class Collector {
 		if (this.#isFirst) await this.#judgeInherited(options)
 		const isClockTrusted = await this.#moveFloor(options)
 		const { checkpoint: ripe, floor: ripeFloor } = this.#ripeness
-		if (ripe !== undefined) await this.#deleteRemoved(ripe, ripeFloor, isClockTrusted, options)
+		if (ripe !== undefined) await this.#deleteRemoved(ripe, ripeFloor, isClockTrusted ?? true, options)
 		if (ripeFloor !== undefined) await this.#sweepLog(this.#writerSweep, ripeFloor, options)
 		if (ripe !== undefined) {
 			await this.#sweepLog(this.#maintenanceSweep, ripe.maintenancePosition, options)
@@ -119,7 +119,7 @@ export class Collector {
 			bytesDeleted: this.#deleted.bytes,
 			hasMore: this.#hasMore,
 			unreadablePins: this.#pins.unreadable,
-			nextInMs: this.#nextInMs(isClockTrusted),
+			nextInMs: this.#nextInMs(isClockTrusted ?? true),
 			isClockTrusted,
 		}
 	}
@@ -156,15 +156,15 @@ export class Collector {
 		return manifest.removed.length > 0 || isUnswept || manifest.sweptMaintenanceEpoch < epoch - 1
 	}
 
-	/** Answers whether the wall clock may decide; asks only where it would. */
-	async #moveFloor(options: RequestOptions): Promise<boolean> {
+	/** Answers whether the wall clock may decide; asks only where it would. Undefined: it decides nothing. */
+	async #moveFloor(options: RequestOptions): Promise<boolean | undefined> {
 		const { changeRetentionMs, host, state } = this.#options
 		const isTimed = changeRetentionMs > 0
 		const mark = nextFloor(state.manifest, isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity)
 		const oldestMs = state.manifest.removed[0]?.removedAtMs ?? Infinity
 		const isWaiting = mark !== undefined || oldestMs + changeRetentionMs <= host.clock.nowMs()
-		const isClockTrusted = !isTimed || !isWaiting || (await this.#clock.isTrusted(options))
-		if (mark !== undefined && isClockTrusted) {
+		const isClockTrusted = isTimed && isWaiting ? await this.#clock.isTrusted(options) : undefined
+		if (mark !== undefined && (isClockTrusted ?? true)) {
 			await this.#append([{ kind: 'floor', position: mark.position }])
 			this.#observe()
 		}

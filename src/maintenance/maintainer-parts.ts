@@ -43,8 +43,8 @@ export interface WorkRun {
 }
 
 export interface WorkOutcome {
-	/** `paused`: saved, for whoever goes on; `void`: its tables were gone. */
-	readonly kind: 'done' | 'paused' | 'void'
+	/** `paused`: saved, for whoever goes on; `postponed`: the time decides it, and no clock is trusted; `void`: its tables were gone. */
+	readonly kind: 'done' | 'paused' | 'postponed' | 'void'
 	readonly bytesRead: number
 	readonly bytesWritten: number
 	/** Tables that went without a rewrite. */

@@ -1,7 +1,8 @@
 /**
  * The desk of one owner of the maintenance log: what the policies choose in its state, and the housekeeping.
  *
- * Invariant: nothing is dropped because of the time before this host's clock was compared with the store's.
+ * Invariants: nothing is dropped because of the time before this host's clock was compared with the store's; while the two
+ * differ nothing is chosen because of it, all else goes on, and they are compared again every ten minutes.
  */
 import type { Host } from '../host/host.ts'
 import { EXPIRY_MARGIN_MS } from '../manifest/expiry-margin.ts'
@@ -26,7 +27,7 @@ import type {
 } from './maintainer-parts.ts'
 import type { MaintenanceSettings } from './options.ts'
 import { choose, nextDueMs } from './policy.ts'
-import { StoreClock } from './store-clock.ts'
+import { CLOCK_CHECK_AGAIN_MS, StoreClock } from './store-clock.ts'
 import { Uploads } from './uploads.ts'
 
 export interface OwnerDeskOptions extends Pick<ExecutorOptions, 'offered' | 'onTable'> {
@@ -54,8 +55,8 @@ export class OwnerDesk implements WorkDesk {
 	readonly #executor: Executor
 	readonly #collector: Collector
 	readonly #checkpoints: CheckpointKeeper
-	/** False after a comparison that failed, until the next one. */
-	#isClockTrusted = true
+	/** Until then, by the monotonic clock, nothing is chosen because of the time: a comparison has failed. */
+	#doubtedUntilMs = Number.NEGATIVE_INFINITY
 	#pauseMs = LOOK_AGAIN_MIN_MS
 
 	constructor(options: OwnerDeskOptions) {
@@ -95,8 +96,7 @@ export class OwnerDesk implements WorkDesk {
 
 	plan({ nowMs, ...context }: PlanContext): PlannedWork | undefined {
 		const { owner, settings } = this.#options
-		const isClockTrusted = this.#isClockTrusted
-		const choice = choose(owner.manifest, nowMs, settings, { ...context, isClockTrusted })
+		const choice = choose(owner.manifest, nowMs, settings, { ...context, isClockTrusted: this.#doubtMs === 0 })
 		if (choice === undefined) return undefined
 		const tables = tablesOfChoice(choice)
 		return {
@@ -128,8 +128,9 @@ export class OwnerDesk implements WorkDesk {
 			nextInMs = collection.nextInMs ?? Number.POSITIVE_INFINITY
 			hasMore = collection.hasMore
 			unreadablePins = collection.unreadablePins
-			this.#isClockTrusted = collection.isClockTrusted
+			if (collection.isClockTrusted !== undefined) this.#noteClock(collection.isClockTrusted)
 		}
+		if (this.#doubtMs > 0) nextInMs = Math.min(nextInMs, this.#doubtMs)
 		const nowMs = host.clock.nowMs()
 		const dueMs = [this.#checkpoints.nextDueMs() ?? Number.POSITIVE_INFINITY, nowMs + nextInMs]
 		const isStuck = checkpoint === undefined && objectsDeleted === 0 && dueMs.some(time => time <= nowMs)
@@ -147,10 +148,8 @@ export class OwnerDesk implements WorkDesk {
 		const isClockTrusted = isTimed && (await this.#clock.isTrusted({ signal }))
 		// What has expired would be written as it was, and chosen again.
 		const isPointless = choice.kind === 'drop' || (choice.kind === 'merge' && choice.trigger === 'expired')
-		if (isPointless && !isClockTrusted) {
-			this.#isClockTrusted = false
-			return { kind: 'void', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
-		}
+		if (isPointless) this.#noteClock(isClockTrusted)
+		if (isPointless && !isClockTrusted) return { kind: 'postponed', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
 		const expireBeforeMs = isClockTrusted ? host.clock.nowMs() - EXPIRY_MARGIN_MS : 0
 		const { kind, bytesRead, bytesWritten, tablesDropped } = await this.#executor.execute(choice, {
 			signal,
@@ -159,6 +158,16 @@ export class OwnerDesk implements WorkDesk {
 			onProgress: ({ doneBytes }) => onProgress(doneBytes),
 		})
 		return { kind, bytesRead, bytesWritten, tablesDropped }
+	}
+
+	/** Until the clocks are compared again; 0: nothing speaks against ours. */
+	get #doubtMs(): number {
+		return Math.max(0, this.#doubtedUntilMs - this.#options.host.clock.monotonicMs())
+	}
+
+	#noteClock(isTrusted: boolean): void {
+		const nowMs = this.#options.host.clock.monotonicMs()
+		this.#doubtedUntilMs = isTrusted ? Number.NEGATIVE_INFINITY : nowMs + CLOCK_CHECK_AGAIN_MS
 	}
 }
 
