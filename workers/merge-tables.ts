@@ -8,7 +8,6 @@
  *
  * Memory: the input, one decoded block for each source, the output.
  */
-
 import type { Block } from '../src/sst/block.ts'
 import { MergeCursor } from '../src/sst/merge-cursor.ts'
 import { createMergeKernel, type MergeKernel } from '../src/sst/merge-kernel.ts'

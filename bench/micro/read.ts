@@ -3,7 +3,6 @@
  * overlapping tables. Prints the best rate of
  * three rounds, and the CPU time of an operation (all threads), which a busy machine disturbs less; run it as `node bench/micro/read.ts [rows] [name]`.
  */
-
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

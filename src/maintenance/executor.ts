@@ -5,7 +5,6 @@
  * Invariants: merges share one memory budget; a failed choice leaves the state as it was and no upload behind; an input that
  * cannot be read is named, as an IsleError with the id of the table or pack in its details, and only if it is still live.
  */
-
 import type { MergeOutputOptions } from '../../workers/merge-job.ts'
 import { IsleError, isIsleError, unreachable } from '../errors.ts'
 import type { Edit } from '../manifest/edit.ts'

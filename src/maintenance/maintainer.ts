@@ -12,7 +12,6 @@
  * nothing of it keeps the process alive but requests under way and somebody who waits in `runOnce`, unless it was told to
  * (`keepsAlive`).
  */
-
 import { IsleError, isIsleError } from '../errors.ts'
 import { Ending } from '../host/ending.ts'
 import type { LogPosition } from '../log/log-position.ts'

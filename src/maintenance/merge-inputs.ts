@@ -8,7 +8,6 @@
  * short answer is never taken for the whole; the bytes handed out are one buffer that the caller owns, and that no read that was given
  * up can still write into.
  */
-
 import type { MergeSource } from '../../workers/merge-job.ts'
 import { freeBuffer } from '../bytes/free.ts'
 import { corrupt, IsleError, isIsleError } from '../errors.ts'

@@ -6,7 +6,6 @@
  * job copies at most the chunk that was open, and no moment copies more than 256 KiB (except for an entry larger than that).
  * Copies in shared memory stay ours, and serve a job that has to be made again; others travel, and are made anew then.
  */
-
 import { copyShared } from '../bytes/copy.ts'
 import { invariant } from '../errors.ts'
 import { type ArenaSegment, CHUNK_BYTES, CHUNK_MAX_COUNT, REF_CHUNK_SHIFT } from '../sst/entry-arena.ts'

@@ -8,7 +8,6 @@
  * Invariants. Sequence numbers are `baseSeq + index`, without gap: a put that throws changes nothing and uses none.
  * Entries never move and never change. After `recycle` and the last `unref` nothing can be read.
  */
-
 import type { EncodeTableInput } from '../../workers/encode-table.ts'
 import { invariant } from '../errors.ts'
 import { type EntryKind, KEY_MAX_BYTES, type Seq, toSeq } from '../sst/entry.ts'

@@ -5,7 +5,6 @@
  * frames are looked for there first, and kept there once they were verified. Several readers of one value at the same time
  * share one GET.
  */
-
 import { type BlobRef, decodeBlobRef } from '../blob/blob-ref.ts'
 import { decodeBlob, decodeBlobStream } from '../blob/frame-decoder.ts'
 import { blobRange, FRAME_BYTES, frameBytesAt, frameCount, framesRange, type PackRange } from '../blob/pack-format.ts'

@@ -4,7 +4,6 @@
  *
  * A table is opened when the merge reaches its first key; while its last blocks are read, the next one is prepared.
  */
-
 import { compareBytes } from '../bytes/compare.ts'
 import type { TableSlot } from '../cache/table-slot.ts'
 import { invariant } from '../errors.ts'

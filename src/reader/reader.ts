@@ -7,7 +7,6 @@
  * Invariants: a failed refresh leaves the good view in place; a read that meets a missing object refreshes and tries
  * again, a bounded number of times; a snapshot that does so has expired; nothing is written, ever.
  */
-
 import type { Decoded, Encodable, Encoding } from '../bytes/encoding.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'

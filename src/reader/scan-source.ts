@@ -5,7 +5,6 @@
  * or has a `head`: a key that nothing it still holds lies before (in the direction of the scan), so that a merge need not
  * open what it has not reached yet.
  */
-
 import type { Block } from '../sst/block.ts'
 import { keyNumber } from './key-number.ts'
 import type { KeyRange } from './key-range.ts'

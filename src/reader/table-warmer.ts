@@ -9,7 +9,6 @@
  * taken only if it is no larger than an eighth of the cache, so that a large merge pushes nothing out; of what waits the newest are
  * kept, as many bytes as that.
  */
-
 import type { DiskTables } from '../cache/disk-tables.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import { Ending } from '../host/ending.ts'

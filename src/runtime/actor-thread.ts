@@ -11,7 +11,6 @@
  * The thread keeps the process alive while a call is under way, and not in between. What `wrap` returns is kept as long
  * as the thread: a call whose proxy is collected is never answered. Comlink's global `transferHandlers` stay untouched.
  */
-
 import {
 	isMainThread,
 	MessageChannel,

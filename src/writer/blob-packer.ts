@@ -8,7 +8,6 @@
  * Ids: `w<epoch>-<n>` are minted and committed in one order. A stream may take hours, so its pack is `s<epoch>-<n>`: such
  * an id says nothing about order, and an unreferenced one is garbage only once its epoch is sealed.
  */
-
 import { describe } from '../arguments.ts'
 import { type BlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
 import { PackEncoder, packFromStream } from '../blob/pack-encoder.ts'

@@ -6,7 +6,6 @@
  * records are appended in the order of sequence numbers, several in flight, and published in that order too.
  * The first failure fails all that follow: what is not committed stays in memory and nothing is skipped.
  */
-
 import { type EncodeTableOutput, encodeTableJob } from '../../workers/encode-table.ts'
 import type { Ending } from '../host/ending.ts'
 import type { Host } from '../host/host.ts'

@@ -6,7 +6,6 @@
  * whoever comes next waits for as long as a commit takes.) Whoever asks before a commit begins rides along. On average
  * never more than `maxCommitsPerSecond` begin.
  */
-
 import { type Clock, sleep } from '../host/clock.ts'
 import { Ending } from '../host/ending.ts'
 import type { LogPosition } from '../log/log-position.ts'

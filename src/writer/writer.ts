@@ -10,7 +10,6 @@
  * - Memory is bounded: from half of `writeBufferMaxBytes` on mutations wait, at the whole they are refused.
  * - The first failure is final: every later call rejects with its code, and it as the cause.
  */
-
 import type { BlobRef } from '../blob/blob-ref.ts'
 import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'

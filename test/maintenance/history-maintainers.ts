@@ -2,7 +2,6 @@
  * The maintainers of a history: each works when told, may stand still at any of its requests while everybody else goes on,
  * may be killed there, and may find itself fenced when it goes on.
  */
-
 import type { Host } from '../../src/host/host.ts'
 import type { Random } from '../../src/host/random.ts'
 import { createInlinePool, isIsleError, type JobPool, type ObjectStore } from '../../src/index.ts'

@@ -2,7 +2,6 @@
  * What a database must show after a history: a list of all mutations, of which the first `cut` are seen, and what retention
  * may have taken away of them. A mutation uses one sequence number, so that `cut` is a sequence number.
  */
-
 import type { RangeOptions } from '../../src/index.ts'
 import { type ModelRow, rowsIn } from '../database/database-model.ts'
 

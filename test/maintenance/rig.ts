@@ -2,7 +2,6 @@
  * A database in a memory store, written by hand and maintained by hand: a writer that commits tables, packs and takeovers, a
  * plain map that says what a reader must find, and the parts of a maintainer with small settings.
  */
-
 import { decodeBlobRef, encodeBlobRef } from '../../src/blob/blob-ref.ts'
 import { decodeBlob } from '../../src/blob/frame-decoder.ts'
 import { PackEncoder } from '../../src/blob/pack-encoder.ts'

@@ -10,7 +10,6 @@
  * - A tail is the commit history: from a cursor exactly what follows it; from the start one state, and what follows that.
  * - Without any of that knowledge: the keys are linearizable registers.
  */
-
 import {
 	GONE,
 	type HistoryRecord,

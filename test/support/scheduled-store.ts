@@ -2,7 +2,6 @@
  * A virtual store on which a scheduler decides whose operation happens next: every call waits for its turn and then takes
  * effect at once. Replies may be lost (before or after the effect), and a PUT may come a second time, much later.
  */
-
 import { IsleError } from '../../src/errors.ts'
 import type { Clock } from '../../src/host/clock.ts'
 import type { Host } from '../../src/host/host.ts'

@@ -2,7 +2,6 @@
  * Random histories of both logs as pure data: commits, and edits that a maintainer might make of the state it has folded.
  * Beside the state they keep a naive account of every object that was ever made, and what became of it.
  */
-
 import { type Random, seededRandom } from '../../src/host/random.ts'
 import type { LogPosition } from '../../src/log/log-position.ts'
 import type { Commit } from '../../src/manifest/commit.ts'

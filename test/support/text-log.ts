@@ -2,7 +2,6 @@
  * A FencedLog of short texts over any store, with checkpoints that hold the texts as JSON: what the tests of the log
  * itself need of a database. Checkpoints are named by their position: `checkpoint/<epoch>/<slot>`.
  */
-
 import type { RetryBudget } from '../../src/host/backoff.ts'
 import { claimLog, type LogReplay } from '../../src/log/claim.ts'
 import { FencedLog } from '../../src/log/fenced-log.ts'
