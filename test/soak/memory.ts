@@ -34,12 +34,12 @@ export interface Trend {
 /** Fewer say nothing. */
 const MIN_SAMPLES = 9
 
-/** Flat: what is added from the second to the last third is at most `toleratedShare` of it and `tolerated`, whichever is more. */
-export function trendOf(samples: readonly number[], tolerated: number, toleratedShare: number): Trend {
+/** Flat: what is added from the second to the last third is at most `tolerated`. */
+export function trendOf(samples: readonly number[], tolerated: number): Trend {
 	const third = Math.floor(samples.length / 3)
 	const before = medianOf(samples.slice(third, 2 * third))
 	const after = medianOf(samples.slice(2 * third))
-	const isFlat = samples.length < MIN_SAMPLES || after - before <= Math.max(tolerated, toleratedShare * before)
+	const isFlat = samples.length < MIN_SAMPLES || after - before <= tolerated
 	return { before, after, isFlat }
 }
 

@@ -28,6 +28,12 @@ export interface SoakOptions {
 
 export type Way = 'close' | 'fence' | 'kill'
 
+/**
+ * The processes that live from the beginning to the end. The writer is two: with its databases open it has threads that it has not when it
+ * waits for its turn.
+ */
+export type Lasting = 'writer, open' | 'writer, closed' | 'reader'
+
 export interface Opening {
 	readonly requests: number
 	readonly ms: number
@@ -36,8 +42,7 @@ export interface Opening {
 export interface SoakReport {
 	readonly turns: Readonly<Record<Way, number>>
 	readonly openings: readonly Opening[]
-	/** Of the processes that live from the beginning to the end. */
-	readonly memory: Readonly<Record<'writer' | 'reader', readonly MemorySample[]>>
+	readonly memory: Readonly<Record<Lasting, readonly MemorySample[]>>
 	readonly operations: number
 	readonly tailed: number
 	readonly reads: number
@@ -57,7 +62,7 @@ const ROUNDS_TO_REST = 6
 class Soak {
 	readonly faults: string[] = []
 	readonly openings: Opening[] = []
-	readonly memory: Record<'writer' | 'reader', MemorySample[]> = { writer: [], reader: [] }
+	readonly memory: Record<Lasting, MemorySample[]> = { 'writer, open': [], 'writer, closed': [], reader: [] }
 	readonly turns: Record<Way, number> = { close: 0, fence: 0, kill: 0 }
 	readonly tail: string[] = []
 	readonly #runs = new Map<number, WriterRun>()
@@ -120,8 +125,9 @@ class Soak {
 	async pass(): Promise<void> {
 		await sleep(this.#clock, this.#options.turnMs)
 		const number = this.#samples++
-		for (const who of ['writer', 'reader'] as const) {
-			const program = who === 'writer' ? this.#steady : this.#reader
+		const writer = this.#isSteady ? 'writer, open' : 'writer, closed'
+		for (const who of [writer, 'reader'] as const) {
+			const program = who === 'reader' ? this.#reader : this.#steady
 			program.tell(`sample ${number}`)
 			const line = await program.line(`memory ${number} `)
 			this.memory[who].push(JSON.parse(line.slice(line.indexOf('{'))))
