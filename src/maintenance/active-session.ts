@@ -195,9 +195,10 @@ export class ActiveSession {
 		const isDone = outcome.kind === 'done'
 		this.#totals = addTotals(this.#totals, { works: isDone ? 1 : 0, bytesRead, bytesWritten, tablesDropped })
 		if (isDone) running.bytesDone = bytes
-		// What finds its tables gone is planned anew, from what is there; not at once, should it be wrong about that.
+		// What finds its tables gone is planned anew, from what is there; not at once, should it be wrong about that. What is
+		// postponed has neither failed nor succeeded.
 		if (outcome.kind === 'void') this.#setAside.put(tables, undefined, this.#options.host.clock.monotonicMs())
-		else this.#setAside.forget(tables)
+		else if (outcome.kind !== 'postponed') this.#setAside.forget(tables)
 		this.#tell(running, isDone ? 'finished' : 'stopped', bytesWritten)
 		if (!isDone) return
 		for (const { table, key } of this.#setAside.release(reads)) this.#tellQuarantine({ kind: 'released', table, key })

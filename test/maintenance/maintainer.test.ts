@@ -122,6 +122,24 @@ describe('work', () => {
 		expect(maintainer.status()).toMatchObject({ state: 'active', quarantined: [] })
 	})
 
+	test('that is postponed has neither failed nor succeeded: what failed before it is not forgotten', async () => {
+		const [world, host] = [new ToyWorld(), manualHost()]
+		const bad = { ...work('bad'), error: new Error('a bug') }
+		world.works.push(bad)
+		const { maintainer } = stage(world, host)
+		await host.clock.advance(60_000)
+		const { failures } = maintainer.status().totals
+		expect(failures).toBeGreaterThanOrEqual(5)
+		world.works.splice(0, 1, { ...work('bad'), isPostponed: true })
+		await host.clock.advance(60_000)
+		expect(world.events.at(-1)).toBe('postpone bad')
+		expect(maintainer.status().totals).toMatchObject({ works: 0, failures })
+		world.works.push(bad)
+		// It is met at the next poll, and rests for 16 s at least after the sixth failure: for a second after the first.
+		await host.clock.advance(15_000)
+		expect(maintainer.status().totals.failures).toBe(failures + 1)
+	})
+
 	test('on a table that is damaged is quarantined for an hour, named, and the rest goes on', async () => {
 		const [world, host] = [new ToyWorld(), manualHost()]
 		const details = { table: 'bad', key: 'sst/bad' }

@@ -23,6 +23,8 @@ export interface ToyWork {
 	/** Ends when this does; aborted at once by the signal. */
 	readonly until?: Promise<void> | undefined
 	readonly error?: unknown
+	/** It finds that its time has not come, and is not planned again. */
+	readonly isPostponed?: boolean
 	/** It does not look whether its time is over: only the signal ends it. */
 	readonly isPatient?: boolean
 }
@@ -177,12 +179,16 @@ function planned(world: ToyWorld, owner: OwnedLog, work: ToyWork): PlannedWork {
 				}
 				signal.throwIfAborted()
 				if (work.error !== undefined) throw work.error
-				await owner.append([])
+				if (work.isPostponed !== true) await owner.append([])
 			} catch (error) {
 				world.events.push(`${signal.aborted ? 'stop' : 'fail'} ${work.name}`)
 				throw error
 			}
 			world.works.splice(world.works.indexOf(work), 1)
+			if (work.isPostponed === true) {
+				world.events.push(`postpone ${work.name}`)
+				return { kind: 'postponed', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
+			}
 			world.events.push(`end ${work.name}`)
 			return { kind: 'done', bytesRead: work.bytes, bytesWritten: work.bytes, tablesDropped: 0 }
 		},
