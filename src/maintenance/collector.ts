@@ -156,13 +156,13 @@ export class Collector {
 		return manifest.removed.length > 0 || isUnswept || manifest.sweptMaintenanceEpoch < epoch - 1
 	}
 
-	/** Answers whether the wall clock may decide; asks only where it would. Undefined: it decides nothing. */
+	/** Whether the wall clock may decide; asked where it would (not the oldest alone: clocks of owners differ), else undefined. */
 	async #moveFloor(options: RequestOptions): Promise<boolean | undefined> {
 		const { changeRetentionMs, host, state } = this.#options
 		const isTimed = changeRetentionMs > 0
-		const mark = nextFloor(state.manifest, isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity)
-		const oldestMs = state.manifest.removed[0]?.removedAtMs ?? Infinity
-		const isWaiting = mark !== undefined || oldestMs + changeRetentionMs <= host.clock.nowMs()
+		const beforeMs = isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity
+		const mark = nextFloor(state.manifest, beforeMs)
+		const isWaiting = mark !== undefined || state.manifest.removed.some(({ removedAtMs }) => removedAtMs <= beforeMs)
 		const isClockTrusted = isTimed && isWaiting ? await this.#clock.isTrusted(options) : undefined
 		if (mark !== undefined && (isClockTrusted ?? true)) {
 			await this.#append([{ kind: 'floor', position: mark.position }])

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { LateClockStore } from '../support/late-clock-store.ts'
 import { auditStore } from '../support/store-audit.ts'
-import { everything, executing, Rig, settleStore } from './rig.ts'
+import { everything, executing, mergeOf, Rig, settleStore } from './rig.ts'
 import { collectAll, commitSome, merged } from './rig-histories.ts'
 
 const MINUTE = 60_000
@@ -206,6 +206,26 @@ describe('what was removed', () => {
 		}
 		expect(await rig.keys('sst/w')).toHaveLength(2)
 		expect(crew.owner.manifest.changeFloor).toEqual({ epoch: 0, slot: 0 })
+	})
+
+	test('is not told old by a clock that is wrong behind what an owner before has removed by one that was more so', async () => {
+		const rig = new Rig({ changeRetentionMs: HOUR })
+		for (const tag of ['a', 'b', 'c']) await commitSome(rig, tag)
+		const before = await rig.hire()
+		rig.host.clock.jumpWallClock(10 * HOUR)
+		await before.executor.execute(mergeOf(before.owner.manifest.l0.slice(0, 2).toReversed()), executing())
+		rig.host.clock.jumpWallClock(-10 * HOUR)
+		await rig.host.clock.advance(2 * HOUR)
+		const store = new LateClockStore(rig.store)
+		const crew = await rig.hire(store)
+		await crew.executor.execute(everything(crew), executing())
+		await crew.owner.checkpoint()
+		await collectAll(crew)
+		expect(crew.owner.manifest.changeFloor).toEqual({ epoch: 1, slot: 3 })
+		rig.host.clock.jumpWallClock(3 * HOUR)
+		store.lateMs = 3 * HOUR
+		await collectAll(crew)
+		expect(await rig.keys('sst/w')).toEqual(['sst/w1-0', 'sst/w1-1', 'sst/w1-2'])
 	})
 
 	test('twice deleted is no harm: a crash between deletion and its record is repaired by the next owner', async () => {
