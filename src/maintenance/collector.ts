@@ -26,7 +26,7 @@ import { dueEpochs, findOrphans, listAll } from './orphans.ts'
 import type { OwnedState } from './owned-state.ts'
 import { PinBoard } from './pin-board.ts'
 import { Ripeness } from './ripeness.ts'
-import { CLOCK_CHECK_AGAIN_MS, StoreClock } from './store-clock.ts'
+import { StoreClock } from './store-clock.ts'
 import type { Uploads } from './uploads.ts'
 
 /** Objects in one DELETE and one `deleted` edit. */
@@ -59,8 +59,6 @@ export interface Collection {
 	readonly unreadablePins: readonly UnreadablePin[]
 	/** When time alone makes work, from now; `undefined`: never. */
 	readonly nextInMs: number | undefined
-	/** False: this host's clock and the store's differ, and nothing was dropped because of the time; undefined: nobody asked. */
-	readonly isClockTrusted: boolean | undefined
 }
 
 export class Collector {
@@ -105,9 +103,9 @@ export class Collector {
 		this.#beganMs = this.#options.host.clock.nowMs()
 		this.#observe()
 		if (this.#isFirst) await this.#judgeInherited(options)
-		const isClockTrusted = await this.#moveFloor(options)
+		const removedBeforeMs = await this.#moveFloor(options)
 		const { checkpoint: ripe, floor: ripeFloor } = this.#ripeness
-		if (ripe !== undefined) await this.#deleteRemoved(ripe, ripeFloor, isClockTrusted ?? true, options)
+		if (ripe !== undefined) await this.#deleteRemoved(ripe, ripeFloor, removedBeforeMs, options)
 		if (ripeFloor !== undefined) await this.#sweepLog(this.#writerSweep, ripeFloor, options)
 		if (ripe !== undefined) {
 			await this.#sweepLog(this.#maintenanceSweep, ripe.maintenancePosition, options)
@@ -119,8 +117,7 @@ export class Collector {
 			bytesDeleted: this.#deleted.bytes,
 			hasMore: this.#hasMore,
 			unreadablePins: this.#pins.unreadable,
-			nextInMs: this.#nextInMs(isClockTrusted ?? true),
-			isClockTrusted,
+			nextInMs: this.#nextInMs(),
 		}
 	}
 
@@ -156,28 +153,29 @@ export class Collector {
 		return manifest.removed.length > 0 || isUnswept || manifest.sweptMaintenanceEpoch < epoch - 1
 	}
 
-	/** Whether the wall clock may decide; asked where it would (not the oldest alone: clocks of owners differ), else undefined. */
-	async #moveFloor(options: RequestOptions): Promise<boolean | undefined> {
+	/** Answers the limit of change retention: what was removed later stays, all of it while the wall clock may not decide. */
+	async #moveFloor(options: RequestOptions): Promise<number> {
 		const { changeRetentionMs, host, state } = this.#options
 		const isTimed = changeRetentionMs > 0
-		const beforeMs = isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity
-		const mark = nextFloor(state.manifest, beforeMs)
-		const isWaiting = mark !== undefined || state.manifest.removed.some(({ removedAtMs }) => removedAtMs <= beforeMs)
-		const isClockTrusted = isTimed && isWaiting ? await this.#clock.isTrusted(options) : undefined
-		if (mark !== undefined && (isClockTrusted ?? true)) {
+		const limitMs = isTimed ? host.clock.nowMs() - changeRetentionMs : Infinity
+		const mark = nextFloor(state.manifest, limitMs)
+		// Any of them, not the first alone: owners before may have had other clocks.
+		const isDue = mark !== undefined || state.manifest.removed.some(({ removedAtMs }) => removedAtMs <= limitMs)
+		if (isTimed && !(isDue && (await this.#clock.isTrusted(options)))) return -Infinity
+		if (mark !== undefined) {
 			await this.#append([{ kind: 'floor', position: mark.position }])
 			this.#observe()
 		}
-		return isClockTrusted
+		return limitMs
 	}
 
 	async #deleteRemoved(
 		ripe: CheckpointPositions,
 		ripeFloor: LogPosition | undefined,
-		isClockTrusted: boolean,
+		removedBeforeMs: number,
 		options: CollectOptions,
 	): Promise<void> {
-		const { state, host, changeRetentionMs } = this.#options
+		const { state } = this.#options
 		const { changeFloor, removed } = state.manifest
 		if (removed.length === 0 || comparePositions(removed[0]?.removedAt ?? LOG_START, ripe.maintenancePosition) >= 0)
 			return
@@ -186,8 +184,7 @@ export class Collector {
 			ripe,
 			past: checkpointAt(this.#checkpoints, changeFloor)?.maintenancePosition,
 			protectedPosition: options.protectedPosition,
-			removedBeforeMs:
-				changeRetentionMs === 0 ? Infinity : isClockTrusted ? host.clock.nowMs() - changeRetentionMs : -1,
+			removedBeforeMs,
 			ripeFloor,
 		}
 		const candidates = deletableObjects(state.manifest, limits)
@@ -282,7 +279,7 @@ export class Collector {
 		this.#deleted = { objects: this.#deleted.objects + objects.length, bytes }
 	}
 
-	#nextInMs(isClockTrusted: boolean): number | undefined {
+	#nextInMs(): number | undefined {
 		const { changeRetentionMs, host, state } = this.#options
 		const { marks, changeFloor, removed } = state.manifest
 		const nowMs = host.clock.nowMs()
@@ -293,7 +290,7 @@ export class Collector {
 		const waits = times.filter(isAhead).map(ms => Math.max(0, ms + changeRetentionMs - nowMs))
 		const ripensInMs = this.#ripeness.nextInMs
 		if (ripensInMs !== undefined) waits.push(ripensInMs)
-		if (!isClockTrusted) waits.push(CLOCK_CHECK_AGAIN_MS)
+		if (this.#clock.doubtMs > 0) waits.push(this.#clock.doubtMs)
 		if (this.#isPinned) waits.push(this.#pins.nextInMs(nowMs))
 		return waits.length === 0 ? undefined : Math.min(...waits)
 	}

@@ -27,7 +27,7 @@ import type {
 } from './maintainer-parts.ts'
 import type { MaintenanceSettings } from './options.ts'
 import { choose, nextDueMs } from './policy.ts'
-import { CLOCK_CHECK_AGAIN_MS, StoreClock } from './store-clock.ts'
+import { StoreClock } from './store-clock.ts'
 import { Uploads } from './uploads.ts'
 
 export interface OwnerDeskOptions extends Pick<ExecutorOptions, 'offered' | 'onTable'> {
@@ -55,8 +55,6 @@ export class OwnerDesk implements WorkDesk {
 	readonly #executor: Executor
 	readonly #collector: Collector
 	readonly #checkpoints: CheckpointKeeper
-	/** Until then, by the monotonic clock, nothing is chosen because of the time: a comparison has failed. */
-	#doubtedUntilMs = Number.NEGATIVE_INFINITY
 	#pauseMs = LOOK_AGAIN_MIN_MS
 
 	constructor(options: OwnerDeskOptions) {
@@ -96,7 +94,7 @@ export class OwnerDesk implements WorkDesk {
 
 	plan({ nowMs, ...context }: PlanContext): PlannedWork | undefined {
 		const { owner, settings } = this.#options
-		const choice = choose(owner.manifest, nowMs, settings, { ...context, isClockTrusted: this.#doubtMs === 0 })
+		const choice = choose(owner.manifest, nowMs, settings, { ...context, isClockTrusted: this.#clock.doubtMs === 0 })
 		if (choice === undefined) return undefined
 		const tables = tablesOfChoice(choice)
 		return {
@@ -128,9 +126,7 @@ export class OwnerDesk implements WorkDesk {
 			nextInMs = collection.nextInMs ?? Number.POSITIVE_INFINITY
 			hasMore = collection.hasMore
 			unreadablePins = collection.unreadablePins
-			if (collection.isClockTrusted !== undefined) this.#noteClock(collection.isClockTrusted)
 		}
-		if (this.#doubtMs > 0) nextInMs = Math.min(nextInMs, this.#doubtMs)
 		const nowMs = host.clock.nowMs()
 		const dueMs = [this.#checkpoints.nextDueMs() ?? Number.POSITIVE_INFINITY, nowMs + nextInMs]
 		const isStuck = checkpoint === undefined && objectsDeleted === 0 && dueMs.some(time => time <= nowMs)
@@ -148,7 +144,6 @@ export class OwnerDesk implements WorkDesk {
 		const isClockTrusted = isTimed && (await this.#clock.isTrusted({ signal }))
 		// What has expired would be written as it was, and chosen again.
 		const isPointless = choice.kind === 'drop' || (choice.kind === 'merge' && choice.trigger === 'expired')
-		if (isPointless) this.#noteClock(isClockTrusted)
 		if (isPointless && !isClockTrusted) return { kind: 'postponed', bytesRead: 0, bytesWritten: 0, tablesDropped: 0 }
 		const expireBeforeMs = isClockTrusted ? host.clock.nowMs() - EXPIRY_MARGIN_MS : 0
 		const { kind, bytesRead, bytesWritten, tablesDropped } = await this.#executor.execute(choice, {
@@ -158,16 +153,6 @@ export class OwnerDesk implements WorkDesk {
 			onProgress: ({ doneBytes }) => onProgress(doneBytes),
 		})
 		return { kind, bytesRead, bytesWritten, tablesDropped }
-	}
-
-	/** Until the clocks are compared again; 0: nothing speaks against ours. */
-	get #doubtMs(): number {
-		return Math.max(0, this.#doubtedUntilMs - this.#options.host.clock.monotonicMs())
-	}
-
-	#noteClock(isTrusted: boolean): void {
-		const nowMs = this.#options.host.clock.monotonicMs()
-		this.#doubtedUntilMs = isTrusted ? Number.NEGATIVE_INFINITY : nowMs + CLOCK_CHECK_AGAIN_MS
 	}
 }
 

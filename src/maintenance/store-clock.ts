@@ -3,7 +3,8 @@
  *
  * The store says when it wrote a record of ours, and we know when that was by our clocks. From then on the store's time is
  * counted by the monotonic clock, so that one LIST serves for long; it is made again with a newer record when the two
- * disagree (a host that slept), and every ten minutes. Invariant: no LIST where no time-based decision is to be made.
+ * disagree (a host that slept), and every ten minutes. Invariants: no LIST where no time-based decision is to be made; once they
+ * disagree the clock is in doubt for ten minutes, decides nothing, and whoever asks costs no request.
  */
 import type { Host } from '../host/host.ts'
 import type { FencedLog } from '../log/fenced-log.ts'
@@ -27,8 +28,8 @@ export class StoreClock {
 	readonly #log: FencedLog
 	/** The newest record of ours, and when it was acknowledged at the latest. */
 	#note: Note | undefined
-	/** When they were last found to disagree. */
-	#doubtedMs = Number.NEGATIVE_INFINITY
+	/** Until then, by the monotonic clock, ours is in doubt: they were found to disagree. */
+	#doubtedUntilMs = Number.NEGATIVE_INFINITY
 	#checked: { readonly note: Note; readonly storeMs: number; readonly atMs: number } | undefined
 
 	/** To be made right after the claim, whose record was just written. */
@@ -61,22 +62,32 @@ export class StoreClock {
 		return this.#estimate()
 	}
 
+	/** How long the wall clock decides nothing yet, because the two were found to disagree; 0: nothing speaks against it. */
+	get doubtMs(): number {
+		return Math.max(0, this.#doubtedUntilMs - this.#host.clock.monotonicMs())
+	}
+
 	/**
 	 * True when the wall clock may decide what is dropped. One LIST at the most, as a rule. Where the record that would show the
-	 * time is deleted by now, or shows that the clocks disagree, an empty one is written, once in ten minutes at most: a host
-	 * that slept, or whose clock was set, finds out that way. It is trusted when both have agreed for ten minutes again.
+	 * time is deleted by now, or shows that the clocks disagree, an empty one is written: a host that slept, or whose clock was
+	 * set, finds out that way. False: the clock is in doubt from then on for ten minutes, in which nothing is asked.
 	 */
 	async isTrusted(options: RequestOptions = {}): Promise<boolean> {
+		if (this.doubtMs > 0) return false
 		const storeMs = await this.nowMs(options)
-		const { clock } = this.#host
-		const isDoubtful = storeMs !== undefined && !this.#isClose()
-		if (storeMs === undefined || (isDoubtful && clock.monotonicMs() - this.#doubtedMs >= CLOCK_CHECK_AGAIN_MS)) {
+		if (!this.#isClose()) {
 			await this.#state.append([])
 			this.noteWrite()
-			if (isDoubtful) this.#doubtedMs = clock.monotonicMs()
+			// What has disagreed is in doubt, whatever the new record shows.
+			if (storeMs !== undefined) this.#doubt()
 			await this.nowMs(options)
+			if (!this.#isClose()) this.#doubt()
 		}
-		return this.#isClose() && clock.monotonicMs() - this.#doubtedMs >= CLOCK_CHECK_AGAIN_MS
+		return this.doubtMs === 0
+	}
+
+	#doubt(): void {
+		this.#doubtedUntilMs = this.#host.clock.monotonicMs() + CLOCK_CHECK_AGAIN_MS
 	}
 
 	#isClose(): boolean {

@@ -18,8 +18,8 @@ export const MAINTENANCE_BUGS: readonly PlantedBug[] = [
 		'a maintainer believes its own clock: what it takes for expired is dropped',
 		12_800,
 		'src/maintenance/store-clock.ts',
-		'return this.#isClose() && clock.monotonicMs() - this.#doubtedMs >= CLOCK_CHECK_AGAIN_MS',
-		'return clock.monotonicMs() - this.#doubtedMs >= -1',
+		'return skewMs !== undefined && Math.abs(skewMs) <= CLOCK_SKEW_MAX_MS',
+		'return skewMs !== undefined',
 	),
 	bug(
 		'long',
