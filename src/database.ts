@@ -92,7 +92,7 @@ export async function open<const KeyEncoding extends Encoding = 'utf8', const Va
 		caches = { source, gone, warmer, disk, diskBlobs: cached?.blobs }
 		return {
 			onLoaded: loaded => gone.offer(loaded),
-			wantsTables: () => source.wantsOffers(),
+			wantsTables: () => source.demand.wantsOffers(),
 			onClaimed: async () => await cached?.identity.identify({ signal: options.signal }),
 			close: async () => await disk?.close(),
 		}

@@ -13,6 +13,8 @@ const SWEEP_MIN_SLOTS = 1024
 export const OFFERED_OVERHEAD_BYTES = 2400
 
 export class TableSlots {
+	/** Whether somebody reads new tables as soon as they are committed, so that it is worth while to offer them. */
+	wantsOffers: () => boolean = () => false
 	readonly #slots = new Map<string, TableSlot>()
 	#sweepAt = SWEEP_MIN_SLOTS
 	/** Slots with offered bytes, oldest first. */

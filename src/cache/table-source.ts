@@ -74,9 +74,8 @@ export class TableSource {
 	readonly #tracer: Tracer
 	readonly #blocks: ByteCache<Block>
 	readonly #tables: ByteCache<SstTable>
-	/** Whether somebody reads new tables as soon as they are committed, so that it is worth while to offer them. */
-	wantsOffers: () => boolean = () => false
-	readonly #slots: TableSlots
+	/** Of all sources that share the memory. */
+	readonly demand: Pick<TableSlots, 'wantsOffers'>
 	readonly #briefMemory: BriefPlace | undefined
 	#turn: Promise<void> | undefined
 
@@ -95,7 +94,7 @@ export class TableSource {
 		this.direct = options.disk === undefined ? this.#fetcher : undefined
 		this.#blocks = this.#memory.blocks
 		this.#tables = this.#memory.tables
-		this.#slots = this.#memory.slots
+		this.demand = this.#memory.slots
 		this.#briefMemory = blockCacheBytes === 0 ? new BriefPlace() : undefined
 	}
 
@@ -106,7 +105,7 @@ export class TableSource {
 
 	/** The slot of `ref`, always the same one while anything of the table is in memory. */
 	slot(ref: TableRef): TableSlot {
-		return this.#slots.get(ref)
+		return this.#memory.slots.get(ref)
 	}
 
 	/**
@@ -114,12 +113,12 @@ export class TableSource {
 	 * as it is (not copied) and must not change. @throws ISLE_CORRUPT.
 	 */
 	offerTable(ref: TableRef, bytes: Uint8Array): void {
-		this.#slots.offer(ref, bytes)
+		this.#memory.slots.offer(ref, bytes)
 	}
 
 	/** Drops what is cached of a table that nobody will read any more (one that was merged into another). */
 	forget(ref: TableRef): void {
-		const slot = this.#slots.take(ref)
+		const slot = this.#memory.slots.take(ref)
 		if (slot === undefined) return
 		this.#tables.deleteShelf(slot.tables)
 		this.#blocks.deleteShelf(slot.blocks)
@@ -255,7 +254,7 @@ export class TableSource {
 		return {
 			blocks: this.#blocks.stats(),
 			tables: this.#tables.stats(),
-			offeredBytes: this.#slots.offeredBytes,
+			offeredBytes: this.#memory.slots.offeredBytes,
 			disk: this.#options.disk?.stats(),
 		}
 	}
@@ -286,7 +285,7 @@ export class TableSource {
 	#keepTable(slot: TableSlot, table: SstTable): SstTable {
 		slot.blocks.reserve(table.blockCount)
 		this.#tables.put(slot.tables, 0, table, table.memoryBytes)
-		this.#slots.register(slot)
+		this.#memory.slots.register(slot)
 		return table
 	}
 
@@ -295,6 +294,6 @@ export class TableSource {
 		for (const [i, block] of blocks.entries()) {
 			this.#blocks.put(slot.blocks, first + i, block, block.memoryBytes)
 		}
-		this.#slots.register(slot)
+		this.#memory.slots.register(slot)
 	}
 }

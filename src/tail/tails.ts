@@ -169,9 +169,9 @@ export class Tails<Key = unknown, Value = unknown> {
 		const { source, pool, host, keys, values } = this.#components
 		const tables = this.#components.tables.countedBy(this.#counts)
 		const blobs = this.#components.blobs.countedBy(this.#counts)
-		// Named before it is assigned: D-098. The writer asks the one that counts nothing.
+		// Named before it is assigned: D-098.
 		const wantsOffers = (): boolean => this.#busy.size > 0
-		this.#components.tables.wantsOffers = wantsOffers
+		tables.demand.wantsOffers = wantsOffers
 		return {
 			feed: this.#feed,
 			source,
