@@ -40,7 +40,6 @@ const NOTHING_TO_KEEP = (): void => undefined
 const PARALLEL_FRAMES = 4
 
 const PACK_ID = /^[a-z]\d+-\d+$/
-const EMPTY = new Uint8Array(0)
 
 export class BlobReader {
 	readonly #store: ObjectStore
@@ -82,7 +81,7 @@ export class BlobReader {
 		const pending = this.#pending?.(ref)
 		if (pending !== undefined) return new Uint8Array(pending)
 		const objectKey = this.#locate(manifest, ref)
-		if (ref.bytes === 0) return EMPTY
+		if (ref.bytes === 0) return new Uint8Array(0)
 		const name = `${ref.packId}/${ref.offset}`
 		// What is shared is the stored form: each reader decodes a value of its own.
 		const fetched = await this.#flights.run(name, signal, shared => this.#fetch(ref, objectKey, shared))

@@ -3,7 +3,9 @@
  *
  * Invariant: the array that `encode` returns is valid until the next call of `encode`; who needs it longer copies it.
  */
+
 import type { Transcoder } from '../bytes/encoding.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { KEY_MAX_BYTES } from '../sst/entry.ts'
 
 /** A code unit of UTF-16 takes at the most three bytes of UTF-8. */
@@ -11,7 +13,6 @@ const UTF8_MAX_BYTES_PER_UNIT = 3
 /** Views over the scratch memory are kept for keys up to this length: a new view costs as much as encoding the key. */
 const KEPT_VIEW_MAX_BYTES = 256
 
-const NO_BYTES = new Uint8Array(0)
 const encoder = new TextEncoder()
 
 export class KeyEncoder {

@@ -8,7 +8,9 @@
  * Invariants: the newest sequence number at or below the view's wins, wherever it stands; a filter may only say "not
  * here" when that is so.
  */
+
 import { hashKey } from '../bytes/hash.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import type { TableSource } from '../cache/table-source.ts'
 import type { MemtableHit } from '../memtable/memtable.ts'
 import { type Block, NOT_FOUND } from '../sst/block.ts'
@@ -22,8 +24,6 @@ export const LOOKUP_COLD = 0
 export const LOOKUP_ABSENT = 1
 export const LOOKUP_FOUND = 2
 export type LookupStatus = typeof LOOKUP_COLD | typeof LOOKUP_ABSENT | typeof LOOKUP_FOUND
-
-const NO_BYTES = new Uint8Array(0)
 
 /** The entry that was found. The value is `bytes[start, end)`, a view of memory that is not the caller's. */
 export class Hit {

@@ -10,7 +10,9 @@
  * Invariants: nothing is given while a source whose next key is unknown has no page; the versions of a key come newest
  * first forwards and oldest first backwards, whatever their sources; a source's error is thrown and never an end.
  */
+
 import { compareBytes } from '../bytes/compare.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { type EntryKind, isExpired, KIND_TOMBSTONE } from '../sst/entry.ts'
 import { successor } from './key-range.ts'
 import { isSameKey, type ScanPage } from './scan-page.ts'
@@ -287,13 +289,11 @@ export class ScanMerge {
 	}
 }
 
-const NO_KEY = new Uint8Array(0)
-
 function compareKeys(a: ScanSource, b: ScanSource): number {
 	if (a.page !== undefined) {
 		if (b.page !== undefined) return a.page.block.compareKeysAt(a.index, b.page.block, b.index)
-		return a.page.block.compareKeyAt(a.index, b.head ?? NO_KEY)
+		return a.page.block.compareKeyAt(a.index, b.head ?? NO_BYTES)
 	}
-	if (b.page !== undefined) return -b.page.block.compareKeyAt(b.index, a.head ?? NO_KEY)
-	return compareBytes(a.head ?? NO_KEY, b.head ?? NO_KEY)
+	if (b.page !== undefined) return -b.page.block.compareKeyAt(b.index, a.head ?? NO_BYTES)
+	return compareBytes(a.head ?? NO_BYTES, b.head ?? NO_BYTES)
 }

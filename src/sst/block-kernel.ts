@@ -4,7 +4,9 @@
  *
  * One instance for each thread; every call is synchronous and leaves nothing behind but the block that was opened last.
  */
+
 import { decodeAscii } from '../bytes/ascii.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { Block } from './block.ts'
 import type { BlockPlace } from './block-run.ts'
 import { growKernel, type KernelExports, newKernel } from './kernel.ts'
@@ -16,8 +18,6 @@ const BLOCK_MAX_BYTES = 65_536
 
 /** Rows of one call. */
 export const ROWS_MAX = 512
-
-const NO_BYTES = new Uint8Array(0)
 
 export type WantedTexts = 'entries' | 'keys' | 'values'
 

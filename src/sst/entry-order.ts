@@ -9,7 +9,9 @@
  * Invariants: the whole of a table holds each number from `minSeq` to `maxSeq` once (else ISLE_CORRUPT); nothing is allocated by a
  * count that the blocks do not bear out.
  */
+
 import { copyRange, copyWords } from '../bytes/copy.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { corrupt } from '../errors.ts'
 import type { Block } from './block.ts'
 import { KIND_VALUE } from './entry.ts'
@@ -41,7 +43,6 @@ export interface EntryOrderOptions {
 /** Until there is more: a table of one entry is to cost little. */
 const NO_NUMBERS = new Float64Array(0)
 const NO_LENGTHS = new Uint32Array(0)
-const NO_BYTES = new Uint8Array(0)
 /** So many entries of a block are worth a view of it: it may take a microsecond, and more of small arrays, which V8 then moves off its heap. */
 const VIEW_MIN_ENTRIES = 16
 

@@ -4,7 +4,9 @@
  * A tombstone or an entry whose time has come goes when nothing older has its key; else an expired entry becomes a
  * tombstone. References to blobs that moved are rewritten.
  */
+
 import { type BlobRef, decodeBlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import type { Block } from './block.ts'
 import { type EntryKind, KIND_BLOB, KIND_TOMBSTONE } from './entry.ts'
 import type { MergeCursor } from './merge-cursor.ts'
@@ -17,8 +19,6 @@ export interface MergeRules {
 	/** Where a value lies now; `undefined` when it has not moved. */
 	readonly moved: ((ref: BlobRef) => { readonly packId: string; readonly offset: number } | undefined) | undefined
 }
-
-const NO_VALUE: Uint8Array = new Uint8Array(0)
 
 export class MergeOutput {
 	entriesWritten = 0
@@ -50,7 +50,7 @@ export class MergeOutput {
 			const expiresAtMs = block.expiresAtMsAt(i)
 			if (expiresAtMs !== 0 && expiresAtMs <= expireBeforeMs) {
 				this.expiredDropped++
-				if (!dropTombstones) this.#addMade(block, i, seq, KIND_TOMBSTONE, 0, NO_VALUE, times)
+				if (!dropTombstones) this.#addMade(block, i, seq, KIND_TOMBSTONE, 0, NO_BYTES, times)
 				return
 			}
 		}

@@ -8,8 +8,10 @@
  * Invariants: keys ascend, and sequence numbers descend within a key (checked for every entry); the filter holds each
  * distinct user key once; offsets are u32, so a table ends below 4 GiB.
  */
+
 import { compareRanges } from '../bytes/compare.ts'
 import { hashKey } from '../bytes/hash.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { invariant } from '../errors.ts'
 import type { Block } from './block.ts'
 import { BlockBuilder } from './block-builder.ts'
@@ -35,8 +37,6 @@ export interface BuiltTable {
 
 /** What a table without entries is reckoned to take. */
 export const EMPTY_TABLE_BYTES: number = FOOTER_BYTES + 128
-
-const NO_BYTES = new Uint8Array(0)
 
 export class TableBuilder {
 	readonly #codec: Codec | undefined

@@ -5,7 +5,9 @@
  * built in a buffer that waits for the next table of this thread, and is copied out of it in the end. (That is no state of a job, only
  * memory: it is never read before it is written.) With memory of its own, which the caller has sized, it stays there.
  */
+
 import { copyShared } from '../bytes/copy.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { invariant } from '../errors.ts'
 
 export const TABLE_MAX_BYTES = 0xffffffff
@@ -13,7 +15,6 @@ export const TABLE_MAX_BYTES = 0xffffffff
 const SPARE_MAX_BYTES = 33_554_432
 const FIRST_BYTES = 65_536
 
-const NO_BYTES = new Uint8Array(0)
 let spare: Uint8Array<ArrayBuffer> | undefined
 
 export class TableOutput {

@@ -5,7 +5,9 @@
  * text is encoded once, when it is added, and writing the batch moves whole entries. Only the expiry differs: it is a
  * time to live here.
  */
+
 import { describe, integerOption, refuseUnknownOptions } from '../arguments.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { writeEntry } from '../memtable/write-entry.ts'
 import { type EntryKind, KEY_MAX_BYTES, KIND_TOMBSTONE, KIND_VALUE, VALUE_MAX_BYTES } from '../sst/entry.ts'
 import { EXPIRY_WORDS, HEADER_WORDS, wordsFor } from '../sst/entry-arena.ts'
@@ -15,7 +17,6 @@ export const BATCH_MAX_BYTES = 33_554_432
 /** Of an entry in memory besides key and value: header, padding, expiry. So the number of operations is bounded too. */
 export const BATCH_OPERATION_BYTES = 32
 
-const EMPTY: Uint8Array = new Uint8Array(0)
 /** 1 KiB; from there it doubles. */
 const FIRST_WORDS = 256
 /** What the last batch came to, up to 1 MiB, is what the next one begins with: batches of one program are alike. */
@@ -65,7 +66,7 @@ export class WriteBatch {
 	}
 
 	delete(key: string | Uint8Array): this {
-		this.#add(key, EMPTY, KIND_TOMBSTONE, 0)
+		this.#add(key, NO_BYTES, KIND_TOMBSTONE, 0)
 		return this
 	}
 

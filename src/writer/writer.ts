@@ -10,7 +10,9 @@
  * - Memory is bounded: from half of `writeBufferMaxBytes` on mutations wait, at the whole they are refused.
  * - The first failure is final: every later call rejects with its code, and it as the cause.
  */
+
 import type { BlobRef } from '../blob/blob-ref.ts'
+import { NO_BYTES } from '../bytes/no-bytes.ts'
 import { IsleError } from '../errors.ts'
 import { abortable } from '../host/abortable.ts'
 import { Ending } from '../host/ending.ts'
@@ -52,7 +54,6 @@ interface Claimed {
 }
 
 const ACCEPTED: Promise<void> = Promise.resolve()
-const EMPTY: Uint8Array = new Uint8Array(0)
 
 export class Writer {
 	readonly #components: WriterComponents
@@ -299,7 +300,7 @@ export class Writer {
 
 	#insertTombstone(key: string | Uint8Array): void {
 		checkKey(key)
-		this.#buffer.active.put(key, EMPTY, KIND_TOMBSTONE, 0)
+		this.#buffer.active.put(key, NO_BYTES, KIND_TOMBSTONE, 0)
 	}
 
 	#expiresAtMs(ttlMs: number | undefined): number {

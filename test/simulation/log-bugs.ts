@@ -37,7 +37,7 @@ export const LOG_BUGS: readonly PlantedBug[] = [
 		400,
 		'src/writer/writer.ts',
 		'const stored = await this.#packer.store(source, options?.signal)',
-		'this.#buffer.active.put(ownKey, EMPTY, KIND_TOMBSTONE, 0)\n\t\tconst stored = await this.#packer.store(source, options?.signal)',
+		'this.#buffer.active.put(ownKey, NO_BYTES, KIND_TOMBSTONE, 0)\n\t\tconst stored = await this.#packer.store(source, options?.signal)',
 	),
 	bug(
 		'long',

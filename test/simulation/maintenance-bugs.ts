@@ -45,7 +45,7 @@ export const MAINTENANCE_BUGS: readonly PlantedBug[] = [
 		'an expired entry goes without a tombstone although an older version of its key is below it',
 		12_800,
 		'src/sst/merge-output.ts',
-		'if (!dropTombstones) this.#addMade(block, i, seq, KIND_TOMBSTONE, 0, NO_VALUE, times)',
+		'if (!dropTombstones) this.#addMade(block, i, seq, KIND_TOMBSTONE, 0, NO_BYTES, times)',
 		'',
 	),
 	bug(

@@ -1,6 +1,7 @@
 /** A store that answers one request at a time, whichever it is told to, and names the state in which it and its clients are. */
 
 import { createHash } from 'node:crypto'
+import { NO_BYTES } from '../../src/bytes/no-bytes.ts'
 import { joinBody } from '../../src/object-store/body.ts'
 import type { Body, CreateOutcome, ListPage, ObjectStore } from '../../src/object-store/object-store.ts'
 import type { Doubt } from './orders.ts'
@@ -37,7 +38,6 @@ export interface OrderedStoreOptions {
 	readonly doubts: ReadonlyMap<string, Doubt>
 }
 
-const NO_BYTES = new Uint8Array(0)
 /** Parts of states as numbers: a state is all of its parts, in any order. */
 const numbers = new Map<string, bigint>()
 
