@@ -72,7 +72,8 @@ let slabUsed = 0
 export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
 	const count = end - start
 	if (count > SHARED_COPY_MAX_BYTES) return new Uint8Array(bytes.subarray(start, end))
-	if (slabUsed + count > slab.length) {
+	// Also when it is as long: that of a slab that a caller has transferred is 0, and nothing stands in it any more.
+	if (slabUsed + count >= slab.length) {
 		slab = new Uint8Array(SLAB_BYTES)
 		slabUsed = 0
 	}

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type CustomEncoding, copyBytes, decodeText, type Encoding, transcoderOf } from '../../src/bytes/encoding.ts'
 
 function roundTrip(encoding: Encoding, value: unknown): unknown {
@@ -34,6 +34,17 @@ describe('an encoding', () => {
 			expect(neighbour.every(byte => byte === 1)).toBe(true)
 			expect(source.every(byte => byte === 1)).toBe(true)
 			expect(copy.length).toBe(bytes)
+		}
+	})
+
+	test('of bytes gives copies after a caller has transferred the memory of his, of none and the first ones too', async () => {
+		vi.resetModules()
+		const { copyBytes: copy } = await import('../../src/bytes/encoding.ts')
+		for (const bytes of [0, 0, 5, 0, 5]) {
+			const given = copy(new Uint8Array(bytes).fill(1), 0, bytes)
+			expect(given).toEqual(new Uint8Array(bytes).fill(1))
+			if (given.buffer instanceof ArrayBuffer) structuredClone(given, { transfer: [given.buffer] })
+			expect(given.buffer).toMatchObject({ byteLength: 0, detached: true })
 		}
 	})
 
