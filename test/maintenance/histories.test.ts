@@ -47,7 +47,8 @@ describe(`histories (TEST_SEED=${FIRST_SEED})`, { timeout: TIMEOUT_MS }, () => {
 				const inline = await runHistory({ seed, isOrderly: true, newPool: createInlinePool })
 				const threads = await runHistory({ seed, isOrderly: true, newPool: host => acquireWorkerPool(host) })
 				expect(inline.faults, `TEST_SEED=${seed}`).toEqual([])
-				expect(threads, `TEST_SEED=${seed}`).toEqual(inline)
+				// Works run beside the housekeeping: which of them ends first decides how many checkpoints and records there are to delete.
+				expect({ ...threads, deleted: 0 }, `TEST_SEED=${seed}`).toEqual({ ...inline, deleted: 0 })
 			}
 			expect(keepsThreads.stats()).toMatchObject({ kind: 'threads', deaths: 0 })
 			expect(keepsThreads.stats().completed).toBeGreaterThan(0)
