@@ -77,17 +77,35 @@ export function createTrade(options: TradeOptions): MaintenanceTrade {
 			const { gracePeriodMs } = settings
 			const parts = { store, host, gracePeriodMs, maintenancePollMs: WATCH_MAINTENANCE_MS }
 			const follower = await ManifestFollower.open(parts, { signal })
-			return {
-				get manifest() {
-					return follower.manifest
-				},
-				poll(request: RequestOptions = {}) {
-					// Whether its owner does what is due is in the maintenance log.
-					if (judge.isUndone(follower.manifest, host.clock.nowMs(), judge.policies)) follower.expectEdits()
-					return follower.poll(request)
-				},
-			}
+			return new Standby(follower, judge, host)
 		},
+	}
+}
+
+/**
+ * What a maintainer follows that does not own the log. A class, for an object with an accessor of its own has a shape of its own, which V8
+ * keeps with all that the accessor holds until its next full collection.
+ */
+class Standby implements FollowedLogs {
+	readonly #follower: ManifestFollower
+	readonly #judge: DueJudge
+	readonly #host: Host
+
+	constructor(follower: ManifestFollower, judge: DueJudge, host: Host) {
+		this.#follower = follower
+		this.#judge = judge
+		this.#host = host
+	}
+
+	get manifest(): Manifest {
+		return this.#follower.manifest
+	}
+
+	poll(request: RequestOptions = {}): Promise<void> {
+		const { policies } = this.#judge
+		// Whether its owner does what is due is in the maintenance log.
+		if (this.#judge.isUndone(this.manifest, this.#host.clock.nowMs(), policies)) this.#follower.expectEdits()
+		return this.#follower.poll(request)
 	}
 }
 

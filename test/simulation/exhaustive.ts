@@ -29,7 +29,7 @@ export async function crashEverywhere(campaign: Campaign): Promise<ExhaustiveRes
 			const report = await campaign.run({ ...plan, faults: [crash] })
 			runs++
 			// Up to the crash everything is as it was without.
-			if (report.happened.length !== 1) wrong.push(`${name}: ${crash} did not happen`)
+			if (report.happened().length !== 1) wrong.push(`${name}: ${crash} did not happen`)
 			if (report.faults[0] !== undefined) wrong.push(`${name}, ${crash}: ${report.faults[0]}`)
 		}
 	}

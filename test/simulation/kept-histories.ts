@@ -37,7 +37,7 @@ export function keepHistory({ plan, settings, operations, happened }: HistoryRep
 		([name, value]) => JSON.stringify(value) !== JSON.stringify(PLAIN_SETTINGS[name as keyof typeof PLAIN_SETTINGS]),
 	)
 	const script = { settings: Object.fromEntries(told), operations }
-	const kept: KeptHistory = { what, bug, seed, schedule, faults: happened, script }
+	const kept: KeptHistory = { what, bug, seed, schedule, faults: happened(), script }
 	const lines = [...keptHistories(), kept].map(history => `\t${JSON.stringify(history)}`)
 	writeFileSync(FILE, `[\n${lines.join(',\n')}\n]\n`)
 }

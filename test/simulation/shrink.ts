@@ -29,14 +29,14 @@ export async function shrink(
 	await attempt(operationsOf(best), [])
 	for (let before = -1; before !== sizeOf(best); ) {
 		before = sizeOf(best)
-		await without(operationsOf(best), rest => attempt(rest, best.happened))
-		await without([...best.happened], rest => attempt(operationsOf(best), rest))
+		await without(operationsOf(best), rest => attempt(rest, best.happened()))
+		await without([...best.happened()], rest => attempt(operationsOf(best), rest))
 	}
 	return best
 }
 
 function sizeOf({ operations, happened }: HistoryReport): number {
-	return operations.length + happened.length
+	return operations.length + happened().length
 }
 
 /** Leaves out pieces of `items` as long as `fails` says so. */
@@ -58,6 +58,6 @@ export function replayCommand({ plan, operations, happened }: HistoryReport, bug
 	if (bug !== undefined) parts.push(`--bug ${bug}`)
 	if (plan.schedule !== undefined) parts.push(`--schedule ${plan.schedule}`)
 	if (plan.operations !== undefined) parts.push(`--operations ${operations.map(({ index }) => index).join(',')}`)
-	if (plan.faults !== undefined) parts.push(`--faults '${happened.join(',')}'`)
+	if (plan.faults !== undefined) parts.push(`--faults '${happened().join(',')}'`)
 	return parts.join(' ')
 }

@@ -99,11 +99,11 @@ function show({ histories, threadMs, counts, faults, errors }: CampaignTotals, c
 async function showFailure(campaign: Campaign, failed: HistoryReport): Promise<void> {
 	console.log(`seed ${failed.plan.seed} fails:\n  ${failed.faults.slice(0, 5).join('\n  ')}`)
 	const short = await shrink(failed, plan => campaign.run(plan))
-	console.log(`${short.operations.length} operations and ${short.happened.length} faults do, too:`)
+	console.log(`${short.operations.length} operations and ${short.happened().length} faults do, too:`)
 	for (const { role, slot, client, operation } of short.operations) {
 		console.log(`  ${role}${slot}/${client} ${JSON.stringify(operation)}`)
 	}
-	for (const name of short.happened) console.log(`  ${name}`)
+	for (const name of short.happened()) console.log(`  ${name}`)
 	console.log(`  → ${short.faults.slice(0, 3).join('\n    ')}`)
 	console.log(`again: ${replayCommand(short, args.bug)}`)
 	if (args.keep !== undefined) keepHistory(short, args.keep, args.bug)
