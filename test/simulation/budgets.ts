@@ -16,8 +16,8 @@ import { DEAD, type SimulatedProcess } from './simulated-process.ts'
 import type { Stage } from './stage.ts'
 import { standingManifest } from './standing-state.ts'
 
-/** One in so many histories ends like this. */
-const ONE_IN = 16
+/** One in so many histories ends like this, of those of which nothing else is said: it takes longer than all the rest of a short one. */
+const ONE_IN = 64
 /** And of those one in so many with a tail, and another one with a maintainer. */
 const FOLLOWERS_ONE_IN = 4
 /** Above it writers are slowed down. */

@@ -25,6 +25,8 @@ export type WorkerTask = Share &
 				readonly histories: number
 				readonly forMs: number
 				readonly kind: HistoryKind | undefined
+				/** What operations cost is judged at the end of each; undefined: now and then. */
+				readonly budgets: boolean | undefined
 		  }
 		| {
 				readonly task: 'bugs'
@@ -47,13 +49,13 @@ function tell(message: WorkerMessage): void {
 }
 
 async function runHistories(task: WorkerTask & { readonly task: 'histories' }): Promise<void> {
-	const { seed, histories, forMs, kind, first, of, stop } = task
+	const { seed, histories, forMs, kind, budgets, first, of, stop } = task
 	const campaign = new Campaign()
 	const { clock } = systemHost
 	const endMs = clock.monotonicMs() + forMs
 	let failed: HistoryPlan | undefined
 	for (let n = first; n < histories && clock.monotonicMs() < endMs && Atomics.load(stop, 0) === 0; n += of) {
-		const plan = { seed: (seed + n) % SEEDS, kind }
+		const plan = { seed: (seed + n) % SEEDS, kind, budgets }
 		if ((await campaign.run(plan)).faults.length === 0) continue
 		failed = plan
 		Atomics.store(stop, 0, 1)
@@ -65,7 +67,8 @@ async function runHistories(task: WorkerTask & { readonly task: 'histories' }): 
 async function findBug(bug: PlantedBug, seed: number, histories: number, sound: Campaign): Promise<[boolean, string]> {
 	const campaign = new Campaign(bug)
 	for (let n = 0; n < histories; n++) {
-		const { plan, faults } = await campaign.run({ seed: (seed + n) % SEEDS, kind: bug.kind })
+		const { kind, budgets } = bug
+		const { plan, faults } = await campaign.run({ seed: (seed + n) % SEEDS, kind, budgets })
 		if (faults.length === 0) continue
 		const [wrong] = (await sound.run(plan)).faults
 		if (wrong !== undefined)

@@ -2,12 +2,12 @@
 
 import { bug, type PlantedBug } from './planted-bug.ts'
 
-export const COSTLY_BUGS: readonly PlantedBug[] = [
+const TOO_MANY_REQUESTS: readonly PlantedBug[] = [
 	bug(
 		'short',
 		'blocks-forgotten',
 		'a block is not kept: a get of what was just read asks the store again',
-		2000,
+		400,
 		'src/cache/table-source.ts',
 		'for (const [i, block] of blocks.entries()) {',
 		'for (const [i, block] of blocks.entries()) {\n\t\t\tif (i === 0) continue',
@@ -16,7 +16,7 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'short',
 		'polls-look',
 		'each poll of a reader looks at the checkpoints',
-		2000,
+		400,
 		'src/manifest/manifest-follower.ts',
 		'return nowMs - this.#confirmedMs >= this.#gracePeriodMs / 2',
 		'return nowMs >= this.#confirmedMs',
@@ -34,7 +34,7 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'short',
 		'tail-polls-twice',
 		'a tail polls twice as often as it was asked to',
-		4000,
+		400,
 		'src/tail/poller.ts',
 		'this.#lastPollMs + Math.min(...this.#members.values()) + this.#pauseMs',
 		'this.#lastPollMs + Math.min(...this.#members.values()) / 2 + this.#pauseMs',
@@ -43,7 +43,7 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'short',
 		'records-read-twice',
 		'a tail reads again the records that its poll has just read',
-		4000,
+		400,
 		'src/tail/recent-commits.ts',
 		'if (!this.#isWanted) return',
 		'if (this.#isWanted) return',
@@ -52,7 +52,7 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'short',
 		'checkpoints-of-nothing',
 		'a maintainer that leaves writes a checkpoint although nothing has happened since the last one',
-		4000,
+		400,
 		'src/maintenance/policy-checkpoint.ts',
 		"if (isClosing) return garbage.oldestMs === undefined ? undefined : 'garbage that waits for it'",
 		"if (isClosing) return 'the owner closes'",
@@ -61,7 +61,7 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'short',
 		'left-tail-polls',
 		'a tail that was left goes on asking for news',
-		1600,
+		400,
 		'src/tail/commit-feed.ts',
 		'leavePoller?.()',
 		'leavePoller?.call',
@@ -70,11 +70,14 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'short',
 		'next-batch-unasked',
 		'a tail makes the next batch before its subscriber asks for it',
-		1600,
+		400,
 		'src/tail/change-iterator.ts',
 		'const { changes } = await this.#tail.next()\n',
 		'const self = this as { ahead?: ReturnType<Tail["next"]> }\n\t\t\tconst { changes } = await (self.ahead ?? this.#tail.next())\n\t\t\tself.ahead = this.#tail.next()\n\t\t\tself.ahead.catch(() => undefined)\n',
 	),
+]
+
+const TOO_MUCH_MEMORY: readonly PlantedBug[] = [
 	bug(
 		'long',
 		'batches-without-end',
@@ -138,4 +141,9 @@ export const COSTLY_BUGS: readonly PlantedBug[] = [
 		'if (this.#bytes <= this.#maxBytes) break',
 		'if (this.#bytes >= 0) break',
 	),
+]
+
+export const COSTLY_BUGS: readonly PlantedBug[] = [
+	...TOO_MANY_REQUESTS.map(one => ({ ...one, budgets: true }) as const),
+	...TOO_MUCH_MEMORY,
 ]

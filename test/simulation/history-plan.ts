@@ -17,6 +17,8 @@ export interface HistoryPlan {
 	readonly operations?: readonly number[] | undefined
 	/** Names of the faults that happen. Default: those of the seed. */
 	readonly faults?: readonly string[] | undefined
+	/** Whether what operations cost is judged at its end. Default: drawn from the seed, now and then. */
+	readonly budgets?: boolean | undefined
 }
 
 /** A history as data: it stays what it is when other things are drawn from seeds. */

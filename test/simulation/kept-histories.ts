@@ -32,12 +32,12 @@ export function keptHistories(): KeptHistory[] {
 
 /** Adds what was found, made short, to those that are kept. */
 export function keepHistory({ plan, settings, operations, happened }: HistoryReport, what: string, bug?: string): void {
-	const { seed, schedule } = plan
+	const { seed, schedule, budgets } = plan
 	const told = Object.entries(settings).filter(
 		([name, value]) => JSON.stringify(value) !== JSON.stringify(PLAIN_SETTINGS[name as keyof typeof PLAIN_SETTINGS]),
 	)
 	const script = { settings: Object.fromEntries(told), operations }
-	const kept: KeptHistory = { what, bug, seed, schedule, faults: happened(), script }
+	const kept: KeptHistory = { what, bug, seed, schedule, faults: happened(), budgets, script }
 	const lines = [...keptHistories(), kept].map(history => `\t${JSON.stringify(history)}`)
 	writeFileSync(FILE, `[\n${lines.join(',\n')}\n]\n`)
 }

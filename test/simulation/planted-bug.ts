@@ -10,6 +10,8 @@ export interface PlantedBug {
 	readonly patches: readonly SourcePatch[]
 	/** It is looked for in histories of this kind. */
 	readonly kind: HistoryKind
+	/** Answers are right, and cost more requests than they may: at the end of each history that is judged. */
+	readonly budgets?: boolean | undefined
 	/** Histories in which it must have been found. Where it takes many the margin is thin from some seeds; CI begins with one. */
 	readonly historiesMax: number
 }

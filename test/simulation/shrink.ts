@@ -56,6 +56,7 @@ export function replayCommand({ plan, operations, happened }: HistoryReport, bug
 	const parts = [`npm run simulate -- --seed ${plan.seed} --histories 1`]
 	if (plan.kind !== undefined) parts.push(`--kind ${plan.kind}`)
 	if (bug !== undefined) parts.push(`--bug ${bug}`)
+	if (plan.budgets === true) parts.push('--budgets')
 	if (plan.schedule !== undefined) parts.push(`--schedule ${plan.schedule}`)
 	if (plan.operations !== undefined) parts.push(`--operations ${operations.map(({ index }) => index).join(',')}`)
 	if (plan.faults !== undefined) parts.push(`--faults '${happened().join(',')}'`)

@@ -4,6 +4,7 @@
  *     npm run simulate -- --seed 1 --histories 1000          a thousand histories from seed 1 on
  *     npm run simulate -- --minutes 2                        two minutes of fresh seeds
  *     npm run simulate -- … --kind short                     or long: of that kind alone; --threads N
+ *     npm run simulate -- … --budgets                        what requests cost is judged at the end of each, not of one in 64
  *     npm run simulate -- --seed 7 --trace                   what happens in one
  *     npm run simulate -- --found                            every history that ever found something
  *     npm run simulate -- --bugs                             every planted bug must be found; `--only name,name` some
@@ -46,6 +47,7 @@ const { values: args } = parseArgs({
 		delays: { type: 'string' },
 		orders: { type: 'boolean' },
 		extent: { type: 'string' },
+		budgets: { type: 'boolean' },
 		trace: { type: 'boolean' },
 		keep: { type: 'string' },
 	},
@@ -132,7 +134,7 @@ async function runHistories(seed: number): Promise<boolean> {
 	const forMs = minutes === undefined ? Number.POSITIVE_INFINITY : minutes * 60_000
 	const [startedMs, cpu] = [clock.monotonicMs(), process.cpuUsage()]
 	console.log(`seeds from ${seed} on`)
-	const task = { task: 'histories', seed, histories, forMs, kind: kindAsked() } as const
+	const task = { task: 'histories', seed, histories, forMs, kind: kindAsked(), budgets: args.budgets } as const
 	const { totals, failed } = await runWorkers(task, numbered('threads'))
 	const { user, system } = process.cpuUsage(cpu)
 	show(totals, (user + system) / 1000, clock.monotonicMs() - startedMs)
@@ -173,6 +175,7 @@ async function main(): Promise<boolean> {
 		schedule: numbered('schedule'),
 		operations: args.operations === undefined ? undefined : listed(args.operations).map(Number),
 		faults: args.faults === undefined ? undefined : listed(args.faults),
+		budgets: args.budgets ?? bugNamed(args.bug)?.budgets,
 	})
 }
 

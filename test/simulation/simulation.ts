@@ -103,7 +103,7 @@ class Simulation {
 	}
 
 	async run(): Promise<HistoryReport> {
-		const { seed, kind, script, schedule, operations, faults } = this.#options
+		const { seed, kind, script, schedule, operations, faults, budgets = hasBudgets(seed) } = this.#options
 		let truth: Truth | undefined
 		hearMaintenance(this.#hear)
 		try {
@@ -112,7 +112,7 @@ class Simulation {
 			truth = new Truth(this.#objects, this.#record.lives)
 			if (this.#hasLastReading) await this.#readAtTheEnd()
 			judgeMissing(this.#stage)
-			if (hasBudgets(seed) && this.#record.faults.length === 0) {
+			if (budgets && this.#record.faults.length === 0) {
 				await judgeBudgets(this.#stage, (what, work) => this.#finish(what, work))
 			}
 			if (this.#settings.comesToRest && this.#record.faults.length === 0)
@@ -125,7 +125,7 @@ class Simulation {
 		const wrong = truth === undefined ? this.#record.faults : judgeHistory(truth, this.#record, this.#settings)
 		const plan = this.#faults
 		return {
-			plan: { seed, kind, script, schedule, operations, faults },
+			plan: { seed, kind, script, schedule, operations, faults, budgets: this.#options.budgets },
 			faults: wrong,
 			operations: this.#operations,
 			// No accessor: V8 would keep the whole history until its next full collection (docs/testing.md).
