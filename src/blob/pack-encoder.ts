@@ -4,7 +4,7 @@
  * Steps: `header`, then per value either `value(bytes)`, or `begin`, any number of `push(piece)`, and `end`. Each call
  * returns the pieces to be written next, in order. Views are the caller's memory: it must not change before it is written.
  *
- * `packFromStream` is a pack of one value whose length is not known before its end.
+ * `StreamedPack` is a pack of one value whose length is not known before its end.
  */
 import { crc32 } from '../bytes/crc32.ts'
 import { invariant } from '../errors.ts'
@@ -90,30 +90,29 @@ export class PackEncoder {
 	}
 }
 
-export interface StreamedPack {
+/** A pack that holds one value, made while `source` is read; nothing is held back but what the reader has not taken. */
+export class StreamedPack {
 	/** The whole pack, fit for `ObjectStore.createFromStream`; to be read once. Errors of the source go through. */
 	readonly body: AsyncIterable<Uint8Array>
-	/** Known once `body` was read to its end. */
-	result(): { readonly ref: BlobRef; readonly packBytes: number }
-}
+	readonly #encoder: PackEncoder
+	#ref: BlobRef | undefined
 
-/** A pack that holds one value, made while `source` is read; nothing is held back but what the reader has not taken. */
-export function packFromStream(packId: string, source: AsyncIterable<Uint8Array>): StreamedPack {
-	const encoder = new PackEncoder(packId)
-	let ref: BlobRef | undefined
-	async function* encode(): AsyncGenerator<Uint8Array, void, undefined> {
-		yield encoder.header()
-		encoder.begin()
-		for await (const piece of source) yield* encoder.push(piece)
-		const last = encoder.end()
-		yield* last.pieces
-		ref = last.ref
+	constructor(packId: string, source: AsyncIterable<Uint8Array>) {
+		this.#encoder = new PackEncoder(packId)
+		this.body = this.#encode(source)
 	}
-	return {
-		body: encode(),
-		result() {
-			invariant(ref !== undefined, 'the reference of a blob whose stream has not ended')
-			return { ref, packBytes: encoder.bytes }
-		},
+
+	/** Known once `body` was read to its end; `undefined` before. */
+	get result(): { readonly ref: BlobRef; readonly packBytes: number } | undefined {
+		return this.#ref && { ref: this.#ref, packBytes: this.#encoder.bytes }
+	}
+
+	async *#encode(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+		yield this.#encoder.header()
+		this.#encoder.begin()
+		for await (const piece of source) yield* this.#encoder.push(piece)
+		const last = this.#encoder.end()
+		yield* last.pieces
+		this.#ref = last.ref
 	}
 }

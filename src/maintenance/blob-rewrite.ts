@@ -18,12 +18,12 @@ import { corrupt, IsleError, invariant, isIsleError } from '../errors.ts'
 import type { AddedTable } from '../manifest/edit.ts'
 import type { BlobPackRef, Manifest, TableRef } from '../manifest/manifest.ts'
 import type { RewritePacksChoice } from './choice.ts'
-import { DamagedInput, MergeInputs } from './merge-inputs.ts'
+import { MergeInputs } from './merge-inputs.ts'
 import { runSourceJob, type SourceMemory } from './merge-job-runs.ts'
 import { type MergeRange, nextRange } from './merge-ranges.ts'
 import { areLive, isRefused } from './merge-scope.ts'
 import type { MergeComponents } from './merge-task.ts'
-import { type PackCopy, packBody } from './pack-body.ts'
+import { CopiedPack, type PackCopy } from './pack-body.ts'
 import { uploadTables } from './table-uploads.ts'
 
 /** Tables of a run may become this many times as large as others: splitting off a small rest would help nobody. */
@@ -148,29 +148,15 @@ class PackRewrite {
 		const id = copies[0]?.moves.newPackId ?? this.#components.state.nextTableId()
 		const objectKey = `blobs/${id}`
 		this.#unnamed.add(objectKey)
-		let bytes = 0
-		let isWhole = false
-		/** A store may wrap what its source threw. */
-		let damage: DamagedInput | undefined
 		const { store } = this.#components
 		const signal = this.#signal
-		async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
-			try {
-				for await (const piece of packBody(id, copies, range => store.getStream(range.key, range, { signal }))) {
-					bytes += piece.length
-					yield piece
-				}
-			} catch (error) {
-				if (error instanceof DamagedInput) damage = error
-				throw error
-			}
-			isWhole = true
-		}
-		const outcome = await store.createFromStream(objectKey, body(), { signal }).catch((error: unknown) => {
-			throw damage ?? error
+		const copied = new CopiedPack(id, copies, range => store.getStream(range.key, range, { signal }))
+		const outcome = await store.createFromStream(objectKey, copied.body, { signal }).catch((error: unknown) => {
+			throw copied.damage ?? error
 		})
 		signal.throwIfAborted()
-		if (damage !== undefined) throw damage
+		if (copied.damage !== undefined) throw copied.damage
+		const { bytes, isWhole } = copied
 		if (outcome.kind === 'exists')
 			throw corrupt(objectKey, 'a blob pack of another owner where only this one may write,')
 		if (outcome.kind === 'unknown' && !(isWhole && (await this.#isStored(objectKey, bytes)))) {

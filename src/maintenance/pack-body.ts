@@ -20,11 +20,53 @@ interface PackPiece {
 	readonly bytes: number
 }
 
-/** The header, then the frames of each value. @throws DamagedInput naming a pack that is damaged or gone; what `open` throws. */
-export async function* packBody(
+type OpenPiece = (piece: PackPiece) => Promise<AsyncIterable<Uint8Array> | undefined>
+
+/** The new pack, while it is read and afterwards. */
+export class CopiedPack {
+	/** The header, then the frames of each value; to be read once. @throws DamagedInput naming a pack that is damaged or gone; what `open` throws. */
+	readonly body: AsyncIterable<Uint8Array>
+	#bytes = 0
+	#isWhole = false
+	#damage: DamagedInput | undefined
+
+	constructor(id: string, copies: readonly PackCopy[], open: OpenPiece) {
+		this.body = this.#copy(packBody(id, copies, open))
+	}
+
+	/** Of what was read. */
+	get bytes(): number {
+		return this.#bytes
+	}
+
+	/** Whether `body` was read to its end. */
+	get isWhole(): boolean {
+		return this.#isWhole
+	}
+
+	/** What `body` threw: a store may wrap it. */
+	get damage(): DamagedInput | undefined {
+		return this.#damage
+	}
+
+	async *#copy(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+		try {
+			for await (const piece of pieces) {
+				this.#bytes += piece.length
+				yield piece
+			}
+		} catch (error) {
+			if (error instanceof DamagedInput) this.#damage = error
+			throw error
+		}
+		this.#isWhole = true
+	}
+}
+
+async function* packBody(
 	id: string,
 	copies: readonly PackCopy[],
-	open: (piece: PackPiece) => Promise<AsyncIterable<Uint8Array> | undefined>,
+	open: OpenPiece,
 ): AsyncGenerator<Uint8Array, void, undefined> {
 	yield encodePackHeader(id)
 	for (const { pack, refs } of copies) {

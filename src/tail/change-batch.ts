@@ -251,7 +251,9 @@ export class ChangeBatch implements RowSink {
 		}
 		const { largeValues } = this.#options
 		draft.valueBytes = bytes
-		draft.openValue = options => largeValues.open(encodedRef, options?.signal)
+		// Named before it is assigned: D-098.
+		const openValue: Draft['openValue'] = options => largeValues.open(encodedRef, options?.signal)
+		draft.openValue = openValue
 	}
 
 	/** One string for all keys that stand in the slab, cut into pieces: V8 keeps it alive while one of them lives (about 20 KiB of text). */

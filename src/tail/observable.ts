@@ -124,7 +124,8 @@ function tailObservable(): ObservableClass {
 			if (next === undefined) return super.subscribe(observer)
 			let subscription: Subscription | undefined
 			let hasThrown = false
-			observer.next = value => {
+			// Named before it is assigned: D-098.
+			const nextOnce = (value: Value): void => {
 				if (hasThrown) return
 				try {
 					next(value)
@@ -134,6 +135,7 @@ function tailObservable(): ObservableClass {
 					throw thrown
 				}
 			}
+			observer.next = nextOnce
 			subscription = super.subscribe(observer)
 			// A source that emits while it is subscribed to: the handler threw before there was anything to unsubscribe.
 			if (hasThrown) subscription.unsubscribe()
@@ -147,11 +149,11 @@ function tailObservable(): ObservableClass {
 
 /** The methods of an observer, bound to it; absent ones stay absent, because RxJS reports errors that nobody handles. */
 function bound<Value>(observer: Partial<Observer<Value>> | null | undefined): Partial<Observer<Value>> {
-	const methods: Partial<Observer<Value>> = {}
-	if (observer?.next) methods.next = value => observer.next?.(value)
-	if (observer?.error) methods.error = error => observer.error?.(error)
-	if (observer?.complete) methods.complete = () => observer.complete?.()
-	return methods
+	return {
+		...(observer?.next && { next: value => observer.next?.(value) }),
+		...(observer?.error && { error: error => observer.error?.(error) }),
+		...(observer?.complete && { complete: () => observer.complete?.() }),
+	}
 }
 
 export interface MapAsyncOptions {

@@ -10,7 +10,7 @@
  */
 import { describe } from '../arguments.ts'
 import { type BlobRef, encodeBlobRef } from '../blob/blob-ref.ts'
-import { PackEncoder, packFromStream } from '../blob/pack-encoder.ts'
+import { PackEncoder, StreamedPack } from '../blob/pack-encoder.ts'
 import { corrupt, IsleError } from '../errors.ts'
 import type { Ending } from '../host/ending.ts'
 import type { BlobPackRef } from '../manifest/manifest.ts'
@@ -167,18 +167,13 @@ export class BlobPacker {
 	async #store(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StoredBlob> {
 		const id = `s${this.#options.epoch}-${this.#streamsMinted++}`
 		const objectKey = blobPackKey(id)
-		const pack = packFromStream(id, checkedPieces(source))
-		let isWhole = false
-		async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
-			yield* pack.body
-			isWhole = true
-		}
-		const outcome = await this.#options.store.createFromStream(objectKey, body(), { signal })
+		const pack = new StreamedPack(id, checkedPieces(source))
+		const outcome = await this.#options.store.createFromStream(objectKey, pack.body, { signal })
 		signal.throwIfAborted()
 		if (outcome.kind === 'exists')
 			throw corrupt(objectKey, 'a blob pack of another writer where only this one may write,')
-		if (!isWhole) throw notStored(objectKey, outcome.kind === 'unknown' ? outcome.cause : undefined)
-		const { ref, packBytes } = pack.result()
+		if (pack.result === undefined) throw notStored(objectKey, outcome.kind === 'unknown' ? outcome.cause : undefined)
+		const { ref, packBytes } = pack.result
 		if (outcome.kind === 'unknown') await this.#settle(objectKey, packBytes, outcome.cause, signal)
 		return { pack: { id, objectKey, bytes: packBytes, valueCount: 1 }, encodedRef: encodeBlobRef(ref) }
 	}

@@ -50,6 +50,11 @@ const FORBIDDEN_MODULES: Readonly<Record<string, string>> = {
 }
 
 const CONSOLE = 'console: publish on a diagnostics channel, or return data'
+const LASTING: Readonly<Record<string, string>> = {
+	generator: 'a method of a class, or a function of the module',
+	accessor: 'a class, or a method',
+	'assigned function': 'give it a name first',
+}
 const FOCUSED = 'delete the marker: a test that does not run is deleted or mended'
 
 const FILE_NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test|\.config)?$/
@@ -64,6 +69,9 @@ const MACHINE_PATH = /(?<![\w.$}/-])\/(?:work|root|farm|home)\/[\w.]/
 
 const isHost = (path: string): boolean => path.startsWith('src/host/')
 const isProduct = (path: string): boolean => path.startsWith('src/') || path.startsWith('workers/')
+/** Runs so often that it matters what outlives a scavenge. */
+const isHot = (path: string): boolean =>
+	(isProduct(path) || path.startsWith('test/simulation/')) && !path.startsWith('src/object-store/conformance')
 const isTest = (path: string): boolean => path.startsWith('test/')
 /** Its jobs end with a turn of the event loop, and have no clock. */
 const isThreadEntry = (path: string): boolean => path === 'workers/main.ts'
@@ -94,6 +102,7 @@ export function judgeFile(file: SourceFile, mayAskMachine: boolean = isHost(file
 		const what = judgeNode(file, node) ?? (mayAskMachine ? undefined : forbidden(file, node, parent))
 		if (what !== undefined) report(lineAt(file.text, node.start), what)
 	})
+	if (isHot(file.path)) judgeLasting(file, report)
 	return violations
 }
 
@@ -113,6 +122,27 @@ function judgeNode(file: SourceFile, node: SyntaxNode): string | undefined {
 			return isTest(file.path) ? focusedTest(node) : undefined
 		default:
 			return functionLines(file, node)
+	}
+}
+
+/**
+ * What is made within a function, and outlives a scavenge with all that it closes over: V8 puts it, or its hidden class, in old space.
+ * Measured, Node 24: docs/testing.md, D-098.
+ */
+function judgeLasting(file: SourceFile, report: (line: number, what: string) => void): void {
+	const functions: SyntaxNode[] = []
+	const found: (readonly [SyntaxNode, what: string])[] = []
+	visit(file.program, (node, parent) => {
+		if (FUNCTIONS.has(node.type)) functions.push(node)
+		const isMethod = parent?.type === 'MethodDefinition'
+		if (FUNCTIONS.has(node.type) && field(node, 'generator') === true && !isMethod) found.push([node, 'generator'])
+		if (node.type === 'Property' && field(node, 'kind') !== 'init') found.push([node, 'accessor'])
+		const isSet = node.type === 'AssignmentExpression' && child(node, 'left')?.type === 'MemberExpression'
+		if (isSet && FUNCTIONS.has(child(node, 'right')?.type ?? '')) found.push([node, 'assigned function'])
+	})
+	for (const [node, what] of found) {
+		const isWithin = functions.some(({ start, end }) => start < node.start && node.end <= end)
+		if (isWithin) report(lineAt(file.text, node.start), `${what}: ${LASTING[what]}`)
 	}
 }
 

@@ -111,6 +111,21 @@ const FOUND: readonly (readonly [code: string, what: string, path?: string])[] =
 	["describe.skip('a', () => {})", 'describe.skip: delete', 'test/log/planted.test.ts'],
 	["it.concurrent.skip.each([1])('a', () => {})", 'it.skip: delete', 'test/log/planted.test.ts'],
 	["test.todo('a')", 'test.todo: delete', 'test/log/planted.test.ts'],
+	['export const f = (): unknown => ({ get a() { return 1 } })', 'accessor: a class'],
+	[
+		'export function f(): unknown {\n\tfunction* g(): Generator<number> { yield 1 }\n\treturn g()\n}',
+		'generator: a method',
+	],
+	[
+		'export const f = (): unknown => async function* () { yield 1 }',
+		'generator: a method',
+		'test/simulation/planted.ts',
+	],
+	[
+		'export function f(a: { b: unknown }): void { a.b = () => a }',
+		'assigned function: give it a name',
+		'workers/planted.ts',
+	],
 	[`export function long(): void {\n${'\t//\n'.repeat(69)}}`, 'function of 71 lines'],
 	[
 		`describe('a', () => {\n${'\t//\n'.repeat(69)}look(() => test('b', () => {}))\n})`,
@@ -147,6 +162,12 @@ const LEFT_ALONE: readonly (readonly [code: string, path?: string])[] = [
 		'test/log/planted.test.ts',
 	],
 	['export const a = 1', 'src/sst/typed-commons.ts'],
+	[
+		'export const once = { get a() { return 1 } }\nexport class A { *b(): Generator<number> { yield 1 } get c() { return 1 } }',
+	],
+	['export function* g(): Generator<number> { yield 1 }'],
+	['export const f = (a: { b: unknown }): void => { const b = () => a\n a.b = b }'],
+	['export const f = (): unknown => ({ get a() { return 1 } })', 'test/log/planted.test.ts'],
 	[`export function long(): void {\n${'\t//\n'.repeat(68)}}`],
 	[`describe('a', () => {\n${'\t//\n'.repeat(300)}test('b', () => {})\n})`, 'test/log/planted.test.ts'],
 	[
