@@ -244,18 +244,18 @@ export class CommitFeed {
 
 	/**
 	 * The cursor from which a tail may go on that has lost what stands at `position`: that of the floor, or of the first
-	 * commit behind. A courtesy to the caller: `undefined` when it cannot be found out.
+	 * commit behind. A courtesy to the caller, which waits for a store that does not answer, as the tail does: `undefined`
+	 * when it cannot be found out.
 	 */
 	async earliestBehind(position: LogPosition, signal: AbortSignal | undefined): Promise<string | undefined> {
-		const { source, log } = this.#options
-		try {
+		const { source, log, host } = this.#options
+		const find = async (): Promise<string | undefined> => {
 			await source.refresh?.({ signal })
 			const floor = earliestMark(source.manifest)
 			if (floor !== undefined && comparePositions(position, floor.position) < 0) return floorCursor(floor)
 			return await firstCommitBehind(log, position, this.end, signal)
-		} catch {
-			return undefined
 		}
+		return await retryEndlessly(host, signal, find).catch(() => undefined)
 	}
 
 	async #expired(position: LogPosition, signal: AbortSignal | undefined): Promise<IsleError> {
